@@ -1,0 +1,210 @@
+"""What a client of the server sees: views (plain values) and the calls. The CLI, the web app's API and the bot use only this.
+
+`services` satisfies the Protocol inside one process; a later HTTP client does so over REST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flowbuild.core.model import EdgeKind, Join
+from flowbuild.core.states import EdgeState, Outcome, Reason, RunState, StepState
+
+PHASES = ("claim", "fetch", "checkout", "pull", "create", "run", "commit", "push")
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One try of a step. Phase times are seconds, in the order they happened; `changes` counts paths by A, M, D."""
+
+    attempt: int
+    epoch: int
+    state: str  # "queued", "running", "done"
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+    queued_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
+    node: str = ""
+    input_commit: str | None = None
+    commit: str | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A step of a run and all its attempts."""
+
+    key: str
+    name: str
+    state: StepState
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+    allow_failure: bool = False
+    background: bool = False
+    join: Join = Join.ALL
+    reused: bool = False
+    cached: bool = False
+    approve: tuple[str, ...] = ()  # who may approve, while it waits for that
+    main: tuple[str, ...] = ()
+    started_at: float | None = None
+    finished_at: float | None = None
+    input_commit: str | None = None
+    result_commit: str | None = None
+    attempts: tuple[AttemptView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeView:
+    """An edge and whether it was taken."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+    state: EdgeState
+    condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run with its whole graph; steps and edges in file order. `number` counts within the project."""
+
+    id: str
+    number: int
+    project: str
+    pipeline: str
+    state: RunState
+    created_at: float
+    finished_at: float | None
+    branch: str = ""
+    commit: str = ""
+    dirty: bool = False
+    event: str = "manual"
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    rerun_of: int | None = None
+    repository: str = ""
+    steps: tuple[StepView, ...] = ()
+    edges: tuple[EdgeView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunUpdate:
+    """The run changed: the event that did it (its `type`, step and so on as a mapping) and the run after it."""
+
+    seq: int
+    at: float
+    event: Mapping[str, Any]
+    run: RunView
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Output of one service of an attempt, masked, otherwise byte-exact. `offset` counts bytes in the attempt's log."""
+
+    step: str
+    attempt: int
+    service: str
+    stream: str
+    time_ns: int
+    data: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class VariableChange:
+    """A variable before and after a step; None = not there."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A path of the workspace before and after a step; sizes in bytes, None = not there. Status is A, M, D or T (type)."""
+
+    status: str
+    path: str
+    size_before: int | None
+    size_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepDiff:
+    """What a step changed (or what differs between two steps)."""
+
+    files: tuple[FileChange, ...]
+    variables: tuple[VariableChange, ...]
+    patch: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """Start a pipeline of the repository at `directory` as its files are now. `pipeline` may be "" when there is one."""
+
+    directory: str
+    pipeline: str = ""
+    file: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+class FlowClient(Protocol):
+    """Calls that every client may make. Raises the errors of `core.errors`."""
+
+    async def start(self, request: StartRequest) -> RunView:
+        """Create a run and begin it."""
+        ...
+
+    async def get(self, run: str) -> RunView:
+        """Return a run by id, unique prefix of the id, or number within the current project."""
+        ...
+
+    async def runs(self, *, project: str | None = None, limit: int = 20) -> Sequence[RunView]:
+        """Return the newest runs first."""
+        ...
+
+    def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:
+        """Yield every change of the run after event number `after`, then as it happens, until the run is final."""
+        ...
+
+    def logs(
+        self, run: str, step: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        """Yield the log of an attempt (default: the latest) from a byte offset; with `follow` until the attempt ends."""
+        ...
+
+    async def cancel(self, run: str, *, force: bool = False) -> None:
+        """End the run: gracefully, or at once."""
+        ...
+
+    async def approve(self, run: str, step: str, *, comment: str = "") -> None:
+        """Let a waiting step act on its environment."""
+        ...
+
+    async def reject(self, run: str, step: str, *, comment: str = "") -> None:
+        """Refuse it; the step is failed."""
+        ...
+
+    async def rerun(
+        self, run: str, *, from_steps: Sequence[str] = (), variables: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> RunView:
+        """Start a new run that takes over everything before `from_steps` (none: run all again)."""
+        ...
+
+    async def resume(self, run: str, *, secrets: Mapping[str, str]) -> RunView:
+        """Go on with a run whose program was killed."""
+        ...
+
+    async def diff(self, run: str, step: str, other: str | None = None, *, patch: bool = False) -> StepDiff:
+        """Return what a step changed, or how its result differs from that of `other`."""
+        ...

@@ -1,0 +1,86 @@
+"""The error tree of flow-build-server.
+
+FlowError                     what a person is told: code, message, hint
+├─ UserError                  the caller asked for something impossible; exit code 2
+│  ├─ NotFound                no such run, step, pipeline, file
+│  ├─ InvalidRequest          bad argument, bad name, bad input value
+│  ├─ InvalidFile             a pipeline or compose file with error findings (carried along)
+│  └─ Conflict                the thing is in a state that does not allow it (run finished, lease lost)
+├─ StepFailed                 the user's step did not work: `failed`
+└─ SystemFailed               we did not work: `errored`
+   ├─ EngineError             Docker Engine or compose
+   ├─ WorkspaceError          run repository, object store, file system
+   └─ StoreError              database
+
+Foreign errors are mapped to these at the edge that calls the foreign library. Every class has a stable `code` that
+clients may depend on; the message says what happened and where, the hint says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FlowError(Exception):
+    """Base of all errors that are shown to people; `code` is stable, `hint` says what to do next."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UserError(FlowError):
+    """The caller asked for something that cannot be done."""
+
+    code = "user_error"
+
+
+class NotFound(UserError):
+    """No such run, step, pipeline or file."""
+
+    code = "not_found"
+
+
+class InvalidRequest(UserError):
+    """An argument, a name or an input value is not acceptable."""
+
+    code = "invalid_request"
+
+
+class Conflict(UserError):
+    """The state of the thing does not allow what was asked."""
+
+    code = "conflict"
+
+
+class StepFailed(FlowError):
+    """The user's step did not work; recorded as `failed`."""
+
+    code = "step_failed"
+
+
+class SystemFailed(FlowError):
+    """The product or its surroundings did not work; recorded as `errored`."""
+
+    code = "system_failed"
+
+
+class EngineError(SystemFailed):
+    """Docker Engine or compose did not do what it was asked."""
+
+    code = "engine_error"
+
+
+class WorkspaceError(SystemFailed):
+    """The run repository, object store or file system did not do what it was asked."""
+
+    code = "workspace_error"
+
+
+class StoreError(SystemFailed):
+    """The database did not do what it was asked."""
+
+    code = "store_error"

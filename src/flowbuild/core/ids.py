@@ -1,0 +1,24 @@
+"""Names and numbers that identify things; all are plain strings and integers at run time."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+RunId = NewType("RunId", str)  # 26 lower-case characters of a ULID: sorts by creation time
+StepKey = NewType("StepKey", str)  # step name, matrix values appended: "test", "test-3-12"
+CommitId = NewType("CommitId", str)  # hexadecimal object id in the run repository
+RunnerId = NewType("RunnerId", str)
+
+STEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+def attempt_ref(step: str, attempt: int, epoch: int) -> str:
+    """Return the only git ref that the holder of a lease may write."""
+    return f"refs/attempts/{step}/{attempt}/{epoch}"
+
+
+def step_ref(step: str) -> str:
+    """Return the git ref of the accepted result of a step; only the server moves it."""
+    return f"refs/heads/step/{step}"

@@ -1,0 +1,66 @@
+"""The state of one run: everything `machine.decide` needs to know, and nothing it can derive.
+
+Times are seconds since the epoch (UTC), handed in from outside; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flowbuild.core.ids import CommitId, RunId, StepKey
+from flowbuild.core.model import Pipeline
+from flowbuild.core.states import EdgeState, Outcome, Reason, RunState, StepState
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What conditions and `${{ … }}` may read, apart from variables and steps."""
+
+    branch: str = ""
+    tag: str = ""
+    commit: str = ""
+    event: str = "manual"
+    inputs: Mapping[str, str | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """Where one step of a run is. `attempt` counts from 1; 0 = never queued. `epoch` fences leases of one attempt."""
+
+    key: StepKey
+    state: StepState = StepState.PENDING
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    message: str = ""
+    attempt: int = 0
+    epoch: int = 0
+    input_commit: CommitId | None = None
+    result_commit: CommitId | None = None
+    exit_code: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)  # of the input until DONE, then of the result
+    parents: tuple[StepKey, ...] = ()  # whose results were merged into the input, in file order
+    approved_by: str = ""
+    cached: bool = False
+    reused: bool = False  # taken over from the run that this one reruns
+    started_at: float | None = None  # of the latest attempt
+    finished_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a pipeline. `edges` is aligned with `pipeline.edges`; `initial_commit` is the input of first steps."""
+
+    id: RunId
+    pipeline: Pipeline
+    context: RunContext
+    initial_commit: CommitId
+    steps: Mapping[StepKey, StepRun]
+    edges: tuple[EdgeState, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)  # initial ones
+    state: RunState = RunState.RUNNING
+    cancel_reason: Reason | None = None
+    cancel_forced: bool = False
+    created_at: float = 0.0
+    finished_at: float | None = None
+    rerun_of: RunId | None = None

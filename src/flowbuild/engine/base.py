@@ -1,0 +1,206 @@
+"""The seam to what runs containers on one machine: one compose project per attempt of a step.
+
+Life of a unit, in this order; every coroutine may be cancelled, `remove` must always follow in the end:
+`create` → `start` → `wait` (or `wait_healthy` for background steps, `wait` later) → `stop` → `remove`.
+`logs` may be consumed from `start` on, together with `wait`. `adopt` finds a unit again after a restart of the program
+and takes the place of `create` (and of `start` when it was started). Calls for different units may overlap; calls for
+one unit may not, except `logs` and `stop`, which may overlap with `wait`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flowbuild.core.errors import EngineError
+from flowbuild.core.states import Outcome, Reason
+
+
+class ImageUnavailable(EngineError):
+    """An image is neither on this machine nor can it be pulled; `errored`, not the step's fault."""
+
+    code = "image_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Who owns an object in the engine; written as `flow.run`, `flow.step`, `flow.attempt`, `flow.epoch`, `flow.instance`."""
+
+    instance: str
+    run: str
+    step: str = ""  # empty on the network of a run
+    attempt: int = 0
+    epoch: int = 0
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the labels as the engine stores them."""
+        labels = {"flow.instance": self.instance, "flow.run": self.run}
+        if self.step:
+            labels |= {"flow.step": self.step, "flow.attempt": str(self.attempt), "flow.epoch": str(self.epoch)}
+        return labels
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSpec:
+    """What `create` makes. `compose` is our own emitted file (see `spec.compose.emit`), complete and trusted.
+
+    `main` are the services whose end decides. Networks named as external in `compose` exist already.
+    """
+
+    project: str
+    labels: Labels
+    compose: Mapping[str, Any]
+    main: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A created compose project: container id and image digest by service. `started` is known after `adopt`."""
+
+    spec: UnitSpec
+    containers: Mapping[str, str]
+    images: Mapping[str, str]
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A piece of output as the engine delivered it: not split into lines, bytes untouched. Time in ns since the epoch."""
+
+    service: str
+    stream: str  # "stdout" or "stderr"
+    time_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEnd:
+    """State of one container when the verdict was made."""
+
+    service: str
+    status: str  # "exited", "running", "created", "dead"
+    exit_code: int | None
+    oom_killed: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a unit ended, computed from the state of every container, never from compose's own exit code."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+    services: tuple[ServiceEnd, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What is on this machine; shown by `flow doctor` and recorded with attempts."""
+
+    name: str
+    engine_version: str
+    compose_version: str
+    cpus: int
+    memory_bytes: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A compose project of ours that exists in the engine."""
+
+    labels: Labels
+    project: str
+    running: bool
+
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that a unit needs: a reference to pull, or a build whose result gets that name."""
+
+    reference: str
+    build: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep removed."""
+
+    containers: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    images: tuple[str, ...] = field(default=())
+
+
+class Engine(Protocol):
+    """Runs units. Raises EngineError when the engine does not do its part; a failing step is a Verdict, not an error."""
+
+    async def info(self) -> EngineInfo:
+        """Return what this engine is; raises EngineError with advice when it cannot be reached."""
+        ...
+
+    async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
+        """Make images present, pulling only what is missing; return the id or digest by reference. Idempotent.
+
+        Raises ImageUnavailable naming the reference and why.
+        """
+        ...
+
+    async def network(self, name: str, labels: Labels) -> None:
+        """Make the network of a run exist, with an explicit small subnet. Idempotent, may race with itself."""
+        ...
+
+    async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
+        """Build images where asked, create networks of the project and all containers, start none."""
+        ...
+
+    async def adopt(self, spec: UnitSpec) -> Unit | None:
+        """Return the unit that an earlier life of this program created with the same labels, or None."""
+        ...
+
+    async def start(self, unit: Unit) -> Verdict | None:
+        """Start all services in the order of `depends_on`, waiting for its conditions.
+
+        Returns when the last one is started: None, or the verdict when a dependency failed on the way.
+        """
+        ...
+
+    async def wait(self, unit: Unit) -> Verdict:
+        """Return when all main services ended (at once when they already had)."""
+        ...
+
+    async def wait_healthy(self, unit: Unit) -> Verdict | None:
+        """Return None when every service is running and healthy (no healthcheck: running), a Verdict when one ended."""
+        ...
+
+    def logs(self, unit: Unit, since_ns: Mapping[str, int]) -> AsyncIterator[LogRecord]:
+        """Yield output of all services until all their containers have ended.
+
+        `since_ns`: time of the last record that is already kept, by service; nothing older or equal comes again.
+        """
+        ...
+
+    async def stop(self, unit: Unit, *, grace: float, force: bool = False) -> None:
+        """Stop all containers: SIGTERM (or the service's own stop signal), `grace` seconds, SIGKILL. Idempotent."""
+        ...
+
+    async def remove(self, unit: Unit) -> None:
+        """Remove containers, private network and volumes of the unit. Idempotent; missing parts are fine."""
+        ...
+
+    async def found(self, instance: str) -> Sequence[Found]:
+        """List the projects of this instance that exist, running or not."""
+        ...
+
+    async def sweep(self, instance: str, *, run: str | None = None, keep: frozenset[str] = frozenset()) -> Swept:
+        """Remove everything labelled with the instance (of one run, if given) except projects and runs in `keep`.
+
+        Objects without our labels are never touched.
+        """
+        ...

@@ -1,0 +1,48 @@
+"""Findings: what is wrong with a file of the user's, all at once, each with its place and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flowbuild.core.errors import UserError
+from flowbuild.core.model import Position
+
+
+class Severity(StrEnum):
+    """An error stops the file from being used; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem: a stable code, where it is, what it is and what to do."""
+
+    code: str
+    position: Position
+    message: str
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        hint = f"\n    hint: {self.hint}" if self.hint else ""
+        return f"{self.position}: {self.severity}: {self.message} [{self.code}]{hint}"
+
+
+class InvalidFile(UserError):
+    """A pipeline or compose file cannot be used; `findings` holds every problem found in it."""
+
+    code = "invalid_file"
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        errors = [f for f in self.findings if f.severity is Severity.ERROR]
+        super().__init__(f"{len(errors)} error(s) in the pipeline file", hint="flow validate shows all of them")
+
+
+def has_errors(findings: Iterable[Finding]) -> bool:
+    """Whether any of the findings stops the file from being used."""
+    return any(f.severity is Severity.ERROR for f in findings)
