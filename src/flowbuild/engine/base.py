@@ -42,16 +42,27 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A network that exists already, to be joined with exactly these aliases between `create` and `start`."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class UnitSpec:
     """What `create` makes. `compose` is our own emitted file (see `spec.compose.emit`), complete and trusted.
 
     `main` are the services whose end decides. Networks named as external in `compose` exist already.
+    `attachments`: further networks by service, joined by the engine itself, because compose adds the plain name of the
+    service as an alias to every network that it joins.
     """
 
     project: str
     labels: Labels
     compose: Mapping[str, Any]
     main: tuple[str, ...]
+    attachments: Mapping[str, tuple[Attachment, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
