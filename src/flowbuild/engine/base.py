@@ -17,6 +17,9 @@ from flowbuild.core.errors import EngineError
 from flowbuild.core.states import Outcome, Reason
 
 
+SERVICE_LABEL = "flow.service"  # on every container of a unit: the service's name in the user's compose file
+
+
 class ImageUnavailable(EngineError):
     """An image is neither on this machine nor can it be pulled; `errored`, not the step's fault."""
 
@@ -54,6 +57,10 @@ class UnitSpec:
     """What `create` makes. `compose` is our own emitted file (see `spec.compose.emit`), complete and trusted.
 
     `main` are the services whose end decides. Networks named as external in `compose` exist already.
+    Services are keyed `<service>.<step>` in `compose` (also in `depends_on` and in compose's own label): compose makes
+    the key an alias on every network, and on the run's network the plain name would be the one of any parallel step.
+    The label `flow.service` (`SERVICE_LABEL`) carries the plain name, which `main`, `Unit`, `LogRecord` and
+    `ServiceEnd` use.
     `attachments`: further networks by service, joined by the engine itself, because compose adds the plain name of the
     service as an alias to every network that it joins.
     """
