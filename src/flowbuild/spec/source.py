@@ -1,0 +1,35 @@
+"""Where the files of a repository come from: a Protocol, so that spec does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+
+class Repository(Protocol):
+    """The files of a repository at one commit, or of a working tree.
+
+    Paths are relative to the root, with `/` between names and without `.` or `..`. Both methods may be called often
+    and in any order; they never raise for a path that does not exist.
+    """
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a regular file, or None when there is none (a directory, a link out of the tree)."""
+
+    def names(self, folder: str) -> Iterable[str]:
+        """Return the names of the files directly in a folder, in any order; `""` is the root, a missing one is empty."""
+
+
+class MemoryRepository:
+    """Files held in a mapping from path to content."""
+
+    def __init__(self, files: Mapping[str, bytes | str]) -> None:
+        self._files = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
+
+    def read(self, path: str) -> bytes | None:
+        return self._files.get(path)
+
+    def names(self, folder: str) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        rest = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
+        return [name for name in rest if "/" not in name]
