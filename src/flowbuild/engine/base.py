@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flowbuild.core.errors import EngineError
+from flowbuild.core.errors import EngineError, StepFailed
 from flowbuild.core.states import Outcome, Reason
-
 
 SERVICE_LABEL = "flow.service"  # on every container of a unit: the service's name in the user's compose file
 
@@ -24,6 +23,18 @@ class ImageUnavailable(EngineError):
     """An image is neither on this machine nor can it be pulled; `errored`, not the step's fault."""
 
     code = "image_unavailable"
+
+
+class EngineUnreachable(EngineError):
+    """The engine does not answer: not started, no permission, gone. Containers may be running or not."""
+
+    code = "engine_unreachable"
+
+
+class BuildFailed(StepFailed):
+    """An image of the step could not be built because of what its build says; `failed`, the step's fault."""
+
+    code = "build_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,9 @@ class Attachment:
 class UnitSpec:
     """What `create` makes. `compose` is our own emitted file (see `spec.compose.emit`), complete and trusted.
 
+    Its values are literal: the engine doubles every `$` when it hands the file to compose, so that nothing is
+    interpolated. The engine adds the labels of `labels` to all that the file makes, and a log driver that keeps bytes
+    as they are to services that name none.
     `main` are the services whose end decides. Networks named as external in `compose` exist already.
     Services are keyed `<service>.<step>` in `compose` (also in `depends_on` and in compose's own label): compose makes
     the key an alias on every network, and on the run's network the plain name would be the one of any parallel step.
@@ -74,7 +88,11 @@ class UnitSpec:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A created compose project: container id and image digest by service. `started` is known after `adopt`."""
+    """A created compose project: container id and image digest by service.
+
+    `started` is known after `adopt`: every service was started at some time. When it is False, `start` comes next; it
+    starts only what was not started before.
+    """
 
     spec: UnitSpec
     containers: Mapping[str, str]
@@ -84,7 +102,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A piece of output as the engine delivered it: not split into lines, bytes untouched. Time in ns since the epoch."""
+    """A piece of output as the engine delivered it: not split into lines, bytes untouched. Time in ns since the epoch.
+
+    Times of one service are strictly increasing (moved by some ns where the engine's are not), so that the time of the
+    last kept record is enough to resume without a gap or a duplicate.
+    """
 
     service: str
     stream: str  # "stdout" or "stderr"
@@ -175,7 +197,10 @@ class Engine(Protocol):
         ...
 
     async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
-        """Build images where asked, create networks of the project and all containers, start none."""
+        """Build images where asked, create networks of the project and all containers, start none.
+
+        Raises BuildFailed when a build of the step fails, ImageUnavailable when an image is missing.
+        """
         ...
 
     async def adopt(self, spec: UnitSpec) -> Unit | None:
@@ -221,4 +246,8 @@ class Engine(Protocol):
 
         Objects without our labels are never touched.
         """
+        ...
+
+    async def close(self) -> None:
+        """Free connections of this program; what runs in the engine goes on. No call may follow."""
         ...
