@@ -29,11 +29,13 @@ class AttemptView:
     queued_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
+    phase: str = ""  # what it does now
     phases: Mapping[str, float] = field(default_factory=dict)
     node: str = ""
     input_commit: str | None = None
     commit: str | None = None
     changes: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

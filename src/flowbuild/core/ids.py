@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NewType
 
-RunId = NewType("RunId", str)  # 26 lower-case characters of a ULID: sorts by creation time
+RunId = NewType("RunId", str)  # 26 characters of a ULID: sorts by creation time
 StepKey = NewType("StepKey", str)  # step name, matrix values appended: "test", "test-3-12"
 CommitId = NewType("CommitId", str)  # hexadecimal object id in the run repository
 RunnerId = NewType("RunnerId", str)

@@ -1,0 +1,136 @@
+"""The protocol between server and runner. The embedded runner speaks it in process, others will over HTTP.
+
+A runner claims an attempt under a lease, says when its containers may run (`launched`), appends logs by offset, renews
+all its leases with one heartbeat that also brings orders to stop, and finishes. Every call may be repeated; every call
+that speaks of a lease raises core.errors.Conflict when the lease is lost: the runner then stops what it started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flowbuild.core.model import Step
+from flowbuild.core.states import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one attempt; `epoch` fences older holders."""
+
+    run: str
+    step: str
+    attempt: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A piece of masked output of one service, in the order it happened. Time in ns since the epoch."""
+
+    service: str
+    stream: str
+    time_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A step that will probably run after the claimed one on the same workspace; worth preparing."""
+
+    step: Step
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """All a runner needs for one attempt. `facts` are the values for `${{ … }}`; `environment` is FLOW_* for services.
+
+    `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers.
+    """
+
+    lease: Lease
+    state: str
+    step: Step
+    repository: str
+    input_commit: str
+    source_objects: tuple[str, ...]  # object directories that the workspace's .git borrows from
+    variables: Mapping[str, str]
+    secrets: Mapping[str, str]
+    environment: Mapping[str, str]
+    facts: Mapping[str, Any]
+    trailers: Mapping[str, str]
+    stop: str = ""
+    upcoming: tuple[Upcoming, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """How an attempt ended. Phase times in seconds by name; `changes` counts paths by A, M, D."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+    commit: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)
+    changes: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """An order to stop an attempt: gracefully, or at once when `force`."""
+
+    lease: Lease
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Answer to a heartbeat: what to stop, which runs are over (their directories and network can go)."""
+
+    stops: tuple[Stop, ...] = ()
+    ended_runs: tuple[str, ...] = ()
+
+
+class RunnerClient(Protocol):
+    """Calls of a runner. `runner` is its identity."""
+
+    async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
+        """Return an attempt to work on, waiting up to `wait` seconds for one. Repeating a key repeats the answer."""
+        ...
+
+    async def adoptable(self, runner: str) -> Sequence[Assignment]:
+        """Return the attempts that an earlier life of this runner held; they are leased to it again."""
+        ...
+
+    async def phase(self, lease: Lease, phase: str) -> None:
+        """Say what the attempt is doing now; for display only, may be lost."""
+        ...
+
+    async def launched(self, lease: Lease) -> None:
+        """Say, before the first container starts, that containers may run from now on."""
+        ...
+
+    async def healthy(self, lease: Lease, result: AttemptResult) -> None:
+        """Report a background step as up; it keeps its lease."""
+        ...
+
+    async def append_log(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
+        """Append output at a byte offset and return the next one. Bytes that are already kept are skipped."""
+        ...
+
+    async def log_state(self, lease: Lease) -> tuple[int, Mapping[str, int]]:
+        """Return the log's next offset and the time of the last entry by service, for going on after a restart."""
+        ...
+
+    async def heartbeat(self, runner: str, *, wait: float) -> Beat:
+        """Renew all leases; returns when there is an order, or after `wait` seconds."""
+        ...
+
+    async def finish(self, lease: Lease, result: AttemptResult) -> None:
+        """Hand in the result. Repeating it is harmless."""
+        ...

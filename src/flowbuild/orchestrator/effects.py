@@ -1,0 +1,83 @@
+"""Carries out the effects that leave the database. Each may happen twice, so each is harmless when repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flowbuild.core.commands import AcceptResult, AcquireLock, Command, FinishRun, PrepareInput, ProbeInput, ReleaseLock
+from flowbuild.core.errors import FlowError
+from flowbuild.core.events import Event, InputConflict, InputFailed, InputReady, LockGranted
+from flowbuild.core.ids import CommitId, RunId, StepKey
+from flowbuild.core.model import Pipeline
+from flowbuild.services.decisions import Decisions
+from flowbuild.store.database import Database
+from flowbuild.workspace.repo import Merged, RunRepository
+
+
+class Effects:
+    """One method per kind of command. Blocking: call from threads."""
+
+    def __init__(self, database: Database, decisions: Decisions, run_ended: Callable[[RunId], None]) -> None:
+        self._database = database
+        self._decisions = decisions
+        self._run_ended = run_ended
+        self._repositories: dict[RunId, RunRepository] = {}
+
+    def carry_out(self, run: RunId, command: Command) -> None:
+        """Do what the command says and feed its answer back into the run."""
+        match command:
+            case PrepareInput(step, parents):
+                self._answer(run, self._prepare(run, step, parents))
+            case ProbeInput(step, parents):
+                answer = self._prepare(run, step, parents)
+                if isinstance(answer, InputConflict):
+                    self._answer(run, answer)
+            case AcceptResult(step, _, _, commit):
+                pipeline = self._pipeline(run)
+                self._repository(run).accept(
+                    step, commit, rules=pipeline.merge, variable_rules=pipeline.merge_variables
+                )
+            case AcquireLock(step, lock):
+                with self._database.write() as tx:
+                    granted = tx.locks.join(lock, run, step)
+                if granted:
+                    self._answer(run, LockGranted(step))
+            case ReleaseLock(step, lock):
+                with self._database.write() as tx:
+                    following = tx.locks.leave(lock, run, step)
+                if following is not None:
+                    self._answer(following[0], LockGranted(following[1]))
+            case FinishRun():
+                repository = self._repositories.pop(run, None)
+                if repository is not None:
+                    repository.close()
+                self._run_ended(run)
+            case _:
+                raise AssertionError(f"{type(command).__name__} is carried out inside the decision")
+
+    def _prepare(self, run: RunId, step: StepKey, parents: tuple[tuple[StepKey, CommitId], ...]) -> Event:
+        pipeline = self._pipeline(run)
+        try:
+            merged: Merged = self._repository(run).merge(
+                parents, rules=pipeline.merge, variable_rules=pipeline.merge_variables
+            )
+        except FlowError as error:
+            return InputFailed(step, error.message)
+        if merged.commit is None:
+            return InputConflict(step, merged.conflicts)
+        return InputReady(step, merged.commit, merged.variables)
+
+    def _answer(self, run: RunId, event: Event) -> None:
+        self._decisions.apply(run, event)
+
+    def _pipeline(self, run: RunId) -> Pipeline:
+        with self._database.read() as tx:
+            return self._decisions.load(tx, run).run.pipeline
+
+    def _repository(self, run: RunId) -> RunRepository:
+        if run not in self._repositories:
+            with self._database.read() as tx:
+                path = self._decisions.load(tx, run).repository
+            self._repositories[run] = RunRepository.open(Path(path))
+        return self._repositories[run]

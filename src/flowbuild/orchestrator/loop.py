@@ -1,0 +1,96 @@
+"""Drives the runs of one owner: carries out effects as they are decided and fires timers when they are due. No ticks.
+
+Start/stop contract: `run` is started once and ends when its task is cancelled; an effect that was under way is repeated
+by the next life of the program, because its outbox row is deleted only after it was carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from flowbuild.core.commands import Command
+from flowbuild.core.errors import FlowError
+from flowbuild.core.events import TimerFired
+from flowbuild.core.ids import RunId
+from flowbuild.orchestrator.effects import Effects
+from flowbuild.services.decisions import OUTBOX, Clock, Decisions
+from flowbuild.services.signals import Signals
+from flowbuild.store.database import Database
+
+log = structlog.get_logger()
+RETRY_SECONDS = 1.0  # after an effect failed for a reason of ours
+
+
+class Orchestrator:
+    """The loop. Effects of one run happen in the order they were decided, those of different runs side by side."""
+
+    def __init__(
+        self, *, database: Database, decisions: Decisions, effects: Effects, signals: Signals, owner: str, clock: Clock
+    ) -> None:
+        self._database = database
+        self._decisions = decisions
+        self._effects = effects
+        self._signals = signals
+        self._owner = owner
+        self._clock = clock
+        self._busy: dict[RunId, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    token = self._signals.token(OUTBOX)
+                    pending, due, next_at = await asyncio.to_thread(self._look)
+                    for run, commands in _by_run(pending).items():
+                        if run not in self._busy:
+                            self._busy[run] = group.create_task(self._carry_out(run, commands))
+                    for run, name in due:
+                        await asyncio.to_thread(self._fire, run, name)
+                    if not due:
+                        patience = None if next_at is None else max(0.0, next_at - self._clock())
+                        await self._signals.wait(OUTBOX, token, patience)
+        finally:
+            self._busy.clear()
+
+    def _look(self) -> tuple[Sequence[tuple[int, RunId, Command]], Sequence[tuple[RunId, str]], float | None]:
+        with self._database.read() as tx:
+            return (
+                tx.outbox.pending(self._owner),
+                tx.timers.due(self._owner, self._clock()),
+                tx.timers.next_at(self._owner),
+            )
+
+    def _fire(self, run: RunId, name: str) -> None:
+        with self._database.write() as tx:
+            tx.timers.clear(run, name)
+            self._decisions.apply_in(tx, run, [TimerFired(name)])
+        self._decisions.announce(run)
+
+    async def _carry_out(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
+        try:
+            for identifier, command in commands:
+                try:
+                    await asyncio.to_thread(self._effects.carry_out, run, command)
+                except FlowError as error:
+                    log.error("effect_failed", run=run, command=command.type, error=error.message)
+                    await asyncio.sleep(RETRY_SECONDS)
+                    return
+                await asyncio.to_thread(self._forget, identifier)
+        finally:
+            self._busy.pop(run, None)
+            self._signals.notify(OUTBOX)
+
+    def _forget(self, identifier: int) -> None:
+        with self._database.write() as tx:
+            tx.outbox.done(identifier)
+
+
+def _by_run(pending: Sequence[tuple[int, RunId, Command]]) -> dict[RunId, list[tuple[int, Command]]]:
+    runs: dict[RunId, list[tuple[int, Command]]] = {}
+    for identifier, run, command in pending:
+        runs.setdefault(run, []).append((identifier, command))
+    return runs

@@ -1,0 +1,143 @@
+"""What a runner is told about an attempt: definition, input, variables, declared secrets, facts for conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flowbuild.client.runner import Assignment, Lease, Upcoming
+from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.ids import RunId
+from flowbuild.core.model import EdgeKind, Pipeline, Step
+from flowbuild.core.run import Run, StepRun
+from flowbuild.core.states import Outcome, StepState
+from flowbuild.store.attempts import AttemptRow
+from flowbuild.store.runs import RunRow
+
+
+class SecretBox:
+    """Secret values of open runs, in memory only: they are never stored."""
+
+    def __init__(self) -> None:
+        self._values: dict[RunId, Mapping[str, str]] = {}
+
+    def put(self, run: RunId, pipeline: Pipeline, values: Mapping[str, str]) -> None:
+        """Keep the values that the pipeline declares; raises InvalidRequest naming all that are missing."""
+        declared = sorted({name for step in pipeline.steps for name in step.secrets})
+        missing = [name for name in declared if name not in values]
+        if missing:
+            raise InvalidRequest(
+                f"no value for the secret(s) {', '.join(missing)}",
+                hint=f"give --secret {missing[0]} (from the environment), --secret {missing[0]}=VALUE or --secret-file FILE",
+            )
+        self._values[run] = {name: values[name] for name in declared}
+
+    def of(self, run: RunId, step: Step) -> dict[str, str]:
+        """Return the values that a step declared; none for a run whose values are gone."""
+        values = self._values.get(run, {})
+        return {name: values[name] for name in step.secrets if name in values}
+
+    def forget(self, run: RunId) -> None:
+        """Drop the values of a run."""
+        self._values.pop(run, None)
+
+
+class Assignments:
+    """Makes assignments. `source_objects` tells the object directories of a run's source by its directory."""
+
+    def __init__(self, secrets: SecretBox, source_objects: Callable[[str], Sequence[str]]) -> None:
+        self._secrets = secrets
+        self._source_objects = source_objects
+
+    def make(self, stored: RunRow, row: AttemptRow) -> Assignment:
+        """Return the assignment of a claimed attempt."""
+        run, key = stored.run, row.key
+        step, state = run.pipeline.step(key.step), run.steps[key.step]
+        return Assignment(
+            lease=Lease(key.run, key.step, key.attempt, key.epoch),
+            state=row.state,
+            step=step,
+            repository=stored.repository,
+            input_commit=row.input_commit,
+            source_objects=tuple(self._source_objects(stored.directory)) if run.pipeline.checkout else (),
+            variables=state.variables,
+            secrets=self._secrets.of(run.id, step),
+            environment=flow_environment(stored, step, row),
+            facts=facts(run, step, state.variables),
+            trailers=_trailers(stored, step, row),
+            stop=row.stop,
+            upcoming=tuple(_upcoming(run, step)),
+        )
+
+
+def flow_environment(stored: RunRow, step: Step, row: AttemptRow) -> dict[str, str]:
+    """Return the FLOW_* variables of a step's services."""
+    run, context = stored.run, stored.run.context
+    failed = [key for key, other in run.steps.items() if other.outcome in (Outcome.FAILED, Outcome.ERRORED)]
+    values = {
+        "FLOW": "true",
+        "FLOW_RUN_ID": run.id,
+        "FLOW_RUN_NUMBER": str(stored.number),
+        "FLOW_PROJECT": stored.project.rpartition("/")[2],
+        "FLOW_PIPELINE": run.pipeline.name,
+        "FLOW_STEP": step.key,
+        "FLOW_ATTEMPT": str(row.key.attempt),
+        "FLOW_BRANCH": context.branch,
+        "FLOW_TAG": context.tag,
+        "FLOW_COMMIT": context.commit,
+        "FLOW_EVENT": context.event,
+        "FLOW_FAILED_STEPS": ",".join(failed),
+    }
+    values |= {f"FLOW_MATRIX_{name.upper()}": value for name, value in step.matrix.items()}
+    values |= {f"FLOW_INPUT_{name.upper()}": _text(value) for name, value in context.inputs.items()}
+    return values
+
+
+def facts(run: Run, step: Step | None, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return the names that `${{ … }}` may use."""
+    context = run.context
+    return {
+        "branch": context.branch,
+        "tag": context.tag,
+        "commit": context.commit,
+        "event": context.event,
+        "inputs": dict(context.inputs),
+        "variables": dict(variables),
+        "steps": {key: _outcome(state) for key, state in run.steps.items()},
+        "matrix": dict(step.matrix) if step is not None else {},
+    }
+
+
+def _outcome(state: StepRun) -> dict[str, Any]:
+    return {"outcome": str(state.outcome or ""), "exit_code": state.exit_code if state.exit_code is not None else 0}
+
+
+def _text(value: str | float | bool) -> str:  # noqa: FBT001 (a value of an input, not a switch)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _trailers(stored: RunRow, step: Step, row: AttemptRow) -> dict[str, str]:
+    return {
+        "Flow-Run": stored.run.id,
+        "Flow-Step": step.key,
+        "Flow-Attempt": str(row.key.attempt),
+        "Flow-Epoch": str(row.key.epoch),
+        "Flow-Input": row.input_commit,
+        "Flow-Definition": step.definition_hash,
+    }
+
+
+def _upcoming(run: Run, step: Step) -> list[Upcoming]:
+    """Return the step that runs next if this one succeeds and only this one decides it."""
+    found = []
+    incoming: dict[str, int] = {}
+    for edge in run.pipeline.edges:
+        if edge.kind is not EdgeKind.FAIL:
+            incoming[edge.target] = incoming.get(edge.target, 0) + 1
+    for edge in run.pipeline.edges:
+        if edge.source != step.key or edge.kind is EdgeKind.FAIL or edge.condition is not None:
+            continue
+        target, state = run.pipeline.step(edge.target), run.steps[edge.target]
+        if incoming[edge.target] == 1 and state.state is StepState.PENDING and target.environment is None:
+            found.append(Upcoming(target, state.attempt + 1))
+    return found

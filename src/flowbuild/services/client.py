@@ -1,0 +1,137 @@
+"""The calls of clients (`client.base.FlowClient`), in process."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, StepDiff
+from flowbuild.core.errors import NotFound
+from flowbuild.core.ids import RunId
+from flowbuild.services.decisions import Clock, run_topic
+from flowbuild.services.looking import Looking
+from flowbuild.services.runners import RunnerService
+from flowbuild.services.runs import RunService
+from flowbuild.services.signals import Signals
+
+# A run that another process drives sends no signals here: look again this often, in seconds.
+FOREIGN_INTERVAL = 0.5
+
+
+class LocalClient:
+    """A client of the services of this process, acting as the user `user` in the project `project`."""
+
+    def __init__(
+        self,
+        *,
+        runs: RunService,
+        looking: Looking,
+        runners: RunnerService,
+        signals: Signals,
+        dead_owners: Callable[[], Sequence[str]],
+        wake: Callable[[RunId], None],
+        project: str | None,
+        user: str,
+        clock: Clock,
+    ) -> None:
+        self._runs = runs
+        self._looking = looking
+        self._runners = runners
+        self._signals = signals
+        self._dead_owners = dead_owners
+        self._wake = wake
+        self._project = project
+        self._user = user
+        self._clock = clock
+
+    async def start(self, request: StartRequest) -> RunView:
+        """See FlowClient."""
+        return await self._view(await asyncio.to_thread(self._runs.start, request))
+
+    async def get(self, run: str) -> RunView:
+        """See FlowClient."""
+        return await self._view(await self._find(run))
+
+    async def runs(self, *, project: str | None = None, limit: int = 20) -> Sequence[RunView]:
+        """See FlowClient."""
+        return await asyncio.to_thread(self._looking.newest, project, limit)
+
+    async def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:
+        """See FlowClient. Phases of running steps come as updates of type `attempt_phase` that are not stored."""
+        run_id, topic = await self._find(run), run_topic(run)
+        topic, phases = run_topic(run_id), {}
+        while True:
+            token = self._signals.token(topic)
+            events, view = await asyncio.to_thread(self._looking.since, run_id, after, self._runners.phases(run_id))
+            for row in events:
+                after = row.seq
+                yield RunUpdate(row.seq, row.at, dataclasses.asdict(row.event), view)
+            now = dict(self._runners.phases(run_id))
+            for step, phase in now.items() - phases.items():
+                yield RunUpdate(after, self._clock(), {"type": "attempt_phase", "step": step, "phase": phase}, view)
+            phases = now
+            if view.state.final:
+                return
+            await self._signals.wait(topic, token, FOREIGN_INTERVAL)
+
+    async def logs(
+        self, run: str, step: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        """See FlowClient."""
+        run_id = await self._find(run)
+        topic = run_topic(run_id)
+        while True:
+            token = self._signals.token(topic)
+            chunks, ended = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset)
+            for chunk in chunks:
+                offset = chunk.offset + len(chunk.data)
+                yield chunk
+            if not chunks:
+                if ended or not follow:
+                    return
+                await self._signals.wait(topic, token, FOREIGN_INTERVAL)
+
+    async def cancel(self, run: str, *, force: bool = False) -> None:
+        """See FlowClient."""
+        await self._steer(run, lambda found: self._runs.cancel(found, by=self._user, force=force))
+
+    async def approve(self, run: str, step: str, *, comment: str = "") -> None:
+        """See FlowClient."""
+        await self._steer(run, lambda found: self._runs.approve(found, step, by=self._user, comment=comment))
+
+    async def reject(self, run: str, step: str, *, comment: str = "") -> None:
+        """See FlowClient."""
+        await self._steer(run, lambda found: self._runs.reject(found, step, by=self._user, comment=comment))
+
+    async def rerun(
+        self, run: str, *, from_steps: Sequence[str] = (), variables: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> RunView:
+        """See FlowClient."""
+        old = await self._find(run)
+        new = await asyncio.to_thread(self._runs.rerun, old, from_steps, variables, secrets)
+        return await self._view(new)
+
+    async def resume(self, run: str, *, secrets: Mapping[str, str]) -> RunView:
+        """See FlowClient. An empty name means the newest interrupted run of the project."""
+        dead = await asyncio.to_thread(self._dead_owners)
+        found = await self._find(run) if run else await asyncio.to_thread(self._looking.interrupted, self._project, dead)
+        if found is None:
+            raise NotFound("no run was interrupted here", hint="flow runs lists the runs")
+        await asyncio.to_thread(self._runs.resume, found, secrets, dead)
+        return await self._view(found)
+
+    async def diff(self, run: str, step: str, other: str | None = None, *, patch: bool = False) -> StepDiff:
+        """See FlowClient."""
+        return await asyncio.to_thread(self._looking.diff, await self._find(run), step, other, patch=patch)
+
+    async def _find(self, run: str) -> RunId:
+        return await asyncio.to_thread(self._looking.find, self._project, run)
+
+    async def _view(self, run: RunId) -> RunView:
+        return await asyncio.to_thread(self._looking.run, run, self._runners.phases(run))
+
+    async def _steer(self, run: str, verb: Callable[[RunId], None]) -> None:
+        found = await self._find(run)
+        await asyncio.to_thread(verb, found)
+        await asyncio.to_thread(self._wake, found)

@@ -1,0 +1,102 @@
+"""Applies events to runs: one database transaction reads the run, decides, stores state, event and effects.
+
+Effects that concern only the database (queue, orders to stop, timers) happen in the same transaction; the others go
+through the outbox to the orchestrator.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from flowbuild.core.commands import Command, Enqueue, FinishRun, SetTimer, StopAttempt
+from flowbuild.core.events import AttemptFinished, Event
+from flowbuild.core.ids import RunId
+from flowbuild.core.machine import decide
+from flowbuild.core.model import Pipeline
+from flowbuild.core.run import Run
+from flowbuild.core.states import Outcome
+from flowbuild.services.signals import Signals
+from flowbuild.store.attempts import AttemptKey
+from flowbuild.store.database import Database, Transaction
+from flowbuild.store.runs import RunRow
+
+Clock = Callable[[], float]
+
+QUEUE = "queue"  # attempts wait for runners
+ORDERS = "orders"  # something is to be stopped, or a run is over
+OUTBOX = "outbox"  # effects or timers wait for the orchestrator
+
+
+def run_topic(run: str) -> str:
+    """Return the topic that changes with every event of a run."""
+    return f"run:{run}"
+
+
+class Decisions:
+    """The only place where a run changes. Blocking: call from threads."""
+
+    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
+        self._database = database
+        self._signals = signals
+        self._clock = clock
+        self._pipelines: dict[RunId, Pipeline] = {}  # of open runs: reading 500 steps for every event would be slow
+
+    def apply(self, run: RunId, *events: Event) -> Run:
+        """Apply events in order and return the run after them; raises NotFound."""
+        with self._database.write() as tx:
+            after = self.apply_in(tx, run, events)
+        self.announce(run)
+        return after
+
+    def apply_in(self, tx: Transaction, run: RunId, events: Iterable[Event]) -> Run:
+        """Apply events inside a transaction of the caller, who calls `announce` when it is committed."""
+        row = self.load(tx, run)
+        state, happened, queue = row.run, [], deque(events)
+        while queue:
+            event, now = queue.popleft(), self._clock()
+            state, commands = decide(state, event, now)
+            happened.append((now, event))
+            for command in commands:
+                queue.extend(self._carry_out(tx, run, command, now))
+        tx.runs.save(state, happened, row.last_seq)
+        if state.state.final:
+            self._pipelines.pop(run, None)
+        return state
+
+    def load(self, tx: Transaction, run: RunId) -> RunRow:
+        """Read a run, its pipeline from memory when it is known."""
+        row = tx.runs.get(run, self._pipelines.get(run))
+        if not row.run.state.final:
+            self._pipelines[run] = row.run.pipeline
+        return row
+
+    def announce(self, run: RunId) -> None:
+        """Wake whoever may have something to do after a committed change of a run."""
+        self._signals.notify(OUTBOX, QUEUE, ORDERS, run_topic(run))
+
+    def _carry_out(self, tx: Transaction, run: RunId, command: Command, now: float) -> list[Event]:
+        match command:
+            case Enqueue(step, attempt, epoch, commit):
+                tx.attempts.enqueue(AttemptKey(run, step, attempt, epoch), commit, now)
+            case StopAttempt(step, attempt, epoch, force):
+                return _stop(tx, AttemptKey(run, step, attempt, epoch), force=force, now=now)
+            case SetTimer(name, at):
+                tx.timers.set(run, name, at)
+            case FinishRun():
+                tx.timers.clear(run)
+                tx.outbox.put(run, [command])
+            case _:
+                tx.outbox.put(run, [command])
+        return []
+
+
+def _stop(tx: Transaction, key: AttemptKey, *, force: bool, now: float) -> list[Event]:
+    row = tx.attempts.request_stop(key, force=force)
+    if row is None or row.state != "queued":
+        return []  # its runner answers
+    ended = AttemptFinished(key.step, key.attempt, key.epoch, Outcome.CANCELLED)
+    tx.attempts.finish(
+        key, outcome=Outcome.CANCELLED, reason=None, message="", exit_code=None, commit=None, now=now
+    )
+    return [ended]

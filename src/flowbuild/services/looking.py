@@ -1,0 +1,146 @@
+"""Questions about runs: views, events, logs, diffs. Blocking: call from threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flowbuild.client.base import FileChange, LogChunk, RunView, StepDiff, VariableChange
+from flowbuild.client.runner import Lease
+from flowbuild.core.errors import Conflict, NotFound
+from flowbuild.core.ids import CommitId, RunId, StepKey
+from flowbuild.core.run import StepRun
+from flowbuild.logs.reader import read_log
+from flowbuild.services.logbook import Logbook
+from flowbuild.services.views import run_view
+from flowbuild.store.attempts import AttemptRow
+from flowbuild.store.database import Database, Transaction
+from flowbuild.store.runs import EventRow, RunRow
+from flowbuild.workspace.repo import RunRepository
+
+LOG_PIECE = 1 << 20  # bytes of log handed out at once
+PATCH_LIMIT = 32 << 20  # bytes of a patch
+
+
+class Looking:
+    """Reads what the other services wrote."""
+
+    def __init__(self, database: Database, logbook: Logbook) -> None:
+        self._database = database
+        self._logbook = logbook
+
+    def find(self, project: str | None, text: str) -> RunId:
+        """Return the id of a run named by `last`, number, id or beginning of an id; raises NotFound."""
+        with self._database.read() as tx:
+            return tx.runs.find(project, text)
+
+    def run(self, run: RunId, phases: Mapping[str, str]) -> RunView:
+        """Return the view of a run."""
+        with self._database.read() as tx:
+            return _view(tx, tx.runs.get(run), phases)
+
+    def newest(self, project: str | None, limit: int) -> list[RunView]:
+        """Return runs, the newest first."""
+        with self._database.read() as tx:
+            return [_view(tx, row, {}) for row in tx.runs.newest(project, limit)]
+
+    def interrupted(self, project: str | None, dead: Sequence[str]) -> RunId | None:
+        """Return the newest open run of the project whose owner is dead."""
+        with self._database.read() as tx:
+            for row in tx.runs.newest(project, 1000):
+                if not row.run.state.final and row.owner in dead:
+                    return row.run.id
+        return None
+
+    def since(self, run: RunId, after: int, phases: Mapping[str, str]) -> tuple[Sequence[EventRow], RunView]:
+        """Return the events after a sequence number, and the run as it is now."""
+        with self._database.read() as tx:
+            row = tx.runs.get(run)  # first: a final run has no events that come later
+            return tx.runs.events(run, after), _view(tx, row, phases)
+
+    def log(self, run: RunId, step: str, attempt: int | None, offset: int) -> tuple[list[LogChunk], bool]:
+        """Return a piece of an attempt's log from an offset, and whether the attempt has ended."""
+        with self._database.read() as tx:
+            row = tx.runs.get(run)
+            found = _attempt(tx, row, step, attempt)
+            state = row.run.steps[StepKey(step)]
+        if found is None:
+            return [], state.outcome is not None or row.run.state.final
+        key = found.key
+        lease = Lease(key.run, key.step, key.attempt, key.epoch)
+        pieces = read_log(self._logbook.directory(lease), offset, LOG_PIECE)
+        chunks = [
+            LogChunk(step, key.attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset)
+            for piece in pieces
+        ]
+        return chunks, found.state == "done"
+
+    def diff(self, run: RunId, step: str, other: str | None, *, patch: bool) -> StepDiff:
+        """Return what a step changed, or how the result of `other` differs from its result."""
+        with self._database.read() as tx:
+            row = tx.runs.get(run)
+        repository = RunRepository.open(Path(row.repository))
+        first = _step_run(row, step)
+        if other is None:
+            old, new = first.input_commit, _result(row, first)
+        else:
+            old, new = _result(row, first), _result(row, _step_run(row, other))
+        old = old or new
+        before, after = repository.variables(old), repository.variables(new)
+        return StepDiff(
+            files=tuple(
+                FileChange(
+                    change.status,
+                    change.path.decode("utf-8", "backslashreplace"),
+                    change.size_before,
+                    change.size_after,
+                )
+                for change in repository.changes(old, new)
+            ),
+            variables=tuple(
+                VariableChange(name, before.get(name), after.get(name))
+                for name in sorted(before.keys() | after.keys())
+                if before.get(name) != after.get(name)
+            ),
+            patch=_bounded(repository, old, new) if patch else b"",
+        )
+
+
+def _view(tx: Transaction, row: RunRow, phases: Mapping[str, str]) -> RunView:
+    rerun_of = row.run.rerun_of
+    number = None if rerun_of is None else tx.runs.get(rerun_of).number
+    return run_view(row, tx.attempts.of_run(row.run.id), phases, number)
+
+
+def _attempt(tx: Transaction, row: RunRow, step: str, attempt: int | None) -> AttemptRow | None:
+    _step_run(row, step)
+    rows = [found for found in tx.attempts.of_run(row.run.id) if found.key.step == step]
+    if attempt is None:
+        return max(rows, key=lambda found: found.key.attempt, default=None)
+    for found in rows:
+        if found.key.attempt == attempt:
+            return found
+    raise NotFound(f"step {step!r} of run {row.number} has no attempt {attempt}")
+
+
+def _step_run(row: RunRow, step: str) -> StepRun:
+    found = row.run.steps.get(StepKey(step))
+    if found is None:
+        raise NotFound(f"run {row.number} has no step {step!r}", hint=f"there are {', '.join(row.run.steps)}")
+    return found
+
+
+def _result(row: RunRow, step: StepRun) -> CommitId:
+    commit = step.result_commit or step.input_commit
+    if commit is None:
+        raise Conflict(f"step {step.key!r} of run {row.number} has no result: it did not run")
+    return commit
+
+
+def _bounded(repository: RunRepository, old: CommitId, new: CommitId) -> bytes:
+    patch = bytearray()
+    for piece in repository.patch(old, new):
+        patch += piece
+        if len(patch) > PATCH_LIMIT:
+            return bytes(patch[:PATCH_LIMIT]) + b"\n[cut: the patch is longer than 32 MiB; flow clone shows all of it]\n"
+    return bytes(patch)

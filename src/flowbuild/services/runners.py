@@ -1,0 +1,201 @@
+"""The server's side of the runner protocol (`client.runner.RunnerClient`), in process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry, Stop
+from flowbuild.core.errors import Conflict
+from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptStarted
+from flowbuild.core.ids import CommitId, RunId, StepKey
+from flowbuild.services.assignments import Assignments
+from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, run_topic
+from flowbuild.services.logbook import Logbook
+from flowbuild.services.signals import Signals
+from flowbuild.store.attempts import AttemptKey, AttemptRow
+from flowbuild.store.database import Database
+
+LEASE_SECONDS = 60.0
+
+
+class RunnerService:
+    """Hands out the attempts of one owner's runs."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        decisions: Decisions,
+        signals: Signals,
+        assignments: Assignments,
+        logbook: Logbook,
+        owner: str,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._decisions = decisions
+        self._signals = signals
+        self._assignments = assignments
+        self._logbook = logbook
+        self._owner = owner
+        self._clock = clock
+        self._phases: dict[tuple[str, str], str] = {}
+        self._ordered: set[Stop] = set()
+        self._ended: list[str] = []
+
+    async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
+        """See RunnerClient."""
+        deadline = asyncio.get_running_loop().time() + wait
+        while True:
+            token = self._signals.token(QUEUE)
+            assignment = await asyncio.to_thread(self._claim, runner, request_key)
+            left = deadline - asyncio.get_running_loop().time()
+            if assignment is not None or left <= 0:
+                return assignment
+            await self._signals.wait(QUEUE, token, left)
+
+    async def adoptable(self, runner: str) -> Sequence[Assignment]:
+        """See RunnerClient."""
+        return await asyncio.to_thread(self._adoptable, runner)
+
+    async def phase(self, lease: Lease, phase: str) -> None:
+        """See RunnerClient."""
+        self._phases[lease.run, lease.step] = phase
+        self._signals.notify(run_topic(lease.run))
+
+    def phases(self, run: str) -> Mapping[str, str]:
+        """Return what the running steps of a run do now, by step key."""
+        return {step: phase for (of, step), phase in self._phases.items() if of == run}
+
+    async def launched(self, lease: Lease) -> None:
+        """See RunnerClient."""
+        await asyncio.to_thread(self._launched, lease)
+
+    async def healthy(self, lease: Lease, result: AttemptResult) -> None:
+        """See RunnerClient."""
+        await asyncio.to_thread(self._healthy, lease, result)
+
+    async def append_log(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
+        """See RunnerClient."""
+        kept = await asyncio.to_thread(self._logbook.append, lease, offset, entries)
+        self._signals.notify(run_topic(lease.run))
+        return kept
+
+    async def log_state(self, lease: Lease) -> tuple[int, Mapping[str, int]]:
+        """See RunnerClient."""
+        return await asyncio.to_thread(self._logbook.state, lease)
+
+    async def heartbeat(self, runner: str, *, wait: float) -> Beat:
+        """See RunnerClient."""
+        token = self._signals.token(ORDERS)
+        beat = await asyncio.to_thread(self._beat, runner)
+        if beat == Beat() and await self._signals.wait(ORDERS, token, wait):
+            beat = await asyncio.to_thread(self._beat, runner)
+        return beat
+
+    async def finish(self, lease: Lease, result: AttemptResult) -> None:
+        """See RunnerClient."""
+        await asyncio.to_thread(self._finish, lease, result)
+        self._phases.pop((lease.run, lease.step), None)
+
+    def run_ended(self, run: RunId) -> None:
+        """Tell runners that they may forget a run."""
+        self._ended.append(run)
+        self._signals.notify(ORDERS)
+
+    def _claim(self, runner: str, request_key: str) -> Assignment | None:
+        now = self._clock()
+        with self._database.write() as tx:
+            row = tx.attempts.claim(
+                runner=runner, owner=self._owner, request_key=request_key, now=now, lease=LEASE_SECONDS
+            )
+            if row is None:
+                return None
+            key = row.key
+            started = AttemptStarted(key.step, key.attempt, key.epoch, runner)
+            run = self._decisions.apply_in(tx, key.run, [started])
+            stored = self._decisions.load(tx, key.run)
+        self._signals.notify(run_topic(run.id))
+        return self._assignments.make(stored, row)
+
+    def _adoptable(self, runner: str) -> list[Assignment]:
+        now, found = self._clock(), []
+        with self._database.write() as tx:
+            for row in tx.attempts.live(owner=self._owner):
+                tx.attempts.assign(row.key, runner, now, LEASE_SECONDS)
+                found.append((self._decisions.load(tx, row.key.run), row))
+        return [self._assignments.make(stored, row) for stored, row in found]
+
+    def _launched(self, lease: Lease) -> None:
+        with self._database.write() as tx:
+            tx.attempts.launched(self._live(tx.attempts.get(_key(lease)), lease), self._clock())
+
+    def _healthy(self, lease: Lease, result: AttemptResult) -> None:
+        key = _key(lease)
+        with self._database.write() as tx:
+            self._live(tx.attempts.get(key), lease)
+            tx.attempts.detail(key, _details(result))
+            commit = CommitId(result.commit) if result.commit else None
+            event = AttemptHealthy(key.step, key.attempt, key.epoch, commit, result.variables)
+            self._decisions.apply_in(tx, key.run, [event])
+        self._decisions.announce(key.run)
+
+    def _beat(self, runner: str) -> Beat:
+        with self._database.write() as tx:
+            tx.attempts.renew(runner, self._clock(), LEASE_SECONDS)
+            rows = [row for row in tx.attempts.live(owner=self._owner) if row.runner == runner and row.stop]
+        wanted = {Stop(_lease(row.key), row.stop == "force") for row in rows}
+        new, self._ordered = wanted - self._ordered, wanted
+        ended, self._ended = tuple(self._ended), []
+        return Beat(tuple(sorted(new, key=lambda stop: stop.lease.step)), ended)
+
+    def _finish(self, lease: Lease, result: AttemptResult) -> None:
+        key = _key(lease)
+        with self._database.write() as tx:
+            row = tx.attempts.get(key)
+            if row is not None and row.state == "done":
+                return  # handed in before; the answer was lost
+            self._live(row, lease)
+            tx.attempts.detail(key, _details(result))
+            commit = CommitId(result.commit) if result.commit else None
+            tx.attempts.finish(
+                key,
+                outcome=result.outcome,
+                reason=result.reason,
+                message=result.message,
+                exit_code=result.exit_code,
+                commit=commit,
+                now=self._clock(),
+            )
+            event = AttemptFinished(
+                key.step,
+                key.attempt,
+                key.epoch,
+                result.outcome,
+                result.reason,
+                result.message,
+                result.exit_code,
+                commit,
+                result.variables,
+            )
+            self._decisions.apply_in(tx, key.run, [event])
+        self._logbook.close(lease)
+        self._decisions.announce(key.run)
+
+    def _live(self, row: AttemptRow | None, lease: Lease) -> AttemptKey:
+        if row is None or row.state not in ("leased", "launched"):
+            raise Conflict(f"the lease on attempt {lease.attempt} of step {lease.step!r} is over")
+        return row.key
+
+
+def _key(lease: Lease) -> AttemptKey:
+    return AttemptKey(RunId(lease.run), StepKey(lease.step), lease.attempt, lease.epoch)
+
+
+def _lease(key: AttemptKey) -> Lease:
+    return Lease(key.run, key.step, key.attempt, key.epoch)
+
+
+def _details(result: AttemptResult) -> dict[str, object]:
+    return {"phases": dict(result.phases), "changes": dict(result.changes), "images": dict(result.images)}

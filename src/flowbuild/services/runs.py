@@ -1,0 +1,210 @@
+"""Use cases of runs: start, rerun, resume, cancel, approve. Blocking: call from threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowbuild.client.base import StartRequest
+from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
+from flowbuild.core.events import Approved, CancelRequested, Event, Rejected, RunStarted
+from flowbuild.core.ids import CommitId, RunId, StepKey
+from flowbuild.core.machine import create_rerun, create_run
+from flowbuild.core.model import Pipeline
+from flowbuild.core.run import Run, RunContext
+from flowbuild.core.states import Reason, StepState
+from flowbuild.services.assignments import SecretBox
+from flowbuild.services.decisions import Clock, Decisions
+from flowbuild.services.ids import new_run_id
+from flowbuild.spec.bind import bind_inputs, bind_variables
+from flowbuild.spec.findings import InvalidFile, has_errors
+from flowbuild.spec.load import load_pipelines
+from flowbuild.spec.suggest import did_you_mean
+from flowbuild.store.database import Database
+from flowbuild.store.runs import RunRow
+from flowbuild.workspace.repo import RunRepository
+from flowbuild.workspace.source import WorkingTree
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are kept: one repository per run, one LFS store for all, so that runs share big files."""
+
+    runs: Path
+    lfs: Path
+
+    def repository(self, run: RunId) -> Path:
+        """Return the bare repository of a run."""
+        return self.runs / run / "repository.git"
+
+
+class RunService:
+    """Starts and steers runs that `owner`, this process, drives."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        decisions: Decisions,
+        secrets: SecretBox,
+        places: Places,
+        owner: str,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._decisions = decisions
+        self._secrets = secrets
+        self._places = places
+        self._owner = owner
+        self._clock = clock
+
+    def start(self, request: StartRequest) -> RunId:
+        """Create a run of the working tree as it is and begin it. Raises InvalidFile, InvalidRequest, NotFound."""
+        source = WorkingTree(Path(request.directory))
+        pipeline = choose(load(source, request.file), request.pipeline)
+        inputs = bind_inputs(pipeline, request.inputs)
+        context = RunContext(source.branch, source.tag, source.commit, "manual", inputs)
+        variables = bind_variables(pipeline, context, request.variables)
+        now = self._clock()
+        run_id = new_run_id(now)
+        self._secrets.put(run_id, pipeline, request.secrets)
+        path = self._places.repository(run_id)
+        repository = RunRepository.create(path, lfs=self._places.lfs)
+        commit = repository.initial(
+            source=source if pipeline.checkout else None,
+            variables=variables,
+            trailers={"Flow-Run": run_id, "Flow-Pipeline": pipeline.name, "Flow-Source": source.commit},
+        )
+        run = create_run(
+            id=run_id, pipeline=pipeline, context=context, initial_commit=commit, variables=variables, now=now
+        )
+        self._add(run, source.project, str(source.directory), path, dirty=source.dirty)
+        return run_id
+
+    def rerun(
+        self, old: RunId, from_steps: Sequence[str], variables: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> RunId:
+        """Begin a new run that takes over what stands before `from_steps` (none: everything runs again)."""
+        with self._database.read() as tx:
+            row = tx.runs.get(old)
+        if not row.run.state.final:
+            raise Conflict(f"run {row.number} is not finished", hint="cancel it first, or wait for it")
+        keys = [_step(row.run, name) for name in from_steps]
+        now = self._clock()
+        run_id = new_run_id(now)
+        self._secrets.put(run_id, row.run.pipeline, secrets)
+        path = self._places.repository(run_id)
+        repository = RunRepository.open(Path(row.repository)).fork(path)
+        run = create_rerun(row.run, id=run_id, from_steps=keys, now=now)
+        if variables:
+            run = _with_variables(run, repository, variables)
+        self._add(run, row.project, row.directory, path, dirty=row.dirty)
+        return run_id
+
+    def resume(self, run: RunId, secrets: Mapping[str, str], dead: Sequence[str]) -> None:
+        """Take over a run whose owner is among the dead ones. Raises Conflict when it is final or alive."""
+        with self._database.write() as tx:
+            row = tx.runs.get(run)
+            if row.run.state.final:
+                raise Conflict(f"run {row.number} is finished: {row.run.state}", hint="flow rerun starts it again")
+            if row.owner not in dead or not tx.runs.take_over(run, row.owner, self._owner):
+                raise Conflict(f"run {row.number} is being driven by another program", hint="flow logs -f follows it")
+        self._secrets.put(run, row.run.pipeline, secrets)
+        self._decisions.announce(run)
+
+    def abandon(self, dead: Sequence[str]) -> list[RunRow]:
+        """Take over and end every open run of dead owners; return them."""
+        ended = []
+        for owner in dead:
+            with self._database.read() as tx:
+                runs = [tx.runs.get(run) for run in tx.runs.open_runs(owner)]
+            for row in runs:
+                with self._database.write() as tx:
+                    taken = tx.runs.take_over(row.run.id, owner, self._owner)
+                if taken:
+                    self._decisions.apply(row.run.id, CancelRequested("flow", Reason.INTERRUPTED, force=True))
+                    ended.append(row)
+        return ended
+
+    def cancel(self, run: RunId, *, by: str, force: bool) -> None:
+        """End a run; nothing happens when it is final."""
+        self._decisions.apply(run, CancelRequested(by, Reason.USER, force))
+
+    def approve(self, run: RunId, step: str, *, by: str, comment: str) -> None:
+        """Let a step that waits for approval act on its environment."""
+        self._decisions.apply(run, Approved(self._waiting(run, step), by, comment))
+
+    def reject(self, run: RunId, step: str, *, by: str, comment: str) -> None:
+        """Refuse it."""
+        self._decisions.apply(run, Rejected(self._waiting(run, step), by, comment))
+
+    def _waiting(self, run: RunId, name: str) -> StepKey:
+        with self._database.read() as tx:
+            row = tx.runs.get(run)
+        key = _step(row.run, name)
+        environment = row.run.pipeline.step(key).environment
+        if row.run.steps[key].state is not StepState.WAITING or environment is None or not environment.approve:
+            raise Conflict(f"step {name!r} of run {row.number} does not wait for approval")
+        return key
+
+    def _add(self, run: Run, project: str, directory: str, repository: Path, *, dirty: bool) -> None:
+        begin: tuple[Event, ...] = (RunStarted(),)
+        with self._database.write() as tx:
+            number = tx.runs.next_number(project)
+            tx.runs.add(RunRow(run, number, project, self._owner, directory, dirty, str(repository)))
+            self._decisions.apply_in(tx, run.id, begin)
+        self._decisions.announce(run.id)
+
+
+def load(source: WorkingTree, file: str) -> dict[str, Pipeline]:
+    """Return the pipelines of a working tree; raises InvalidFile with all findings, NotFound when there is no file."""
+    loaded = load_pipelines(source, file or None)
+    if has_errors(loaded.findings):
+        raise InvalidFile(loaded.findings)
+    if not loaded.pipelines:
+        raise NotFound(
+            f"there is no pipeline in {source.directory}", hint="write one to .flow.yml; docs/tutorial.md shows how"
+        )
+    return dict(loaded.pipelines)
+
+
+def choose(pipelines: Mapping[str, Pipeline], name: str) -> Pipeline:
+    """Return the pipeline of that name, or the only one when the name is empty."""
+    names = ", ".join(pipelines)
+    if not name:
+        if len(pipelines) > 1:
+            raise InvalidRequest("which pipeline?", hint=f"there are {names}: flow run NAME")
+        return next(iter(pipelines.values()))
+    if name not in pipelines:
+        raise NotFound(f"there is no pipeline {name!r}", hint=did_you_mean(name, pipelines) or f"there are {names}")
+    return pipelines[name]
+
+
+def _step(run: Run, name: str) -> StepKey:
+    keys = [str(key) for key in run.steps]
+    if name not in keys:
+        raise NotFound(f"there is no step {name!r}", hint=did_you_mean(name, keys) or f"there are {', '.join(keys)}")
+    return StepKey(name)
+
+
+def _with_variables(run: Run, repository: RunRepository, changes: Mapping[str, str]) -> Run:
+    """Change variables in the input of everything that still has to run: the initial commit and all taken-over results."""
+    from dataclasses import replace
+
+    def changed(commit: CommitId | None) -> CommitId | None:
+        return None if commit is None else repository.with_variables(commit, dict(changes))
+
+    steps = {
+        key: replace(
+            state,
+            input_commit=changed(state.input_commit),
+            result_commit=changed(state.result_commit),
+            variables={**state.variables, **changes},
+        )
+        if state.reused
+        else state
+        for key, state in run.steps.items()
+    }
+    initial = repository.with_variables(run.initial_commit, dict(changes))
+    return replace(run, steps=steps, initial_commit=initial, variables={**run.variables, **changes})

@@ -1,0 +1,94 @@
+"""Stored rows to what clients see."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from flowbuild.client.base import AttemptView, EdgeView, RunView, StepView
+from flowbuild.core.run import StepRun
+from flowbuild.core.states import StepState
+from flowbuild.store.attempts import AttemptRow
+from flowbuild.store.runs import RunRow
+
+
+def run_view(
+    row: RunRow, attempts: Sequence[AttemptRow], phases: Mapping[str, str], rerun_number: int | None = None
+) -> RunView:
+    """Return the view of a run; `phases` tells what running steps do now, by step key."""
+    by_step: defaultdict[str, list[AttemptRow]] = defaultdict(list)
+    for attempt in attempts:
+        by_step[attempt.key.step].append(attempt)
+    run = row.run
+    return RunView(
+        id=run.id,
+        number=row.number,
+        project=row.project,
+        pipeline=run.pipeline.name,
+        state=run.state,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        branch=run.context.branch,
+        commit=run.context.commit,
+        dirty=row.dirty,
+        event=run.context.event,
+        inputs=run.context.inputs,
+        variables=run.variables,
+        rerun_of=rerun_number,
+        repository=row.repository,
+        steps=tuple(_step_view(row, run.steps[step.key], by_step[step.key], phases) for step in run.pipeline.steps),
+        edges=tuple(
+            EdgeView(edge.source, edge.target, edge.kind, state, edge.condition)
+            for edge, state in zip(run.pipeline.edges, run.edges, strict=True)
+        ),
+    )
+
+
+def _step_view(row: RunRow, step: StepRun, attempts: Sequence[AttemptRow], phases: Mapping[str, str]) -> StepView:
+    definition = row.run.pipeline.step(step.key)
+    environment = definition.environment
+    waits = step.state is StepState.WAITING and environment is not None and not step.approved_by
+    return StepView(
+        key=step.key,
+        name=definition.name,
+        state=step.state,
+        outcome=step.outcome,
+        reason=step.reason,
+        message=step.message,
+        exit_code=step.exit_code,
+        allow_failure=definition.allow_failure,
+        background=definition.background,
+        join=definition.join,
+        reused=step.reused,
+        cached=step.cached,
+        approve=environment.approve if waits and environment is not None else (),
+        main=definition.main,
+        started_at=step.started_at,
+        finished_at=step.finished_at,
+        input_commit=step.input_commit,
+        result_commit=step.result_commit,
+        attempts=tuple(_attempt_view(attempt, phases.get(step.key, "")) for attempt in attempts),
+    )
+
+
+def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
+    details = row.details
+    return AttemptView(
+        attempt=row.key.attempt,
+        epoch=row.key.epoch,
+        state="running" if row.state in ("leased", "launched") else row.state,
+        outcome=row.outcome,
+        reason=row.reason,
+        message=row.message,
+        exit_code=row.exit_code,
+        queued_at=row.queued_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        phase=phase if row.state in ("leased", "launched") else "",
+        phases=details.get("phases", {}),
+        node=details.get("node", ""),
+        input_commit=row.input_commit,
+        commit=row.commit,
+        changes=details.get("changes", {}),
+        images=details.get("images", {}),
+    )

@@ -1,0 +1,68 @@
+"""Core values to JSON text and back. The pipeline of a run is stored once, apart from its changing state."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from flowbuild.core.commands import Command
+from flowbuild.core.events import Event
+from flowbuild.core.model import Pipeline
+from flowbuild.core.run import Run
+
+_pipeline: TypeAdapter[Pipeline] = TypeAdapter(Pipeline)
+_run: TypeAdapter[Run] = TypeAdapter(Run)
+_event: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+_command: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+_mapping: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+
+def dump_pipeline(pipeline: Pipeline) -> str:
+    """Return a pipeline as JSON text."""
+    return _pipeline.dump_json(pipeline).decode()
+
+
+def load_pipeline(text: str) -> Pipeline:
+    """Return the pipeline of `dump_pipeline`."""
+    return _pipeline.validate_json(text)
+
+
+def dump_run(run: Run) -> str:
+    """Return a run without its pipeline as JSON text."""
+    return _run.dump_json(run, exclude={"pipeline"}).decode()
+
+
+def load_run(text: str, pipeline: Pipeline) -> Run:
+    """Return the run of `dump_run`, joined with its pipeline again."""
+    return _run.validate_python({**_mapping.validate_json(text), "pipeline": pipeline})
+
+
+def dump_event(event: Event) -> str:
+    """Return an event as JSON text; its `type` tells which."""
+    return _event.dump_json(event).decode()
+
+
+def load_event(text: str) -> Event:
+    """Return the event of `dump_event`."""
+    return _event.validate_json(text)
+
+
+def dump_command(command: Command) -> str:
+    """Return a command as JSON text; its `type` tells which."""
+    return _command.dump_json(command).decode()
+
+
+def load_command(text: str) -> Command:
+    """Return the command of `dump_command`."""
+    return _command.validate_json(text)
+
+
+def dump_mapping(value: dict[str, Any]) -> str:
+    """Return a mapping of plain values as JSON text."""
+    return _mapping.dump_json(value).decode()
+
+
+def load_mapping(text: str) -> dict[str, Any]:
+    """Return the mapping of `dump_mapping`."""
+    return _mapping.validate_json(text)

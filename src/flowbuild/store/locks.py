@@ -1,0 +1,38 @@
+"""Exclusive locks of environments: first come, first served, across runs."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select
+
+from flowbuild.core.ids import RunId, StepKey
+from flowbuild.store.tables import locks
+
+
+class Locks:
+    """The `locks` table; who stands first holds the lock."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def join(self, name: str, run: RunId, step: StepKey) -> bool:
+        """Stand in line (once); return whether the step holds the lock now."""
+        mine = (locks.c.name == name) & (locks.c.run_id == run) & (locks.c.step == step)
+        if self._connection.execute(select(locks.c.name).where(mine)).first() is None:
+            last = self._connection.execute(select(func.max(locks.c.position)).where(locks.c.name == name)).scalar()
+            row = {"name": name, "run_id": run, "step": step, "position": 0 if last is None else last + 1}
+            self._connection.execute(locks.insert().values(**row))
+        return self.holder(name) == (run, step)
+
+    def leave(self, name: str, run: RunId, step: StepKey) -> tuple[RunId, StepKey] | None:
+        """Leave the line; return who became the new holder by that, if anyone."""
+        held = self.holder(name) == (run, step)
+        self._connection.execute(
+            locks.delete().where(locks.c.name == name, locks.c.run_id == run, locks.c.step == step)
+        )
+        return self.holder(name) if held else None
+
+    def holder(self, name: str) -> tuple[RunId, StepKey] | None:
+        """Return the run and step that hold the lock."""
+        query = select(locks.c.run_id, locks.c.step).where(locks.c.name == name).order_by(locks.c.position).limit(1)
+        row = self._connection.execute(query).first()
+        return None if row is None else (RunId(row.run_id), StepKey(row.step))

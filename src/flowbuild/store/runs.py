@@ -1,0 +1,159 @@
+"""Runs and the log of their events. The snapshot of a run always equals the replay of its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from flowbuild.core.errors import NotFound
+from flowbuild.core.events import Event
+from flowbuild.core.ids import RunId
+from flowbuild.core.model import Pipeline
+from flowbuild.core.run import Run
+from flowbuild.core.states import RunState
+from flowbuild.store.codec import dump_event, dump_pipeline, dump_run, load_event, load_pipeline, load_run
+from flowbuild.store.tables import events, runs
+
+OPEN_STATES = (RunState.RUNNING, RunState.CANCELLING)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run and what the rules need not know about it. Paths are absolute."""
+
+    run: Run
+    number: int
+    project: str
+    owner: str
+    directory: str
+    dirty: bool
+    repository: str
+    last_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event of a run; `seq` counts from 1."""
+
+    seq: int
+    at: float
+    event: Event
+
+
+class Runs:
+    """The `runs` and `events` tables."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def next_number(self, project: str) -> int:
+        """Return the number that the project's next run gets."""
+        query = select(func.max(runs.c.number)).where(runs.c.project == project)
+        return int(self._connection.execute(query).scalar() or 0) + 1
+
+    def add(self, row: RunRow) -> None:
+        """Insert a new run."""
+        run = row.run
+        self._connection.execute(
+            runs.insert().values(
+                id=run.id,
+                number=row.number,
+                project=row.project,
+                pipeline=run.pipeline.name,
+                state=run.state,
+                owner=row.owner,
+                directory=row.directory,
+                dirty=int(row.dirty),
+                repository=row.repository,
+                definition=dump_pipeline(run.pipeline),
+                snapshot=dump_run(run),
+                last_seq=0,
+                rerun_of=run.rerun_of,
+                created_at=run.created_at,
+            )
+        )
+
+    def get(self, run: RunId, pipeline: Pipeline | None = None) -> RunRow:
+        """Return a run; raises NotFound. `pipeline` saves reading it again when the caller has it."""
+        row = self._connection.execute(select(runs).where(runs.c.id == run)).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no run {run}")
+        return _row(row, pipeline)
+
+    def find(self, project: str | None, text: str) -> RunId:
+        """Return the id of a run named by `last`, number (within the project), id or unique beginning of an id."""
+        query = select(runs.c.id).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(2)
+        scoped = query if project is None else query.where(runs.c.project == project)
+        if text == "last":
+            found = self._connection.execute(scoped).scalars().all()[:1]
+        elif text.isdigit() and len(text) < 10:
+            found = self._connection.execute(scoped.where(runs.c.number == int(text))).scalars().all()
+        else:
+            wanted = text.upper()
+            found = self._connection.execute(query.where(runs.c.id.startswith(wanted, autoescape=True))).scalars().all()
+        if not found:
+            raise NotFound(f"there is no run {text!r} here", hint="flow runs lists them; --all shows every project's")
+        if len(found) > 1:
+            raise NotFound(f"more than one run is called {text!r}", hint="give the run's id; flow runs --all shows it")
+        return RunId(found[0])
+
+    def newest(self, project: str | None, limit: int) -> Sequence[RunRow]:
+        """Return runs, the newest first."""
+        query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+        if project is not None:
+            query = query.where(runs.c.project == project)
+        return [_row(row, None) for row in self._connection.execute(query).mappings()]
+
+    def owners(self) -> Sequence[str]:
+        """Return who owns runs that are not final."""
+        query = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES)).distinct()
+        return list(self._connection.execute(query).scalars())
+
+    def open_runs(self, owner: str) -> Sequence[RunId]:
+        """Return the runs of an owner that are not final, the oldest first."""
+        query = (
+            select(runs.c.id).where(runs.c.owner == owner, runs.c.state.in_(OPEN_STATES)).order_by(runs.c.created_at)
+        )
+        return [RunId(identifier) for identifier in self._connection.execute(query).scalars()]
+
+    def take_over(self, run: RunId, old_owner: str, new_owner: str) -> bool:
+        """Become the owner of a run; False when somebody else was faster."""
+        statement = runs.update().where(runs.c.id == run, runs.c.owner == old_owner).values(owner=new_owner)
+        return self._connection.execute(statement).rowcount == 1
+
+    def save(self, run: Run, happened: Sequence[tuple[float, Event]], last_seq: int) -> int:
+        """Store the state of a run after further events; return the new last sequence number."""
+        rows = [
+            {"run_id": run.id, "seq": last_seq + number, "at": at, "body": dump_event(event)}
+            for number, (at, event) in enumerate(happened, 1)
+        ]
+        if rows:
+            self._connection.execute(events.insert(), rows)
+        new_seq = last_seq + len(rows)
+        self._connection.execute(
+            runs.update()
+            .where(runs.c.id == run.id)
+            .values(state=run.state, snapshot=dump_run(run), last_seq=new_seq, finished_at=run.finished_at)
+        )
+        return new_seq
+
+    def events(self, run: RunId, after: int = 0) -> Sequence[EventRow]:
+        """Return the events of a run after a sequence number."""
+        query = select(events).where(events.c.run_id == run, events.c.seq > after).order_by(events.c.seq)
+        return [EventRow(row.seq, row.at, load_event(row.body)) for row in self._connection.execute(query)]
+
+
+def _row(row: RowMapping, pipeline: Pipeline | None) -> RunRow:
+    pipeline = pipeline or load_pipeline(row["definition"])
+    return RunRow(
+        run=load_run(row["snapshot"], pipeline),
+        number=row["number"],
+        project=row["project"],
+        owner=row["owner"],
+        directory=row["directory"],
+        dirty=bool(row["dirty"]),
+        repository=row["repository"],
+        last_seq=row["last_seq"],
+    )

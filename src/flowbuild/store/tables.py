@@ -1,0 +1,105 @@
+"""All tables. Times are seconds since the epoch (UTC); JSON columns hold text written by `store.codec`."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _run_key(*, primary_key: bool = False) -> Column[str]:
+    key = ForeignKey("runs.id", ondelete="CASCADE")
+    return Column("run_id", String(26), key, nullable=False, primary_key=primary_key)
+
+
+meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("number", Integer, nullable=False),  # counts within the project
+    Column("project", String(512), nullable=False),
+    Column("pipeline", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("owner", String(64), nullable=False),  # the process that drives the run
+    Column("directory", Text, nullable=False),  # of the source work tree
+    Column("dirty", Integer, nullable=False),
+    Column("repository", Text, nullable=False),  # the run repository
+    Column("definition", Text, nullable=False),  # core.model.Pipeline; never changes
+    Column("snapshot", Text, nullable=False),  # core.run.Run without its pipeline
+    Column("last_seq", Integer, nullable=False),  # of the newest event
+    Column("rerun_of", String(26)),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    UniqueConstraint("project", "number"),
+    Index("ix_runs_owner_state", "owner", "state"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _run_key(primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _run_key(),
+    Column("command", Text, nullable=False),
+    Index("ix_outbox_run_id", "run_id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _run_key(primary_key=True),
+    Column("step", String(64), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # queued, leased, launched, done
+    Column("input_commit", String(64), nullable=False),
+    Column("runner", String(64), nullable=False, default=""),
+    Column("request_key", String(64), nullable=False, default=""),
+    Column("lease_until", Float),
+    Column("stop", String(8), nullable=False, default=""),  # "", graceful, force
+    Column("queued_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("outcome", String(16)),
+    Column("reason", String(32)),
+    Column("message", Text, nullable=False, default=""),
+    Column("exit_code", Integer),
+    Column("commit", String(64)),
+    Column("details", Text, nullable=False, default="{}"),  # phases, changes, images
+    Index("ix_attempts_state_queued_at", "state", "queued_at"),
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    _run_key(primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("at", Float, nullable=False),
+    Index("ix_timers_at", "at"),
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    _run_key(primary_key=True),
+    Column("step", String(64), primary_key=True),
+    Column("position", Integer, nullable=False),  # 0 holds it, the others wait in this order
+)
