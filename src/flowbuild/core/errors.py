@@ -5,6 +5,7 @@ FlowError                     what a person is told: code, message, hint
 │  ├─ NotFound                no such run, step, pipeline, file
 │  ├─ InvalidRequest          bad argument, bad name, bad input value
 │  ├─ InvalidFile             a pipeline or compose file with error findings (carried along)
+│  ├─ ExpressionError         a condition or interpolation that cannot be compiled or evaluated
 │  └─ Conflict                the thing is in a state that does not allow it (run finished, lease lost)
 ├─ StepFailed                 the user's step did not work: `failed`
 └─ SystemFailed               we did not work: `errored`
