@@ -32,5 +32,5 @@ schema:  ## schema/pipeline.schema.json from the code
 images:  ## the local images flow-demo/*
 	scripts/images
 
-fresh:  ## both README commands on a machine with nothing installed (a privileged container)
+fresh:  ## both README commands on a machine with nothing installed (a container)
 	scripts/try_fresh
