@@ -1,0 +1,148 @@
+"""Reading an attempt's log by byte offset, whole or per service, while it is written or long after.
+
+How a reader learns of appends: in the writer's process by a `LogSignal`, at once. In another process by looking at the
+file's size at most every 0.2 s: that costs two system calls, works on every file system, and nobody sees the delay;
+inotify would be faster by less than a screen refresh, is Linux only and does not work over network file systems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flowbuild.logs.compress import Source, open_source
+from flowbuild.logs.format import DATA, INDEX, RECORD, STREAMS, Header, Piece
+from flowbuild.logs.signal import LogSignal
+
+POLL = 0.2  # seconds between two looks at a log that another process writes
+_BATCH = 1024  # index records read at once
+MAX_READ = 1 << 20  # bytes of one piece; a longer one is delivered in parts
+
+
+class LogReader:
+    """Reads the log in `directory`, which need not exist yet. Not thread-safe; open one per reader."""
+
+    def __init__(self, directory: Path, *, signal: LogSignal | None = None) -> None:
+        self._directory = directory
+        self._signal = signal
+        self._sources: tuple[Source, Source] | None = None
+        self._header = Header()
+
+    def header(self) -> Header:
+        """Return services and state of the log as they are now."""
+        return Header.load(self._directory)
+
+    def size(self) -> int:
+        """Return how many bytes can be read now."""
+        count = self._count()
+        if not count:
+            return 0
+        offset, _, length, *_ = self._records(count - 1, 1)[0]
+        return offset + length
+
+    def read(
+        self, offset: int = 0, *, services: Collection[str] | None = None, end: int | None = None
+    ) -> Iterator[Piece]:
+        """Yield what is there now from byte `offset` up to byte `end`, in the order of arrival.
+
+        With `services` only their pieces; offsets still count bytes of the whole log. The first and last piece may be
+        parts of a record. Memory does not depend on the size of the log.
+        """
+        count = self._count()
+        position = self._find(offset, count)
+        while position < count:
+            batch = self._records(position, min(_BATCH, count - position))
+            for start, time_ns, length, service, stream, _ in batch:
+                if end is not None and start >= end:
+                    return
+                name = self._service(service)
+                if services is None or name in services:
+                    stop = start + length if end is None else min(start + length, end)
+                    yield from self._pieces(max(start, offset), stop, name, STREAMS[stream], time_ns)
+            position += len(batch)
+
+    def follow(
+        self,
+        offset: int = 0,
+        *,
+        services: Collection[str] | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Piece]:
+        """Yield what is there and what comes, until the log is finished or `stopped` says so (asked every 0.2 s)."""
+        while True:
+            seen = self._signal.changes if self._signal else 0
+            finished = self.header().finished or stopped()  # before reading: what came before it is then read
+            end = self.size()
+            yield from self.read(offset, services=services, end=end)
+            offset = max(offset, end)
+            if finished:
+                return
+            self._wait(seen)
+
+    def close(self) -> None:
+        """Give the files back. Idempotent."""
+        for source in self._sources or ():
+            source.close()
+        self._sources = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wait(self, seen: int) -> None:
+        signal = self._signal or LogSignal()  # without one this is the bounded wait between two looks
+        signal.wait(seen, POLL)
+
+    def _open(self) -> tuple[Source, Source] | None:
+        if self._sources is None:
+            try:
+                data = open_source(self._directory, DATA)
+            except FileNotFoundError:
+                return None  # nothing was written yet
+            try:
+                self._sources = open_source(self._directory, INDEX), data
+            except FileNotFoundError:
+                data.close()  # the writer is creating both at this moment
+                return None
+            except BaseException:
+                data.close()
+                raise
+        return self._sources
+
+    def _count(self) -> int:
+        sources = self._open()
+        return sources[0].size() // RECORD.size if sources else 0
+
+    def _records(self, position: int, count: int) -> list[tuple[int, int, int, int, int, int]]:
+        sources = self._open()
+        block = sources[0].read(position * RECORD.size, count * RECORD.size) if sources else b""
+        return list(RECORD.iter_unpack(block[: len(block) // RECORD.size * RECORD.size]))
+
+    def _find(self, offset: int, count: int) -> int:
+        """Return the position of the record that holds byte `offset`, by bisection over the index."""
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            start, _, length, *_ = self._records(middle, 1)[0]
+            low, high = (middle + 1, high) if start + length <= offset else (low, middle)
+        return low
+
+    def _service(self, number: int) -> str:
+        if number >= len(self._header.services):
+            self._header = self.header()  # a new service: its name is on disk before its first record
+        return self._header.services[number]
+
+    def _pieces(self, start: int, stop: int, service: str, stream: str, time_ns: int) -> Iterator[Piece]:
+        sources = self._open()
+        while sources and start < stop:
+            data = sources[1].read(start, min(MAX_READ, stop - start))
+            if not data:
+                return
+            yield Piece(start, service, stream, time_ns, data)
+            start += len(data)

@@ -1,0 +1,217 @@
+"""The one writer of an attempt's log. Appending is idempotent by offset: the sender repeats until it is acknowledged.
+
+What survives: a call that returned is in the kernel, so it survives the death of this program (kill -9); the end of the
+log is not forced to disk on every append, so a loss of power may take the last seconds. `sync` and `finish` force it.
+Whatever was torn is cut at the next open to the last piece of which everything is there, and the sender, told the
+offset, sends the rest again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flowbuild.core.errors import Conflict
+from flowbuild.logs.format import DATA, INDEX, LOCK, MAX_PIECE, RECORD, STREAMS, Header, Record
+from flowbuild.logs.signal import LogSignal
+
+DEFAULT_LIMIT = 4 << 30  # bytes of one attempt
+_BLOCK = 4096 * RECORD.size
+
+
+class LogGap(Conflict):
+    """An append would leave a hole; send again from `expected`."""
+
+    code = "log_gap"
+
+    def __init__(self, expected: int, got: int) -> None:
+        super().__init__(f"log continues at byte {expected}, not at {got}", hint=f"send again from byte {expected}")
+        self.expected = expected
+
+
+class AttemptLog:
+    """Appends to the log in `directory`, which is created. One writer at a time: another one raises Conflict.
+
+    Beyond `limit` bytes output is acknowledged and dropped, after a line of service "" that says so.
+    """
+
+    def __init__(self, directory: Path, *, limit: int = DEFAULT_LIMIT, signal: LogSignal | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._limit = limit
+        self._signal = signal or LogSignal()
+        self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise Conflict(f"the log in {directory} has a writer already") from None
+        self._header = Header.load(directory)
+        if self._header.finished:
+            os.close(self._lock)
+            raise Conflict(f"the log in {directory} is finished")
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._data = os.open(directory / DATA, flags, 0o644)
+        self._index = os.open(directory / INDEX, flags, 0o644)
+        self._size, self._records = _repair(self._data, self._index)
+        self._dropped = 0
+        self._times = self._read_times()
+
+    @property
+    def offset(self) -> int:
+        """Return the offset at which the next append is expected."""
+        return self._size + self._dropped
+
+    @property
+    def signal(self) -> LogSignal:
+        """Return what tells readers of this process about appends."""
+        return self._signal
+
+    def last_times(self) -> Mapping[str, int]:
+        """Return the time of the newest piece of each service, in ns: where to resume after a restart."""
+        return dict(self._times)
+
+    def append(self, offset: int, records: Sequence[Record]) -> int:
+        """Append records whose first byte is byte `offset` of the log; return the offset that is expected next.
+
+        Bytes that are there already (a resend) are skipped exactly, also inside a record. Raises LogGap when bytes
+        before `offset` are missing, and OSError when the disk refuses; then nothing is lost that was acknowledged.
+        """
+        if offset > self.offset and not self._header.cut:
+            raise LogGap(self.offset, offset)
+        skip = self.offset - offset
+        pieces: list[tuple[Record, bytes]] = []
+        for record in records:
+            data = record.data[skip:] if skip > 0 else record.data
+            skip -= len(record.data)
+            pieces += ((record, data[at : at + MAX_PIECE]) for at in range(0, len(data), MAX_PIECE))
+        if self._header.cut:
+            # Only the sender knows how much it sent: after a restart the count of dropped bytes begins anew.
+            end = offset + sum(len(record.data) for record in records)
+            self._dropped = max(self._dropped, end - self._size)
+            return end
+        if pieces:
+            self._write(pieces)
+            self._signal.notify()
+        return self.offset
+
+    def sync(self) -> None:
+        """Force what was appended to disk: data first, so that the index never speaks of bytes that are not there."""
+        os.fdatasync(self._data)
+        os.fdatasync(self._index)
+
+    def finish(self) -> None:
+        """Nothing more will come: force everything to disk, tell readers, close."""
+        self.sync()
+        self._header = Header(self._header.services, finished=True, cut=self._header.cut)
+        self._header.save(self._directory)
+        self._signal.notify()
+        self.close()
+
+    def close(self) -> None:
+        """Stop writing for now; the log can be opened again. Idempotent."""
+        for handle in (self._index, self._data, self._lock):
+            if handle >= 0:
+                os.close(handle)
+        self._index = self._data = self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write(self, pieces: Sequence[tuple[Record, bytes]]) -> None:
+        room = self._limit - self._size
+        kept: list[bytes] = []
+        index = bytearray()
+        offset, times = self._size, dict[str, int]()
+        for record, data in pieces:
+            part = data[: max(room, 0)]
+            room -= len(data)
+            if part:
+                index += self._record(offset, record.service, record.stream, record.time_ns, part)
+                kept.append(part)
+                offset += len(part)
+                times[record.service] = record.time_ns
+            if room < 0:
+                mark = f"\n*** output cut here: this attempt wrote more than {self._limit} bytes ***\n".encode()
+                index += self._record(offset, "", "stderr", record.time_ns, mark)
+                kept.append(mark)
+                offset += len(mark)
+                break
+        _write_all(self._data, b"".join(kept), self._size)
+        _write_all(self._index, index, self._records * RECORD.size)
+        total = self._size + sum(len(data) for _, data in pieces)
+        self._size, self._records = offset, self._records + len(index) // RECORD.size
+        for service, time_ns in times.items():
+            self._times[service] = max(time_ns, self._times.get(service, 0))
+        if room < 0:
+            self._dropped = total - self._size  # negative while the mark is longer: offsets stay the sender's
+            self._header = Header(self._header.services, finished=False, cut=True)
+            self._header.save(self._directory)
+
+    def _record(self, offset: int, service: str, stream: str, time_ns: int, data: bytes) -> bytes:
+        return RECORD.pack(offset, time_ns, len(data), self._service(service), STREAMS.index(stream), 0)
+
+    def _service(self, name: str) -> int:
+        """Return the number of a service; a new name is on disk before a record uses it."""
+        if name not in self._header.services:
+            self._header = Header((*self._header.services, name), cut=self._header.cut)
+            self._header.save(self._directory)
+        return self._header.services.index(name)
+
+    def _read_times(self) -> dict[str, int]:
+        """Read the index backwards until every service was seen; its pieces are in the order of their arrival."""
+        times: dict[str, int] = {}
+        end = self._records * RECORD.size
+        while end > 0 and len(times) < len(self._header.services):
+            start = max(0, end - _BLOCK)
+            block = os.pread(self._index, end - start, start)
+            for _, time_ns, _, service, _, _ in RECORD.iter_unpack(block):
+                name = self._header.services[service]
+                times[name] = max(time_ns, times.get(name, 0))
+            end = start
+        return times
+
+
+def _repair(data: int, index: int) -> tuple[int, int]:
+    """Cut both files to the last piece that is whole; return the size of the data and the number of records."""
+    stored = os.fstat(data).st_size
+    count = os.fstat(index).st_size // RECORD.size
+    while count and not _whole(index, count, stored):
+        count -= 1
+    size = 0
+    if count:
+        offset, _, length, *_ = RECORD.unpack(os.pread(index, RECORD.size, (count - 1) * RECORD.size))
+        size = offset + length
+    os.ftruncate(index, count * RECORD.size)
+    os.ftruncate(data, size)
+    return size, count
+
+
+def _whole(index: int, count: int, stored: int) -> bool:
+    """Whether the last of `count` records continues the one before and its bytes are there.
+
+    A block that never reached the disk reads as zeros, so an empty piece is torn, too.
+    """
+    first = max(0, count - 2)
+    records = list(RECORD.iter_unpack(os.pread(index, (count - first) * RECORD.size, first * RECORD.size)))
+    offset, _, length, *_ = records[-1]
+    continues = all(a[0] + a[2] == b[0] for a, b in pairwise(records)) if len(records) > 1 else offset == 0
+    return length > 0 and offset + length <= stored and continues
+
+
+def _write_all(handle: int, content: bytes | bytearray, at: int) -> None:
+    """Write at a position; a short write (full disk, signal) is continued or raises."""
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(handle, view, at)
+        view, at = view[written:], at + written
