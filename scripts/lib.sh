@@ -24,12 +24,12 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
 has_package() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-apt_is_fresh=
+
 apt_refresh() {
-  [ -n "$apt_is_fresh" ] || {
+  [ -n "${FLOW_APT_FRESH:-}" ] || {
     say "refreshing the package lists (apt-get update)"
     quietly as_root apt-get -q update
-    apt_is_fresh=yes
+    export FLOW_APT_FRESH=yes # also for the scripts that this one calls
   }
 }
 

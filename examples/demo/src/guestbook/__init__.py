@@ -1,0 +1,1 @@
+"""A guestbook: people leave a line, everyone can read them."""
