@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from flowbuild.core.ids import CommitId, StepKey
@@ -10,10 +11,14 @@ from flowbuild.core.ids import CommitId, StepKey
 
 @dataclass(frozen=True, slots=True)
 class PrepareInput:
-    """Merge the results of `parents` (file order) into the input of `step`; answer InputReady, -Conflict or -Failed."""
+    """Merge the results of `parents` (file order) into the input of `step`; answer InputReady, -Conflict or -Failed.
+
+    No parents: the initial commit of the run. `variables` are set on top (a rerun with changed variables).
+    """
 
     step: StepKey
     parents: tuple[tuple[StepKey, CommitId], ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
     type: Literal["prepare_input"] = "prepare_input"
 
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from flowbuild.core.ids import StepKey
@@ -163,7 +164,7 @@ class MergeRule:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A whole pipeline. `steps` and `edges` are in file order; `triggers` is the checked `on:` mapping."""
+    """A whole pipeline. `steps` and `edges` are in file order; `triggers` is the checked `on:` mapping, `notify` its list."""
 
     name: str
     position: Position
@@ -177,11 +178,32 @@ class Pipeline:
     checkout: bool = True
     merge: tuple[MergeRule, ...] = ()
     merge_variables: tuple[MergeRule, ...] = ()
+    notify: tuple[Mapping[str, Any], ...] = ()
     description: str = ""
 
     def step(self, key: str) -> Step:
         """Return the step with that key; raises KeyError."""
-        for step in self.steps:
-            if step.key == key:
-                return step
-        raise KeyError(key)
+        return self.by_key[StepKey(key)]
+
+    @cached_property
+    def by_key(self) -> Mapping[StepKey, Step]:
+        """Return the steps by key, in file order."""
+        return {step.key: step for step in self.steps}
+
+    @cached_property
+    def incoming(self) -> Mapping[StepKey, tuple[int, ...]]:
+        """Return the positions in `edges` of the edges into each step, by the place of their source in the file."""
+        place = {step.key: index for index, step in enumerate(self.steps)}
+        positions = sorted(range(len(self.edges)), key=lambda index: place[self.edges[index].source])
+        return self._group(positions, [edge.target for edge in self.edges])
+
+    @cached_property
+    def outgoing(self) -> Mapping[StepKey, tuple[int, ...]]:
+        """Return the positions in `edges` of the edges out of each step, in file order."""
+        return self._group(range(len(self.edges)), [edge.source for edge in self.edges])
+
+    def _group(self, positions: Iterable[int], keys: Sequence[StepKey]) -> Mapping[StepKey, tuple[int, ...]]:
+        groups: dict[StepKey, list[int]] = {step.key: [] for step in self.steps}
+        for position in positions:
+            groups[keys[position]].append(position)
+        return {key: tuple(group) for key, group in groups.items()}

@@ -39,7 +39,8 @@ class StepRun:
     result_commit: CommitId | None = None
     exit_code: int | None = None
     variables: Mapping[str, str] = field(default_factory=dict)  # of the input until DONE, then of the result
-    parents: tuple[StepKey, ...] = ()  # whose results were merged into the input, in file order
+    parents: tuple[StepKey, ...] = ()  # whose results make the input (so far, while PENDING), in file order
+    overrides: Mapping[str, str] = field(default_factory=dict)  # variables that a rerun sets on the input
     approved_by: str = ""
     cached: bool = False
     reused: bool = False  # taken over from the run that this one reruns
@@ -62,5 +63,6 @@ class Run:
     cancel_reason: Reason | None = None
     cancel_forced: bool = False
     created_at: float = 0.0
+    started_at: float | None = None  # of RunStarted
     finished_at: float | None = None
     rerun_of: RunId | None = None

@@ -1,0 +1,128 @@
+"""What runners report about attempts. Reports of another attempt or epoch than the current one are ignored (fenced)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowbuild.core.commands import AcceptResult, SetTimer, StopAttempt
+from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLost, AttemptStarted
+from flowbuild.core.ids import StepKey
+from flowbuild.core.retry import MAX_EPOCH, retry_delay
+from flowbuild.core.run import StepRun
+from flowbuild.core.states import Outcome, Reason, RunState, StepState
+from flowbuild.core.steps import end, enqueue, offer, settle
+from flowbuild.core.turn import Turn
+
+DEADLINE_MARGIN = 60.0  # seconds after its timeout until a silent attempt is given up; the runner enforces the timeout
+_ACTIVE = (StepState.QUEUED, StepState.RUNNING)  # the report "started" may be late or missing
+
+
+def _current(
+    turn: Turn, event: AttemptStarted | AttemptHealthy | AttemptFinished | AttemptLost, *states: StepState
+) -> StepRun | None:
+    """Return the step that the event is about, None when the event is stale or does not fit its state."""
+    step = turn.steps.get(event.step)
+    if step is None or step.state not in states or (event.attempt, event.epoch) != (step.attempt, step.epoch):
+        return None
+    return step
+
+
+def started(turn: Turn, event: AttemptStarted) -> None:
+    """A runner works on the attempt; watch over it when its time is limited."""
+    step = _current(turn, event, StepState.QUEUED)
+    if step is None:
+        return
+    turn.update(step.key, state=StepState.RUNNING, started_at=turn.now)
+    timeout = turn.definition(step.key).timeout
+    if timeout is not None:
+        turn.emit(SetTimer(_deadline_timer(step), turn.now + timeout + DEADLINE_MARGIN))
+
+
+def healthy(turn: Turn, event: AttemptHealthy) -> None:
+    """A background step is up: it succeeded, and stays until the run ends."""
+    step = _current(turn, event, *_ACTIVE)
+    if step is None or not turn.definition(step.key).background:
+        return
+    result = _accept(turn, step, event)
+    turn.update(step.key, state=StepState.SERVING, outcome=Outcome.SUCCEEDED, **result)
+    settle(turn, step.key)
+
+
+def finished(turn: Turn, event: AttemptFinished) -> None:
+    """An attempt ended: retry, or the step has ended."""
+    step = _current(turn, event, *_ACTIVE, StepState.SERVING)
+    if step is None or event.outcome is Outcome.SKIPPED:  # steps are skipped by the machine, never by a runner
+        return
+    if step.state is StepState.SERVING:
+        # Later steps started from the result it had when it was healthy, so that one stays.
+        end(turn, step.key, Outcome.SUCCEEDED, message=event.message, exit_code=event.exit_code)
+        return
+    result = _accept(turn, step, event)
+    result |= {"exit_code": event.exit_code, "cached": event.cached}
+    _ended(turn, step, event.outcome, event.reason, event.message, **result)
+
+
+def lost(turn: Turn, event: AttemptLost) -> None:
+    """The runner is gone. An attempt that never started is offered again under a new epoch, unless it is exclusive."""
+    step = _current(turn, event, *_ACTIVE, StepState.SERVING)
+    if step is None:
+        return
+    exclusive = turn.definition(step.key).environment is not None
+    if step.state is StepState.QUEUED and not exclusive and step.epoch < MAX_EPOCH:
+        offer(turn, step.key, step.attempt, step.epoch + 1)
+        return
+    _gone(turn, step, event.message or "the runner of this attempt is gone")
+
+
+def deadline(turn: Turn, key: StepKey, timer: str) -> None:
+    """An attempt is silent although its time is over: stop it on first contact and count it as lost."""
+    step = turn.steps.get(key)
+    if step is None or step.state is not StepState.RUNNING or timer != _deadline_timer(step):
+        return
+    turn.emit(StopAttempt(key, step.attempt, step.epoch, force=True))
+    _gone(turn, step, "the runner did not report the end of the step after its timeout")
+
+
+def backoff_over(turn: Turn, key: StepKey, timer: str) -> None:
+    """The delay before the next attempt is over."""
+    step = turn.steps.get(key)
+    if step is not None and step.state is StepState.BACKOFF and timer == _backoff_timer(step):
+        enqueue(turn, key)
+
+
+def _deadline_timer(step: StepRun) -> str:
+    return f"deadline/{step.key}/{step.attempt}/{step.epoch}"
+
+
+def _backoff_timer(step: StepRun) -> str:
+    return f"backoff/{step.key}/{step.attempt}"
+
+
+def _gone(turn: Turn, step: StepRun, message: str) -> None:
+    if step.state is StepState.SERVING:
+        end(turn, step.key, Outcome.SUCCEEDED, message=message)
+    elif turn.state is RunState.CANCELLING:
+        end(turn, step.key, Outcome.CANCELLED, turn.cancel_reason(), message)
+    else:
+        _ended(turn, step, Outcome.ERRORED, Reason.INFRA_LOST, message)
+
+
+def _ended(turn: Turn, step: StepRun, outcome: Outcome, reason: Reason | None, message: str, **result: Any) -> None:
+    delay = retry_delay(turn.definition(step.key), step.attempt, outcome, reason)
+    if delay is None or turn.state is RunState.CANCELLING:
+        end(turn, step.key, outcome, reason, message, **result)
+        return
+    result["variables"] = step.variables  # the next attempt starts from the input again
+    turn.update(step.key, state=StepState.BACKOFF, reason=reason, message=message, **result)
+    if delay > 0:
+        turn.emit(SetTimer(_backoff_timer(step), turn.now + delay))
+    else:
+        enqueue(turn, step.key)
+
+
+def _accept(turn: Turn, step: StepRun, event: AttemptHealthy | AttemptFinished) -> dict[str, Any]:
+    """Accept the result of an attempt, also of a failed one, and return the fields that tell of it."""
+    if event.commit is None:
+        return {}
+    turn.emit(AcceptResult(step.key, step.attempt, step.epoch, event.commit))
+    return {"result_commit": event.commit, "variables": event.variables}
