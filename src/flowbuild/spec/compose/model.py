@@ -1,0 +1,146 @@
+"""Questions to a canonical model: what decides, what must be pulled, what it reads and where it must run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowbuild.core.model import Position
+from flowbuild.spec.compose import interpolate
+from flowbuild.spec.compose.checker import did_you_mean
+from flowbuild.spec.compose.complete import dependencies
+from flowbuild.spec.compose.tree import confined
+from flowbuild.spec.findings import Finding
+
+Model = Mapping[str, Any]
+
+
+def main_services(model: Model, declared: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the services whose end decides: those declared, or those that no other service depends on."""
+    if declared:
+        return tuple(declared)
+    services = model["services"]
+    needed = {name for service in services.values() for name in dependencies(service)}
+    return tuple(name for name in services if name not in needed)
+
+
+def check_main(model: Model, declared: Sequence[str], position: Position) -> list[Finding]:
+    """Return a finding at `position` for each declared main service that the file does not have, or that repeats."""
+    known = tuple(model["services"])
+    findings = []
+    for index, name in enumerate(declared):
+        if name not in known:
+            hint = did_you_mean(name, known) or f"services are: {', '.join(known)}"
+            findings.append(Finding("compose_main", position, f"there is no service `{name[:60]}`", hint))
+        elif name in declared[:index]:
+            findings.append(Finding("compose_main", position, f"the service `{name}` is named twice", "name it once"))
+    return findings
+
+
+def images(model: Model, variables: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the references to pull, variables replaced. Images that the file itself builds are not among them.
+
+    Raises interpolate.MissingVariable (a ValueError) when a reference needs a variable that is not set.
+    """
+    values = variables or {}
+    built = built_names(model, values)
+    wanted = (
+        interpolate.substitute(service["image"], values)
+        for service in model["services"].values()
+        if "build" not in service
+    )
+    return tuple(dict.fromkeys(name for name in wanted if name not in built))
+
+
+def built_names(model: Model, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return which service builds the image that the file calls by a name: `image` beside `build`."""
+    return {
+        interpolate.substitute(service["image"], variables): name
+        for name, service in model["services"].items()
+        if "build" in service and "image" in service
+    }
+
+
+def variables_used(model: Model) -> tuple[str, ...]:
+    """Return the names of all variables that the model reads, in order of appearance."""
+    found = [name for text in _strings(model) for name in interpolate.names(text)]
+    passed = [
+        name
+        for service in model["services"].values()
+        for values in (service.get("environment", {}), service.get("build", {}).get("args", {}))
+        for name, value in values.items()
+        if value is None
+    ]
+    return tuple(dict.fromkeys([*found, *passed]))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)
+
+
+def published_ports(model: Model) -> dict[str, list[Any]]:
+    """Return the ports that are published on the machine, by service; none in an untrusted model."""
+    return {name: service["ports"] for name, service in model["services"].items() if service.get("ports")}
+
+
+def bind_paths(model: Model) -> tuple[str, ...]:
+    """Return every path of the workspace that the file mounts or builds from, relative to the workspace; "." is itself.
+
+    Before `create` the runner makes missing mounts and checks that the real path of each stays inside the workspace.
+    """
+    found: list[str] = []
+    for service in model["services"].values():
+        found += [entry["source"] for entry in service.get("volumes", ()) if entry["type"] == "bind"]
+        build = service.get("build")
+        if build is not None:
+            context = confined("", build["context"])
+            found.append(context)
+            if "dockerfile" in build:
+                found.append(confined(context, build["dockerfile"]))
+            found += build.get("additional_contexts", {}).values()
+    for section in ("configs", "secrets"):
+        found += [entry["file"] for entry in model[section].values() if "file" in entry]
+    return tuple(dict.fromkeys(confined("", path) for path in found))
+
+
+def inline_files(model: Model, variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the text of configs that stand in the file, by name.
+
+    The runner writes them to `EmitContext.files`/<name>: compose would copy them in `up` only, not in `create`.
+    """
+    return {
+        name: interpolate.substitute(entry["content"], variables or {})
+        for name, entry in model["configs"].items()
+        if "content" in entry
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a machine must offer: constraints as Swarm writes them, sums of what all services reserve (memory in bytes)."""
+
+    constraints: tuple[str, ...] = ()
+    cpus: float = 0.0
+    memory: int = 0
+
+
+def placement(model: Model) -> Placement:
+    """Return where the step may run; all its services run on one machine. Amounts that read variables count as zero."""
+    constraints: dict[str, None] = {}
+    cpus, memory = 0.0, 0
+    for service in model["services"].values():
+        deploy = service.get("deploy", {})
+        constraints |= dict.fromkeys(deploy.get("placement", {}).get("constraints", ()))
+        reserved = deploy.get("resources", {}).get("reservations", {})
+        cpus += _amount(reserved.get("cpus"))
+        memory += int(_amount(reserved.get("memory", service.get("mem_reservation"))))
+    return Placement(tuple(constraints), cpus, memory)
+
+
+def _amount(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
