@@ -1,0 +1,273 @@
+"""The engine of this product: docker compose plans and creates, the Engine API does everything else.
+
+Compose merges nothing, interpolates nothing and reads nothing but the file we hand it. Starting, waiting, output and
+removal go through the API: it is faster (compose needs a process each time), and only there the state of every
+container is known. Nothing is polled: `wait` and the event stream tell when something happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from flowbuild.core.errors import EngineError
+from flowbuild.core.states import Outcome, Reason
+from flowbuild.engine import doctor, process, startup
+from flowbuild.engine.api import Api, together
+from flowbuild.engine.base import (
+    SERVICE_LABEL,
+    Attachment,
+    BuildFailed,
+    EngineInfo,
+    EngineUnreachable,
+    Found,
+    ImageUnavailable,
+    Labels,
+    LogRecord,
+    Progress,
+    Swept,
+    Unit,
+    UnitSpec,
+    Verdict,
+)
+from flowbuild.engine.cleanup import Cleaner
+from flowbuild.engine.follow import follow
+from flowbuild.engine.images import Images, Problem, classify
+from flowbuild.engine.networks import Networks
+from flowbuild.engine.observe import inspected
+from flowbuild.engine.plan import UNIT_LABEL, document, make_plan, network_name, own_networks
+from flowbuild.engine.verdict import judge
+
+CREATE_SECONDS = 120.0
+CREATE_PATIENCE = 15.0  # a cancelled creation is let finish: half of it could not be found and removed
+BUILD_SECONDS = 3600.0
+NOT_A_FOLDER = "/dev/null"  # the project directory: there can be no .env in it
+
+
+class ComposeEngine:
+    """`Engine` on one Docker Engine; see `engine.base.Engine` for the contract of each call.
+
+    `host`: address as in DOCKER_HOST. `docker_config`: folder with registry credentials. `network_pool` is cut into
+    subnets of `network_prefix` bits. `answer_seconds`: longest wait for the first word of a registry. `patience`: how
+    long a lost engine may take to come back.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "unix:///var/run/docker.sock",
+        docker_config: str | None = None,
+        network_pool: str = "10.201.0.0/16",
+        network_prefix: int = 26,
+        answer_seconds: float = 20.0,
+        patience: float = 60.0,
+    ) -> None:
+        config = docker_config or str(Path.home() / ".docker")
+        self._env = process.environment(host, config)
+        self._compose = process.compose_command(config)
+        self._patience = patience
+        self._api = Api(host)
+        self._images = Images(self._api, self._env, answer_seconds=answer_seconds)
+        self._networks = Networks(self._api, network_pool, network_prefix)
+        self._cleaner = Cleaner(self._api)
+        self._begun: dict[str, dict[str, asyncio.Event]] = {}  # by project, by service: started, or never will be
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def info(self) -> EngineInfo:
+        """Return what this engine is; raises EngineError with advice when something is missing or too old."""
+        return await doctor.examine(self._api, self._compose, self._env)
+
+    async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
+        """Make images present; return the repository digest, or the id of an image without one, by reference."""
+        return await self._images.present(images, progress)
+
+    async def network(self, name: str, labels: Labels) -> None:
+        """Make the bridge network of a run exist."""
+        await self._networks.ensure(name, labels.as_dict())
+
+    async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
+        """Build, create networks and containers, join attachments; start nothing."""
+        file = document(spec)
+        if make_plan(spec).builds:
+            await self._build(file, progress)
+        labels = spec.labels.as_dict() | {UNIT_LABEL: spec.project}
+        await together(
+            *(
+                self._networks.ensure(network_name(spec, key), labels, internal=internal)
+                for key, internal in own_networks(spec).items()
+            )
+        )
+        arguments = ("create", "--no-build", "--pull", "never", "--no-recreate")
+        done = await self._run_compose(file, *arguments, seconds=CREATE_SECONDS, patience=CREATE_PATIENCE)
+        if done.code:
+            raise _creation_error(done.text)
+        unit = await self._existing(spec)
+        missing = set(make_plan(spec).keys) - set(unit.containers if unit else ())
+        if unit is None or missing:
+            raise EngineError(f"compose created no container for: {', '.join(sorted(missing))} ({done.text})")
+        await together(
+            *(
+                self._attach(unit.containers[service], attachment)
+                for service, attachments in spec.attachments.items()
+                for attachment in attachments
+            )
+        )
+        return unit
+
+    async def adopt(self, spec: UnitSpec) -> Unit | None:
+        """Find the unit of an earlier life by project and labels."""
+        unit = await self._existing(spec)
+        return None if unit is None or set(unit.containers) != set(make_plan(spec).keys) else unit
+
+    async def start(self, unit: Unit) -> Verdict | None:
+        """Start what was not started yet, in the order of `depends_on`."""
+        begun = self._events(unit)
+        verdict = await startup.start(
+            self._api, unit, make_plan(unit.spec), lambda service: begun[service].set(), self._patience
+        )
+        for event in begun.values():  # after a verdict nothing more is started
+            event.set()
+        return verdict
+
+    async def wait(self, unit: Unit) -> Verdict:
+        """Wait for the main services; survives a restart of the engine, and says so when that took them down."""
+        main = [unit.containers[service] for service in unit.spec.main]
+        while True:
+            try:
+                paths = [f"containers/{container}/wait" for container in main]
+                await together(*(self._api.call("POST", path, facts={404}, seconds=None) for path in paths))
+                states = await inspected(self._api, unit.containers)
+                return judge(states, unit.spec.main, await self._api.started_ns())
+            except EngineUnreachable as error:
+                if not await self._api.returned(self._patience):
+                    message = f"the engine was lost and did not come back within {self._patience:g} s: {error.message}"
+                    return Verdict(Outcome.ERRORED, Reason.INFRA_LOST, message)
+
+    async def wait_healthy(self, unit: Unit) -> Verdict | None:
+        """Wait until every service runs and is healthy."""
+        return await startup.wait_healthy(self._api, unit, self._patience)
+
+    def logs(self, unit: Unit, since_ns: Mapping[str, int]) -> AsyncIterator[LogRecord]:
+        """Follow the output of all services."""
+        events = self._events(unit)
+
+        async def begun(service: str) -> None:
+            state = await self._api.inspect(unit.containers[service])
+            if state is not None and state["State"]["Status"] == "created":
+                await events[service].wait()
+
+        return follow(self._api, unit, since_ns, begun, self._patience)
+
+    async def stop(self, unit: Unit, *, grace: float, force: bool = False) -> None:
+        """Stop dependents before what they depend on, within `grace` seconds altogether; then, or at once, kill."""
+        for event in self._events(unit).values():
+            event.set()
+        deadline = time.monotonic() + grace
+        groups = [list(unit.containers)] if force else make_plan(unit.spec).stop_order()
+        for group in groups:
+            seconds = max(0, math.ceil(deadline - time.monotonic()))
+            await together(*(self._stop_one(unit.containers[service], seconds, force=force) for service in group))
+
+    async def remove(self, unit: Unit) -> None:
+        """Remove all that the attempt made, its built images too."""
+        await self._cleaner.remove(unit.spec)
+        for event in self._begun.pop(unit.spec.project, {}).values():
+            event.set()
+
+    async def found(self, instance: str) -> Sequence[Found]:
+        """List the projects of this instance."""
+        return await self._cleaner.found(instance)
+
+    async def sweep(self, instance: str, *, run: str | None = None, keep: frozenset[str] = frozenset()) -> Swept:
+        """Remove what carries the labels, except `keep`."""
+        return await self._cleaner.sweep(instance, run, keep)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def _existing(self, spec: UnitSpec) -> Unit | None:
+        found = await self._cleaner.containers(spec.labels.as_dict() | {UNIT_LABEL: spec.project})
+        if not found:
+            return None
+        by_service = {
+            container["Labels"].get(SERVICE_LABEL) or _compose_name(container): container for container in found
+        }
+        return Unit(
+            spec,
+            {service: str(container["Id"]) for service, container in by_service.items()},
+            {service: str(container["ImageID"]) for service, container in by_service.items()},
+            started=all(container["State"] != "created" for container in found),
+        )
+
+    async def _build(self, file: bytes, progress: Progress) -> None:
+        done = await self._run_compose(file, "build", progress=progress, seconds=BUILD_SECONDS)
+        if done.code == 0:
+            return
+        await self._api.call("GET", "_ping")  # raises when it is not the build that failed but the engine
+        problem = classify(done.text)
+        if problem in {Problem.UNREACHABLE, Problem.RATE_LIMITED, Problem.DENIED} and "failed to solve" in done.text:
+            raise ImageUnavailable(f"a base image {problem.told} ({done.lines[-1]})", hint=problem.hint)
+        raise BuildFailed(f"the build failed: {done.lines[-1] if done.lines else 'no message'}", hint=done.text)
+
+    async def _run_compose(
+        self,
+        file: bytes,
+        *arguments: str,
+        seconds: float,
+        progress: Progress = lambda _line: None,
+        patience: float = 0.0,
+    ) -> process.Done:
+        argv = [
+            *(*self._compose, "--ansi", "never", "--progress", "plain", "-f", "-"),
+            *("--project-directory", NOT_A_FOLDER, "--env-file", "/dev/null", *arguments),
+        ]
+        return await process.run(argv, env=self._env, stdin=file, on_line=progress, seconds=seconds, patience=patience)
+
+    async def _attach(self, container: str, attachment: Attachment) -> None:
+        """Join a network. A container that was made without any must leave "none" first."""
+        inspection = await self._api.inspect(container)
+        if inspection is not None and inspection["HostConfig"]["NetworkMode"] == "none":
+            await self._api.call(
+                "POST", "networks/none/disconnect", body={"Container": container}, facts={403, 404, 500}
+            )
+        body = {"Container": container, "EndpointConfig": {"Aliases": list(attachment.aliases)}}
+        await self._api.call("POST", f"networks/{attachment.network}/connect", body=body)
+
+    async def _stop_one(self, container: str, seconds: int, *, force: bool) -> None:
+        if force:
+            await self._api.call("POST", f"containers/{container}/kill", facts={404, 409})
+            return
+        await self._api.call(
+            "POST",
+            f"containers/{container}/stop",
+            params={"t": str(seconds)},
+            facts={304, 404},
+            seconds=seconds + 30.0,
+        )
+
+    def _events(self, unit: Unit) -> dict[str, asyncio.Event]:
+        return self._begun.setdefault(unit.spec.project, {service: asyncio.Event() for service in unit.containers})
+
+
+def _compose_name(container: Mapping[str, Any]) -> str:
+    return str(container["Labels"]["com.docker.compose.service"])
+
+
+def _creation_error(text: str) -> EngineError:
+    said = text.strip().splitlines()
+    last = said[-1].removeprefix("Error response from daemon: ") if said else "no message"
+    if classify(last) is Problem.NOT_FOUND and "image" in last.lower():
+        return ImageUnavailable(
+            f"image missing at creation: {last}", hint="it was removed after it had been made present"
+        )
+    return EngineError(f"compose could not create the containers: {last}", hint=text)

@@ -1,0 +1,127 @@
+"""Networks with explicit small subnets: the engine's own pools end after some 30 networks per machine.
+
+A subnet is chosen here and claimed by the engine, which refuses overlaps: so several processes may choose at the same
+time, the loser takes the next one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flowbuild.core.errors import EngineError
+from flowbuild.engine.api import Api, EngineRefused
+
+Subnet = ipaddress.IPv4Network
+ROUTES = Path("/proc/net/route")
+CLAIM_TRIES = 64
+OVERLAP_TEXTS = ("overlap", "already in use", "could not find an available")
+
+
+def free_subnets(pool: Subnet, prefix: int, used: Iterable[Subnet], start: str) -> Iterator[Subnet]:
+    """Yield the subnets of `pool` that overlap none of `used`, beginning at a place that depends on `start`.
+
+    Different names begin at different places, so parallel claims rarely meet.
+    """
+    size = 1 << (pool.max_prefixlen - prefix)
+    count = pool.num_addresses // size
+    first = zlib.crc32(start.encode())
+    taken = {
+        slot
+        for subnet in used
+        if subnet.overlaps(pool)
+        for slot in range(
+            max(0, (int(subnet.network_address) - int(pool.network_address)) // size),
+            min(count - 1, (int(subnet.broadcast_address) - int(pool.network_address)) // size) + 1,
+        )
+    }
+    for offset in range(count):
+        slot = (first + offset) % count
+        if slot not in taken:
+            yield Subnet((int(pool.network_address) + slot * size, prefix))
+
+
+def routed_subnets(table: str) -> list[Subnet]:
+    """Read destinations out of the kernel's table of IPv4 routes, without the default route."""
+    subnets = []
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(fields[column]), "little") for column in (1, 7))
+        if mask:
+            subnets.append(Subnet((address, mask.bit_count())))
+    return subnets
+
+
+class Networks:
+    """Makes bridge networks of one engine."""
+
+    def __init__(self, api: Api, pool: str, prefix: int) -> None:
+        self._api = api
+        self._pool = Subnet(pool)
+        self._prefix = prefix
+
+    async def ensure(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
+        """Make the network exist. Raises EngineError when no subnet is free or a foreign network has the name."""
+        existing = await self._named(name)
+        if not existing:
+            await self._create(name, labels, internal=internal)
+            existing = await self._named(name)
+        for network in existing:
+            strange = {key for key, value in labels.items() if (network["Labels"] or {}).get(key) != value}
+            if strange:
+                raise EngineError(
+                    f'network "{name}" exists in the engine but is not ours (labels {", ".join(sorted(strange))})',
+                    hint=f"docker network rm {name}, if nobody needs it",
+                )
+        # The engine does not make names unique: of several made at the same time all processes keep the same one.
+        for network in sorted(existing, key=lambda network: str(network["Id"]))[1:]:
+            await self._api.call("DELETE", f"networks/{network['Id']}", facts={403, 404})
+
+    async def _named(self, name: str) -> list[dict[str, Any]]:
+        return [network for network in await self._all() if network["Name"] == name]
+
+    async def _all(self) -> list[dict[str, Any]]:
+        return list(await self._api.call("GET", "networks"))
+
+    async def _create(self, name: str, labels: Mapping[str, str], *, internal: bool) -> None:
+        used = [subnet for network in await self._all() for subnet in _subnets(network)]
+        if self._api.local:  # a VPN into the pool must stay reachable
+            used += routed_subnets(_routes())
+        refused = ""
+        for tries, subnet in enumerate(free_subnets(self._pool, self._prefix, used, name)):
+            if tries == CLAIM_TRIES:
+                break
+            body = {
+                "Name": name,
+                "CheckDuplicate": True,
+                "Driver": "bridge",
+                "Internal": internal,
+                "Labels": dict(labels),
+                "IPAM": {"Driver": "default", "Config": [{"Subnet": str(subnet)}]},
+            }
+            try:
+                if await self._api.call("POST", "networks/create", body=body, facts={409}) is not None:
+                    return
+            except EngineRefused as error:
+                refused = error.message
+                if not any(text in refused.lower() for text in OVERLAP_TEXTS):
+                    raise EngineError(f'network "{name}": {refused}') from error
+            else:
+                return  # 409: another process made it in this moment
+        raise EngineError(
+            f'network "{name}": no free subnet /{self._prefix} in {self._pool}{refused and f" ({refused})"}',
+            hint="remove networks of finished runs, or configure a larger network pool",
+        )
+
+
+def _routes() -> str:
+    return ROUTES.read_text() if ROUTES.exists() else ""
+
+
+def _subnets(network: Mapping[str, Any]) -> list[Subnet]:
+    configs = (network.get("IPAM") or {}).get("Config") or ()
+    texts = [config.get("Subnet", "") for config in configs]
+    return [Subnet(text, strict=False) for text in texts if text and ":" not in text]
