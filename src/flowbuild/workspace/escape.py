@@ -1,4 +1,4 @@
-"""Keeps names that mean something to git out of its way.
+r"""Keeps names that mean something to git out of its way.
 
 A workspace may hold a nested `.git`, a `.gitattributes`, a `GIT~1`, … as plain content. In a tree such a name would be
 refused (`fsck`), followed as a repository, or would steer what other files look like after a checkout. So it is stored
