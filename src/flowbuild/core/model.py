@@ -162,7 +162,7 @@ class MergeRule:
     policy: MergePolicy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the indexes below are computed once and live as long as the pipeline
 class Pipeline:
     """A whole pipeline. `steps` and `edges` are in file order; `triggers` is the checked `on:` mapping, `notify` its list."""
 

@@ -31,6 +31,18 @@ class Finding:
         hint = f"\n    hint: {self.hint}" if self.hint else ""
         return f"{self.position}: {self.severity}: {self.message} [{self.code}]{hint}"
 
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the finding as plain data, for JSON."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "file": self.position.file,
+            "line": self.position.line,
+            "column": self.position.column,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
 
 class InvalidFile(UserError):
     """A pipeline or compose file cannot be used; `findings` holds every problem found in it."""

@@ -27,9 +27,11 @@ class MemoryRepository:
         self._files = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
 
     def read(self, path: str) -> bytes | None:
+        """Return the content of the file, None when there is none."""
         return self._files.get(path)
 
     def names(self, folder: str) -> list[str]:
+        """Return the names of the files directly in the folder."""
         prefix = f"{folder}/" if folder else ""
         rest = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
         return [name for name in rest if "/" not in name]

@@ -30,6 +30,7 @@ Duplicates = Callable[[Path, str], bool]
 MAX_FINDINGS = 100  # nobody reads more, and a hostile file could make one per byte
 _TAG = "tag:yaml.org,2002:"
 _CONTAINER_TAGS = {ev.MappingStartEvent: (f"{_TAG}map", "!"), ev.SequenceStartEvent: (f"{_TAG}seq", "!")}
+_INSETS = {"": 0, "'": 1, '"': 1}  # by style of a scalar; blocks (| and >) are missing
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -66,12 +67,16 @@ class Float(float):
 
 @dataclass(slots=True)
 class _Node:
-    """A value, its place (from 1), the places of its keys and how many nodes it stands for."""
+    """A value, its place (from 1), the places of its keys and how many nodes it stands for.
+
+    `inset` is how far behind the place the text of a scalar begins: 0 plain, 1 quoted, None in a block of lines.
+    """
 
     value: Any
     line: int
     column: int
     size: int = 1
+    inset: int | None = 0
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -100,12 +105,15 @@ class Document:
             node = child
         return Position(self.file, *place)
 
-    def has(self, path: Path) -> bool:
-        """Whether something stands at `path`, also when it is null."""
+    def inside(self, path: Path, line: int, column: int) -> Position:
+        """Return the place of a character of the text at `path`; of the text when it does not stand in one line."""
+        place = self.position(path)
         node: _Node | None = self._root
         for part in path:
             node = _child(node, part) if node is not None else None
-        return node is not None
+        if node is None or node.inset is None or line > 1:
+            return place
+        return Position(self.file, place.line, place.column + node.inset + column - 1)
 
 
 def load(
@@ -155,7 +163,8 @@ class _Reader:
                 if isinstance(event, ev.StreamEndEvent):
                     return
                 if isinstance(event, ev.DocumentEndEvent):
-                    if not only_comments(decoded[event.end_mark.index :]):
+                    end: Any = event.end_mark
+                    if not only_comments(decoded[end.index :]):
                         message = "something follows the end of the YAML document"
                         _refuse(event, "yaml_documents", message, "keep one document per file; look at the line above")
                     return
@@ -172,7 +181,7 @@ class _Reader:
             return self._alias(event)
         self._count(event, 1)
         if isinstance(event, ev.ScalarEvent):
-            node = _Node(self._scalar(event), *_place(event))
+            node = _Node(self._scalar(event), *_place(event), inset=_INSETS.get(event.style or ""))
         else:
             if depth >= self._limits.depth:
                 _refuse(event, "yaml_depth", f"nested deeper than {self._limits.depth} levels", "make it flatter")

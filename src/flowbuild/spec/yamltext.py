@@ -81,11 +81,11 @@ def syntax_problem(error: Any, text: str) -> Refusal:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = error.problem or ""
-    if text[mark.index : mark.index + 1] == "\t" if mark else False:
+    character = text[mark.index : mark.index + 1] if mark else ""
+    if character == "\t":
         return Refusal("yaml_tab", line, column, "a tab where YAML wants spaces", "indent with spaces")
     if problem.startswith("found character that cannot start any token"):
-        shown = text[mark.index : mark.index + 1]
-        return Refusal("yaml_syntax", line, column, f"a value cannot begin with `{shown}`", "quote the text")
+        return Refusal("yaml_syntax", line, column, f"a value cannot begin with `{character}`", "quote the text")
     for begin, message, hint in _SYNTAX:
         if problem.startswith(begin):
             return Refusal("yaml_syntax", line, column, message, hint)
