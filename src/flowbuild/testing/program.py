@@ -1,0 +1,126 @@
+"""The program `flow` as a user has it: a real process with a data directory of its own, and what it leaves in the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Steps of the tests take seconds; this is for a machine that does many things at once.
+LIMIT = 180.0
+KINDS = {"container": ("ps", "--all"), "network": ("network", "ls"), "volume": ("volume", "ls")}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a call of the program printed and how it ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Everything that a person saw."""
+        return self.stdout + self.stderr
+
+    def json(self) -> Any:
+        """Return the output of a command with `--json`."""
+        return json.loads(self.stdout)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the JSON lines of `flow run --json`."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`flow` with the data directory `home`, called in `directory`."""
+
+    home: Path
+    directory: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start the program in a session of its own, so that a signal to it reaches nobody else."""
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("flow")), *arguments],
+            cwd=self.directory,
+            env={**os.environ, **self.environment, **(environment or {}), "FLOW_HOME": str(self.home), "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="backslashreplace",
+            start_new_session=True,
+        )
+
+    def call(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Output:
+        """Call the program and wait for its end. Raises subprocess.TimeoutExpired when it hangs; it is killed then."""
+        return finish(self.start(*arguments, environment=environment))
+
+    def show(self, run: str = "last") -> dict[str, Any]:
+        """Return a run with its steps, edges and attempts."""
+        output = self.call("show", run, "--json")
+        if output.code:
+            raise AssertionError(output.text)
+        view: dict[str, Any] = output.json()
+        return view
+
+
+def finish(process: subprocess.Popen[str], limit: float = LIMIT) -> Output:
+    """Wait for a started program, at most `limit` seconds."""
+    try:
+        stdout, stderr = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return Output(process.returncode, stdout, stderr)
+
+
+def make_repository(source: Path, target: Path, *, message: str, tag: str | None = None) -> Path:
+    """Copy a directory, without its expectation, and make it a git repository with one commit and perhaps a tag."""
+    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("expect.json", "__pycache__"))
+    git(target, "init", "--quiet", "--initial-branch=main")
+    git(target, "add", "--all", "--force")
+    git(target, "commit", "--quiet", "--allow-empty", "--message", message)
+    if tag:
+        git(target, "tag", "--annotate", "--message", tag, tag)
+    return target
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Run git in a directory, as nobody in particular and without the settings of this machine."""
+    environment = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    for role in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{role}_NAME": "Test", f"GIT_{role}_EMAIL": "test@localhost"}
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=directory,
+        env=os.environ | environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def leftovers(runs: Sequence[str]) -> list[str]:
+    """Return what the engine still holds of the runs with these ids: "container abc", "network def"."""
+    found = []
+    for run in runs:
+        for kind, command in KINDS.items():
+            listed = subprocess.run(
+                ["docker", *command, "--quiet", "--filter", f"label=flow.run={run}"],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.split()
+            found += [f"{kind} {name} of run {run}" for name in listed]
+    return found
