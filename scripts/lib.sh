@@ -56,6 +56,15 @@ apt_install() {
     die "apt-get could not install: $*" "Its last lines are above."
 }
 
+# The packages of compose v2 here; Debian 12 has none of its own (see scripts/engine).
+compose_packages() {
+  case "$(os ID):$(os VERSION_CODENAME)" in
+    ubuntu:*) echo docker-compose-v2 ;;
+    debian:bookworm) echo docker-compose/trixie ;;
+    *) echo docker-compose ;;
+  esac
+}
+
 # The lines of the machine's own apt sources for one release of its distribution, in one-line form: mirrors are kept.
 apt_sources() {
   local codename=$1 keyring
