@@ -27,7 +27,7 @@ _CORNERS = {
 _VERTICAL = {EdgeKind.SUCCESS: "│", EdgeKind.FAIL: "╎", EdgeKind.ALWAYS: "║"}
 _HORIZONTAL = {EdgeKind.SUCCESS: "─", EdgeKind.FAIL: "╌", EdgeKind.ALWAYS: "═"}
 _COLOURS = {EdgeKind.SUCCESS: "green", EdgeKind.FAIL: "red", EdgeKind.ALWAYS: "blue"}
-NOT_TAKEN = "×"
+NOT_TAKEN = "×"  # noqa: RUF001 (drawn, not read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ _ASCII = str.maketrans(
         **dict(zip("│╎║┊┃─╌═┄━", "|:|::-~=~-", strict=True)),
         **dict.fromkeys("╭╮╯╰├┤┬┴┼", "+"),
         **dict(zip(SPINNER, "|/-\\|/-\\|/", strict=True)),
-        **dict(zip("…→×·█▓▒░▏", "~>x-#=-.|", strict=True)),
+        **dict(zip("…→\u00d7·█▓▒░▏▁▂▃▄▅▆▇", "~>x-#=-.|_..--==#", strict=True)),
     }
 )
 
@@ -103,7 +103,7 @@ def console_for(stream: TextIO, *, colour: bool | None = None, width: int | None
     """Return a console that writes only what it is given. `colour`: None follows NO_COLOR, FORCE_COLOR and the stream."""
     return Console(
         file=stream,
-        force_terminal=colour if colour else None,
+        force_terminal=colour or None,
         no_color=True if colour is False or (colour is None and os.environ.get("NO_COLOR")) else None,
         width=width,
         highlight=False,

@@ -1,0 +1,128 @@
+"""A run as lines, one per fact: for CI logs, files and people who prefer it. Time, symbol, step, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import tzinfo
+from typing import TextIO
+
+from rich.text import Text
+
+from flowbuild.cli.render import human
+from flowbuild.cli.render.summary import summary
+from flowbuild.cli.render.tails import Line, Tails
+from flowbuild.cli.render.text import clean
+from flowbuild.cli.render.theme import Look, console_for, details, safe, step_symbol, title
+from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
+from flowbuild.core.states import StepState
+
+_WIDTH = 200  # of lines in the summary; what reads them wraps as it likes
+_TOLD = (StepState.WAITING, StepState.RUNNING, StepState.BACKOFF, StepState.SERVING, StepState.DONE)
+
+
+class PlainView:
+    """Writes facts as they come. `colour`: None = only on a terminal; output of steps has colours only then."""
+
+    def __init__(self, stream: TextIO, *, colour: bool | None = None, zone: tzinfo | None = None) -> None:
+        self._stream = stream
+        self._console = console_for(stream, colour=colour, width=_WIDTH)
+        self._coloured = self._console.is_terminal and not self._console.no_color
+        self._look = Look(_WIDTH, Look.of(self._console).unicode)
+        self._zone = zone
+        self._tails = Tails()
+        self._before: RunView | None = None
+
+    def on_update(self, update: RunUpdate) -> None:
+        """Write what changed."""
+        run = update.run
+        if self._before is None:
+            self._fact(update.at, Text("▶ ", "bold cyan").append_text(title(run)))
+        known = {step.key: step for step in self._before.steps} if self._before else {}
+        for step in run.steps:
+            if _changed(known.get(step.key), step):
+                if step.state is StepState.DONE:
+                    self._write_lines(step.key, self._tails.flush(step.key))
+                self._fact(update.at, _fact(run, step, update.at))
+        self._before = run
+        self._stream.flush()
+
+    def on_log(self, chunk: LogChunk) -> None:
+        """Write the lines that a piece of output completes."""
+        self._write_lines(chunk.step, self._tails.feed(chunk))
+
+    def interrupted(self, *, force: bool) -> None:
+        """Say what Ctrl-C did."""
+        self._write("killing what runs" if force else "stopping gracefully, Ctrl-C again to kill")
+        self._stream.flush()
+
+    def finish(self, run: RunView) -> None:
+        """Write the summary."""
+        for step in run.steps:
+            self._write_lines(step.key, self._tails.flush(step.key))
+        self._write("")
+        for line in summary(run, self._look, self._tails):
+            self._console.print(line, soft_wrap=True)
+        self._stream.flush()
+
+    def _fact(self, at: float, text: Text) -> None:
+        line = Text(human.clock(at, self._zone), "dim").append(" ", "not dim").append_text(text)
+        self._console.print(self._look.fit(line), soft_wrap=True)
+
+    def _write_lines(self, step: str, lines: list[Line]) -> None:
+        for line in lines:
+            self._write(f"{safe(step)}/{safe(line.service) or 'flow'} | {clean(line.text, colour=self._coloured)}")
+
+    def _write(self, line: str) -> None:
+        write_line(self._stream, line)
+
+
+def _changed(before: StepView | None, after: StepView) -> bool:
+    """Whether the step came into a state that is told, or a new attempt began."""
+    if after.state not in _TOLD:
+        return False
+    attempts = len(before.attempts) if before else 0
+    new_attempt = after.state is StepState.RUNNING and len(after.attempts) > attempts
+    return before is None or before.state is not after.state or new_attempt
+
+
+def _fact(run: RunView, step: StepView, at: float) -> Text:
+    symbol, style = step_symbol(step)
+    text = Text(f"{symbol} ", style).append(safe(step.key), "bold").append("  ")
+    if step.state is StepState.RUNNING:
+        return text.append("started" if len(step.attempts) < 2 else f"started, attempt {step.attempts[-1].attempt}")
+    if step.state is StepState.WAITING and step.approve:
+        return text.append(
+            f"waits for approval by {safe(', '.join(step.approve))}: flow approve {run.number} {step.key}"
+        )
+    text.append_text(details(step, at))
+    if step.state is StepState.DONE and step.message:
+        text.append(f"  {safe(step.message)}")
+    return text
+
+
+def write_line(stream: TextIO, line: str) -> None:
+    """Write a line; what the stream's encoding does not know is written as an escape instead of raising."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+async def print_log(
+    chunks: AsyncIterator[LogChunk], stream: TextIO, *, prefix: bool, colour: bool, service: str = ""
+) -> None:
+    """Write a log as safe lines, each after "step/service | " with `prefix`; only those of `service` if given."""
+    tails = Tails()
+    async for chunk in chunks:
+        if service in ("", chunk.service):
+            for text in _log_lines(chunk.step, tails.feed(chunk), prefix=prefix, colour=colour):
+                write_line(stream, text)
+            stream.flush()
+    for step in tails.steps:
+        for text in _log_lines(step, tails.flush(step), prefix=prefix, colour=colour):
+            write_line(stream, text)
+    stream.flush()
+
+
+def _log_lines(step: str, lines: list[Line], *, prefix: bool, colour: bool) -> Iterator[str]:
+    for line in lines:
+        text = clean(line.text, colour=colour)
+        yield f"{safe(step)}/{safe(line.service) or 'flow'} | {text}" if prefix else text
