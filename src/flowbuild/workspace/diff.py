@@ -13,7 +13,7 @@ from flowbuild.workspace.layout import Difference, ReadTree, differences
 from flowbuild.workspace.lfs import parse_pointer
 from flowbuild.workspace.objects import EXECUTABLE_MODE, FILE_MODE, TreeEntry
 
-PATCH_LIMIT = 10 << 20  # bytes
+PATCH_LIMIT = 64 << 20  # bytes
 _REGULAR = (FILE_MODE, EXECUTABLE_MODE)
 
 

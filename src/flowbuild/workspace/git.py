@@ -183,7 +183,7 @@ def clone(run_repository: Path, directory: Path) -> None:
         "filter.lfs.clean": "git-lfs clean -- %f",
         "filter.lfs.required": "true",
         "protocol.file.allow": "always",
-        "core.attributesFile": "",
+        "safe.bareRepository": "all",  # git-lfs looks into the repository it clones from
     }
     target = directory.absolute()
     run(None, "clone", "--quiet", "--end-of-options", str(run_repository.absolute()), str(target), config=filters)

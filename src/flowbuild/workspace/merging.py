@@ -123,7 +123,9 @@ class _Merge:
         if conflicts and not later_wins:
             self._writer.abort()
             return Merged(None, conflicts, {})
-        commit = self._commit(tree, values, sides, (bases, index), steps, conflicts)
+        commit = self._commit(
+            tree=tree, values=values, sides=sides, bases=bases, index=index, steps=steps, conflicts=conflicts
+        )
         return Merged(commit, conflicts, values)
 
     def _workspace(
@@ -139,10 +141,12 @@ class _Merge:
 
     def _commit(
         self,
+        *,
         tree: Tree | None,
         values: Mapping[str, str],
         sides: Sequence[Layout],
-        bases: tuple[Sequence[_Base], Mapping[tuple[int, int], int]],
+        bases: Sequence[_Base],
+        index: Mapping[tuple[int, int], int],
         steps: Sequence[StepKey],
         conflicts: Sequence[PathConflict],
     ) -> CommitId:
@@ -151,13 +155,13 @@ class _Merge:
             self._store.db,
             self._writer,
             read=self._table,
-            index=bases[1],
+            index=index,
             # Later than anything a step wrote before its commit, whose time is cut to whole seconds.
             now_ns=(time + 1) * 10**9,
         ).merge(
             tree if tree is not None else {},
             [Side(side.workspace, Node(TREE_MODE, side.meta)) for side in sides],
-            [Node(TREE_MODE, base.meta) if base.meta else None for base in bases[0]],
+            [Node(TREE_MODE, base.meta) if base.meta else None for base in bases],
         )
         workspace = self._store_tree(tree if tree is not None else {})
         merged = Layout(workspace, meta.oid, values, self._large(workspace, sides), sides[0].record)

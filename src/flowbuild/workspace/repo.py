@@ -87,6 +87,8 @@ class RunRepository:
             (path / directory).mkdir(parents=True)
         storage = "".join(_QUOTE.get(char, char) for char in str(lfs.absolute()))
         (path / "config").write_text(_CONFIG.format(lfs=storage), "utf-8", "surrogateescape")
+        # git-lfs serves a local clone from here: started by git it reads the configuration of the clone, not this one.
+        (path / "lfs").symlink_to(lfs.absolute(), target_is_directory=True)
         (path / "HEAD").write_text(f"ref: {MAIN}\n", "ascii")  # last: without it this is no repository
         return cls(path, LfsStore(lfs))
 

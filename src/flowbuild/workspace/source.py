@@ -18,6 +18,7 @@ from typing import Protocol
 from flowbuild.core.errors import InvalidRequest, WorkspaceError
 from flowbuild.workspace import source_git
 
+SOURCE_MOUNT = source_git.MOUNT
 MAX_READ = 32 << 20  # bytes; callers refuse files that are this long
 # Set by git for its hooks and aliases: they would point us at another repository than the directory does.
 _INHERITED = [
@@ -40,6 +41,11 @@ _INHERITED = [
     "GIT_NOGLOB_PATHSPECS",
     "GIT_ICASE_PATHSPECS",
 ]
+
+
+def git_environment() -> dict[str, str]:
+    """Return the environment that lets git in a step work in a workspace that another user owns."""
+    return source_git.environment()
 
 
 class Source(Protocol):
@@ -180,10 +186,6 @@ class WorkingTree:
     def object_directories(self) -> list[Path]:
         """Return the user's object directories; the runner mounts number n read-only at `/.flow/source/<n>`."""
         return source_git.object_directories(self._common_dir / "objects")
-
-    def git_environment(self) -> dict[str, str]:
-        """Return the environment that lets git in a step work in a workspace that another user owns."""
-        return source_git.environment()
 
     def _query(self, *args: str, cwd: Path | None = None, accept: tuple[int, ...] = (0,)) -> bytes:
         """Ask git about the repository; the answer without its last newline, empty when it has none to give."""

@@ -71,7 +71,7 @@ class _Store:
         full = self._top + b"/" + path
         found = os.lstat(full)
         if stat.S_ISLNK(found.st_mode):
-            self._put(path, SYMLINK_MODE, os.readlink(full), _meta(found))
+            self._put(path, SYMLINK_MODE, os.readlink(full), _meta(found))  # noqa: PTH115 - bytes in, bytes out
             return
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as opened:

@@ -137,6 +137,21 @@ def _read_one(parent: int, name: str) -> str:
     return parse_value(data)
 
 
+def write_directory(directory: Path, values: Mapping[str, str]) -> None:
+    """Make a step's variables directory hold exactly `values`, each with a newline at its end; anyone may write there.
+
+    Its parent must be out of reach of other users. A directory that exists is kept, because containers refer to it.
+    """
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o777)  # the user of a container can be anyone
+    for name in os.listdir(directory):  # noqa: PTH208 - names, not paths, are what is left over
+        (directory / name).unlink()
+    for name, value in values.items():
+        file = directory / name
+        file.write_bytes(value.encode("utf-8") + b"\n")
+        file.chmod(0o666)
+
+
 def parse_value(data: bytes) -> str:
     """Return the text of a variable's file; ValueError when it cannot be one."""
     if len(data) > MAX_BYTES:
