@@ -116,13 +116,14 @@ async def wait_healthy(api: Api, unit: Unit, patience: float) -> Verdict | None:
     """Wait until every service runs and is healthy; see `Engine.wait_healthy`."""
     async with aclosing(observed(api, unit.containers, patience)) as changes:
         async for states in changes:
-            verdict, ready = _healthy(states, unit.spec.main, await api.started_ns())
+            verdict, ready = healthy(states, unit.spec.main, await api.started_ns())
             if verdict is not None or ready:
                 return verdict
     return None
 
 
-def _healthy(states: States, main: Sequence[str], engine_started_ns: int) -> tuple[Verdict | None, bool]:
+def healthy(states: States, main: Sequence[str], engine_started_ns: int) -> tuple[Verdict | None, bool]:
+    """Return the verdict on a unit that should stay up, or whether it is ready. Pure."""
     ready = True
     for service, state in states.items():
         if state is None or state.ended:
