@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -171,8 +172,8 @@ class FlowClient(Protocol):
         """Return a run by id, unique prefix of the id, or number within the current project."""
         ...
 
-    async def runs(self, *, project: str | None = None, limit: int = 20) -> Sequence[RunView]:
-        """Return the newest runs first."""
+    async def runs(self, *, everything: bool = False, limit: int = 20) -> Sequence[RunView]:
+        """Return the newest runs first, of the current project or of all."""
         ...
 
     def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:
@@ -209,4 +210,45 @@ class FlowClient(Protocol):
 
     async def diff(self, run: str, step: str, other: str | None = None, *, patch: bool = False) -> StepDiff:
         """Return what a step changed, or how its result differs from that of `other`."""
+        ...
+
+    async def clone(self, run: str, directory: str) -> RunView:
+        """Clone the run repository, big files included, into a directory that does not exist yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DebugRequest:
+    """Open a shell (or run `command`) in a step's exact input, or in what its latest attempt left when `output`."""
+
+    run: str
+    step: str
+    service: str = ""
+    output: bool = False
+    command: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+class Session(Protocol):
+    """A connection to a server; the local one is the server itself, for as long as it is open."""
+
+    client: FlowClient
+    abandoned: Sequence[RunView]  # interrupted runs that were ended when the session was opened
+
+    async def settle(self, run: str) -> None:
+        """Return when the run has ended and everything it used is cleaned up."""
+        ...
+
+    async def debug(self, request: DebugRequest) -> int:
+        """Run a shell as asked on this terminal; return its exit code."""
+        ...
+
+
+class Connect(Protocol):
+    """Opens sessions. `drive`: this process works on runs; `abandon`: end interrupted runs first."""
+
+    def __call__(
+        self, directory: str, *, drive: bool = False, abandon: bool = False
+    ) -> AbstractAsyncContextManager[Session]:
+        """Return a context manager of a session for the project that `directory` belongs to."""
         ...

@@ -36,18 +36,11 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Upcoming:
-    """A step that will probably run after the claimed one on the same workspace; worth preparing."""
-
-    step: Step
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
 class Assignment:
     """All a runner needs for one attempt. `facts` are the values for `${{ … }}`; `environment` is FLOW_* for services.
 
     `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers.
+    `upcoming` are assignments that will probably follow on the same workspace; worth preparing, not to be worked on.
     """
 
     lease: Lease
@@ -62,7 +55,7 @@ class Assignment:
     facts: Mapping[str, Any]
     trailers: Mapping[str, str]
     stop: str = ""
-    upcoming: tuple[Upcoming, ...] = ()
+    upcoming: tuple[Assignment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +93,11 @@ class RunnerClient(Protocol):
     """Calls of a runner. `runner` is its identity."""
 
     async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
-        """Return an attempt to work on, waiting up to `wait` seconds for one. Repeating a key repeats the answer."""
-        ...
+        """Return an attempt to work on, waiting up to `wait` seconds for one. Repeating a key repeats the answer.
 
-    async def adoptable(self, runner: str) -> Sequence[Assignment]:
-        """Return the attempts that an earlier life of this runner held; they are leased to it again."""
+        Attempts that an earlier life of the runner held come first, in state "launched" when it may have started
+        containers: the runner looks for those and goes on with them.
+        """
         ...
 
     async def phase(self, lease: Lease, phase: str) -> None:
@@ -129,6 +122,10 @@ class RunnerClient(Protocol):
 
     async def heartbeat(self, runner: str, *, wait: float) -> Beat:
         """Renew all leases; returns when there is an order, or after `wait` seconds."""
+        ...
+
+    async def forgotten(self, runner: str, run: str) -> None:
+        """Say that nothing of an ended run is left on the runner's machine."""
         ...
 
     async def finish(self, lease: Lease, result: AttemptResult) -> None:

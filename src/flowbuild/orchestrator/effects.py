@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flowbuild.core.commands import AcceptResult, AcquireLock, Command, FinishRun, PrepareInput, ProbeInput, ReleaseLock
@@ -12,7 +12,7 @@ from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.core.model import Pipeline
 from flowbuild.services.decisions import Decisions
 from flowbuild.store.database import Database
-from flowbuild.workspace.repo import Merged, RunRepository
+from flowbuild.workspace.repo import RunRepository
 
 
 class Effects:
@@ -27,10 +27,10 @@ class Effects:
     def carry_out(self, run: RunId, command: Command) -> None:
         """Do what the command says and feed its answer back into the run."""
         match command:
-            case PrepareInput(step, parents):
-                self._answer(run, self._prepare(run, step, parents))
+            case PrepareInput(step, parents, variables):
+                self._answer(run, self._prepare(run, step, parents, variables))
             case ProbeInput(step, parents):
-                answer = self._prepare(run, step, parents)
+                answer = self._prepare(run, step, parents, {})
                 if isinstance(answer, InputConflict):
                     self._answer(run, answer)
             case AcceptResult(step, _, _, commit):
@@ -49,24 +49,30 @@ class Effects:
                 if following is not None:
                     self._answer(following[0], LockGranted(following[1]))
             case FinishRun():
-                repository = self._repositories.pop(run, None)
-                if repository is not None:
-                    repository.close()
+                self._repositories.pop(run, None)
                 self._run_ended(run)
             case _:
                 raise AssertionError(f"{type(command).__name__} is carried out inside the decision")
 
-    def _prepare(self, run: RunId, step: StepKey, parents: tuple[tuple[StepKey, CommitId], ...]) -> Event:
-        pipeline = self._pipeline(run)
+    def _prepare(
+        self, run: RunId, step: StepKey, parents: tuple[tuple[StepKey, CommitId], ...], variables: Mapping[str, str]
+    ) -> Event:
+        with self._database.read() as tx:
+            state = self._decisions.load(tx, run).run
+        repository = self._repository(run)
         try:
-            merged: Merged = self._repository(run).merge(
-                parents, rules=pipeline.merge, variable_rules=pipeline.merge_variables
-            )
+            commit = state.initial_commit if not parents else parents[0][1]
+            if len({commit for _, commit in parents}) > 1:
+                rules, variable_rules = state.pipeline.merge, state.pipeline.merge_variables
+                merged = repository.merge(parents, rules=rules, variable_rules=variable_rules)
+                if merged.commit is None:
+                    return InputConflict(step, merged.conflicts)
+                commit = merged.commit
+            if variables:
+                commit = repository.with_variables(commit, variables)
+            return InputReady(step, commit, repository.variables(commit))
         except FlowError as error:
             return InputFailed(step, error.message)
-        if merged.commit is None:
-            return InputConflict(step, merged.conflicts)
-        return InputReady(step, merged.commit, merged.variables)
 
     def _answer(self, run: RunId, event: Event) -> None:
         self._decisions.apply(run, event)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
-from flowbuild.client.runner import Assignment, Lease, Upcoming
+from flowbuild.client.runner import Assignment, Lease
+from flowbuild.core.context import StepsView, expression_context
 from flowbuild.core.errors import InvalidRequest
-from flowbuild.core.ids import RunId
+from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.model import EdgeKind, Pipeline, Step
-from flowbuild.core.run import Run, StepRun
+from flowbuild.core.run import Run
 from flowbuild.core.states import Outcome, StepState
-from flowbuild.store.attempts import AttemptRow
+from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.runs import RunRow
 
 
@@ -50,9 +52,24 @@ class Assignments:
         self._source_objects = source_objects
 
     def make(self, stored: RunRow, row: AttemptRow) -> Assignment:
-        """Return the assignment of a claimed attempt."""
+        """Return the assignment of a claimed attempt, and what will probably follow it."""
+        upcoming = [self._assignment(stored, guess) for guess in _upcoming(stored.run, row)]
+        return replace(self._assignment(stored, row), upcoming=tuple(upcoming))
+
+    def for_debug(
+        self, stored: RunRow, key: StepKey, commit: str, variables: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> Assignment:
+        """Return an assignment that belongs to no attempt: the step as it is, on any commit of the run."""
+        guess = AttemptKey(stored.run.id, key, max(1, stored.run.steps[key].attempt), 1)
+        row = AttemptRow(guess, "upcoming", commit, 0.0, details={"variables": variables})
+        declared = stored.run.pipeline.step(key).secrets
+        known = {name: secrets[name] for name in declared if name in secrets}
+        return replace(self._assignment(stored, row), secrets=known)
+
+    def _assignment(self, stored: RunRow, row: AttemptRow) -> Assignment:
         run, key = stored.run, row.key
         step, state = run.pipeline.step(key.step), run.steps[key.step]
+        variables = state.variables if row.state != "upcoming" else row.details["variables"]
         return Assignment(
             lease=Lease(key.run, key.step, key.attempt, key.epoch),
             state=row.state,
@@ -60,13 +77,14 @@ class Assignments:
             repository=stored.repository,
             input_commit=row.input_commit,
             source_objects=tuple(self._source_objects(stored.directory)) if run.pipeline.checkout else (),
-            variables=state.variables,
+            variables=variables,
             secrets=self._secrets.of(run.id, step),
             environment=flow_environment(stored, step, row),
-            facts=facts(run, step, state.variables),
+            facts=expression_context(
+                run.context, variables=variables, matrix=step.matrix, steps=StepsView(run.pipeline, run.steps)
+            ),
             trailers=_trailers(stored, step, row),
             stop=row.stop,
-            upcoming=tuple(_upcoming(run, step)),
         )
 
 
@@ -93,25 +111,6 @@ def flow_environment(stored: RunRow, step: Step, row: AttemptRow) -> dict[str, s
     return values
 
 
-def facts(run: Run, step: Step | None, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return the names that `${{ … }}` may use."""
-    context = run.context
-    return {
-        "branch": context.branch,
-        "tag": context.tag,
-        "commit": context.commit,
-        "event": context.event,
-        "inputs": dict(context.inputs),
-        "variables": dict(variables),
-        "steps": {key: _outcome(state) for key, state in run.steps.items()},
-        "matrix": dict(step.matrix) if step is not None else {},
-    }
-
-
-def _outcome(state: StepRun) -> dict[str, Any]:
-    return {"outcome": str(state.outcome or ""), "exit_code": state.exit_code if state.exit_code is not None else 0}
-
-
 def _text(value: str | float | bool) -> str:  # noqa: FBT001 (a value of an input, not a switch)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -127,17 +126,16 @@ def _trailers(stored: RunRow, step: Step, row: AttemptRow) -> dict[str, str]:
     }
 
 
-def _upcoming(run: Run, step: Step) -> list[Upcoming]:
-    """Return the step that runs next if this one succeeds and only this one decides it."""
+def _upcoming(run: Run, row: AttemptRow) -> list[AttemptRow]:
+    """Return the attempts that follow if this one succeeds, changes no variable, and nothing else decides them."""
+    incoming = Counter(edge.target for edge in run.pipeline.edges if edge.kind is not EdgeKind.FAIL)
     found = []
-    incoming: dict[str, int] = {}
     for edge in run.pipeline.edges:
-        if edge.kind is not EdgeKind.FAIL:
-            incoming[edge.target] = incoming.get(edge.target, 0) + 1
-    for edge in run.pipeline.edges:
-        if edge.source != step.key or edge.kind is EdgeKind.FAIL or edge.condition is not None:
+        if edge.source != row.key.step or edge.kind is EdgeKind.FAIL or edge.condition is not None:
             continue
         target, state = run.pipeline.step(edge.target), run.steps[edge.target]
         if incoming[edge.target] == 1 and state.state is StepState.PENDING and target.environment is None:
-            found.append(Upcoming(target, state.attempt + 1))
+            key = AttemptKey(row.key.run, target.key, state.attempt + 1, 1)
+            variables = {"variables": run.steps[row.key.step].variables}
+            found.append(AttemptRow(key, "upcoming", row.input_commit, row.queued_at, details=variables))
     return found

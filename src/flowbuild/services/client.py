@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, StepDiff
 from flowbuild.core.errors import NotFound
@@ -14,6 +15,7 @@ from flowbuild.services.looking import Looking
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import RunService
 from flowbuild.services.signals import Signals
+from flowbuild.workspace.git import clone
 
 # A run that another process drives sends no signals here: look again this often, in seconds.
 FOREIGN_INTERVAL = 0.5
@@ -53,14 +55,14 @@ class LocalClient:
         """See FlowClient."""
         return await self._view(await self._find(run))
 
-    async def runs(self, *, project: str | None = None, limit: int = 20) -> Sequence[RunView]:
+    async def runs(self, *, everything: bool = False, limit: int = 20) -> Sequence[RunView]:
         """See FlowClient."""
-        return await asyncio.to_thread(self._looking.newest, project, limit)
+        return await asyncio.to_thread(self._looking.newest, None if everything else self._project, limit)
 
     async def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:
         """See FlowClient. Phases of running steps come as updates of type `attempt_phase` that are not stored."""
-        run_id, topic = await self._find(run), run_topic(run)
-        topic, phases = run_topic(run_id), {}
+        run_id = await self._find(run)
+        topic, phases = run_topic(run_id), dict[str, str]()
         while True:
             token = self._signals.token(topic)
             events, view = await asyncio.to_thread(self._looking.since, run_id, after, self._runners.phases(run_id))
@@ -115,7 +117,9 @@ class LocalClient:
     async def resume(self, run: str, *, secrets: Mapping[str, str]) -> RunView:
         """See FlowClient. An empty name means the newest interrupted run of the project."""
         dead = await asyncio.to_thread(self._dead_owners)
-        found = await self._find(run) if run else await asyncio.to_thread(self._looking.interrupted, self._project, dead)
+        found = (
+            await self._find(run) if run else await asyncio.to_thread(self._looking.interrupted, self._project, dead)
+        )
         if found is None:
             raise NotFound("no run was interrupted here", hint="flow runs lists the runs")
         await asyncio.to_thread(self._runs.resume, found, secrets, dead)
@@ -124,6 +128,12 @@ class LocalClient:
     async def diff(self, run: str, step: str, other: str | None = None, *, patch: bool = False) -> StepDiff:
         """See FlowClient."""
         return await asyncio.to_thread(self._looking.diff, await self._find(run), step, other, patch=patch)
+
+    async def clone(self, run: str, directory: str) -> RunView:
+        """See FlowClient."""
+        view = await self._view(await self._find(run))
+        await asyncio.to_thread(clone, Path(view.repository), Path(directory))
+        return view
 
     async def _find(self, run: str) -> RunId:
         return await asyncio.to_thread(self._looking.find, self._project, run)

@@ -96,7 +96,5 @@ def _stop(tx: Transaction, key: AttemptKey, *, force: bool, now: float) -> list[
     if row is None or row.state != "queued":
         return []  # its runner answers
     ended = AttemptFinished(key.step, key.attempt, key.epoch, Outcome.CANCELLED)
-    tx.attempts.finish(
-        key, outcome=Outcome.CANCELLED, reason=None, message="", exit_code=None, commit=None, now=now
-    )
+    tx.attempts.finish(key, outcome=Outcome.CANCELLED, reason=None, message="", exit_code=None, commit=None, now=now)
     return [ended]

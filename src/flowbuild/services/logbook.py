@@ -36,12 +36,13 @@ class Logbook:
         with self._lock:
             log = self._open.pop(lease, None)
         if log is not None:
-            log.close()
+            log.finish()
 
     def close_all(self) -> None:
         """Close what is open, for the end of the program."""
-        for lease in list(self._open):
-            self.close(lease)
+        for log in self._open.values():
+            log.close()
+        self._open.clear()
 
     def _log(self, lease: Lease) -> AttemptLog:
         with self._lock:

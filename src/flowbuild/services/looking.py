@@ -10,7 +10,7 @@ from flowbuild.client.runner import Lease
 from flowbuild.core.errors import Conflict, NotFound
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.core.run import StepRun
-from flowbuild.logs.reader import read_log
+from flowbuild.logs.reader import LogReader
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
 from flowbuild.store.attempts import AttemptRow
@@ -68,11 +68,12 @@ class Looking:
             return [], state.outcome is not None or row.run.state.final
         key = found.key
         lease = Lease(key.run, key.step, key.attempt, key.epoch)
-        pieces = read_log(self._logbook.directory(lease), offset, LOG_PIECE)
-        chunks = [
-            LogChunk(step, key.attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset)
-            for piece in pieces
-        ]
+        with LogReader(self._logbook.directory(lease)) as reader:
+            end = min(reader.size(), offset + LOG_PIECE)
+            chunks = [
+                LogChunk(step, key.attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset)
+                for piece in reader.read(offset, end=end)
+            ]
         return chunks, found.state == "done"
 
     def diff(self, run: RunId, step: str, other: str | None, *, patch: bool) -> StepDiff:
@@ -142,5 +143,7 @@ def _bounded(repository: RunRepository, old: CommitId, new: CommitId) -> bytes:
     for piece in repository.patch(old, new):
         patch += piece
         if len(patch) > PATCH_LIMIT:
-            return bytes(patch[:PATCH_LIMIT]) + b"\n[cut: the patch is longer than 32 MiB; flow clone shows all of it]\n"
+            return (
+                bytes(patch[:PATCH_LIMIT]) + b"\n[cut: the patch is longer than 32 MiB; flow clone shows all of it]\n"
+            )
     return bytes(patch)

@@ -43,6 +43,7 @@ class RunnerService:
         self._phases: dict[tuple[str, str], str] = {}
         self._ordered: set[Stop] = set()
         self._ended: list[str] = []
+        self._forgotten: set[str] = set()
 
     async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
         """See RunnerClient."""
@@ -54,10 +55,6 @@ class RunnerService:
             if assignment is not None or left <= 0:
                 return assignment
             await self._signals.wait(QUEUE, token, left)
-
-    async def adoptable(self, runner: str) -> Sequence[Assignment]:
-        """See RunnerClient."""
-        return await asyncio.to_thread(self._adoptable, runner)
 
     async def phase(self, lease: Lease, phase: str) -> None:
         """See RunnerClient."""
@@ -99,6 +96,19 @@ class RunnerService:
         await asyncio.to_thread(self._finish, lease, result)
         self._phases.pop((lease.run, lease.step), None)
 
+    async def forgotten(self, runner: str, run: str) -> None:  # noqa: ARG002 (one runner here; the server has more)
+        """See RunnerClient."""
+        self._forgotten.add(run)
+        self._signals.notify(run_topic(run))
+
+    async def settled(self, run: RunId) -> None:
+        """Return when nothing of an ended run is left on the runner's machine."""
+        while True:
+            token = self._signals.token(run_topic(run))
+            if run in self._forgotten:
+                return
+            await self._signals.wait(run_topic(run), token)
+
     def run_ended(self, run: RunId) -> None:
         """Tell runners that they may forget a run."""
         self._ended.append(run)
@@ -107,25 +117,18 @@ class RunnerService:
     def _claim(self, runner: str, request_key: str) -> Assignment | None:
         now = self._clock()
         with self._database.write() as tx:
-            row = tx.attempts.claim(
-                runner=runner, owner=self._owner, request_key=request_key, now=now, lease=LEASE_SECONDS
-            )
+            row = tx.attempts.orphan(runner=runner, owner=self._owner, now=now, lease=LEASE_SECONDS)
+            if row is None:
+                row = tx.attempts.claim(
+                    runner=runner, owner=self._owner, request_key=request_key, now=now, lease=LEASE_SECONDS
+                )
             if row is None:
                 return None
             key = row.key
-            started = AttemptStarted(key.step, key.attempt, key.epoch, runner)
-            run = self._decisions.apply_in(tx, key.run, [started])
+            self._decisions.apply_in(tx, key.run, [AttemptStarted(key.step, key.attempt, key.epoch, runner)])
             stored = self._decisions.load(tx, key.run)
-        self._signals.notify(run_topic(run.id))
+        self._signals.notify(run_topic(key.run))
         return self._assignments.make(stored, row)
-
-    def _adoptable(self, runner: str) -> list[Assignment]:
-        now, found = self._clock(), []
-        with self._database.write() as tx:
-            for row in tx.attempts.live(owner=self._owner):
-                tx.attempts.assign(row.key, runner, now, LEASE_SECONDS)
-                found.append((self._decisions.load(tx, row.key.run), row))
-        return [self._assignments.make(stored, row) for stored, row in found]
 
     def _launched(self, lease: Lease) -> None:
         with self._database.write() as tx:

@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowbuild.client.base import StartRequest
+from flowbuild.client.runner import Assignment
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
 from flowbuild.core.events import Approved, CancelRequested, Event, Rejected, RunStarted
-from flowbuild.core.ids import CommitId, RunId, StepKey
-from flowbuild.core.machine import create_rerun, create_run
+from flowbuild.core.ids import RunId, StepKey
+from flowbuild.core.machine import create_run
 from flowbuild.core.model import Pipeline
+from flowbuild.core.rerun import create_rerun
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, StepState
-from flowbuild.services.assignments import SecretBox
+from flowbuild.services.assignments import Assignments, SecretBox
+from flowbuild.services.binding import bind_environments, bind_variables
 from flowbuild.services.decisions import Clock, Decisions
 from flowbuild.services.ids import new_run_id
-from flowbuild.spec.bind import bind_inputs, bind_variables
+from flowbuild.services.source_files import SourceFiles
 from flowbuild.spec.findings import InvalidFile, has_errors
+from flowbuild.spec.inputs import bind_inputs
 from flowbuild.spec.load import load_pipelines
-from flowbuild.spec.suggest import did_you_mean
+from flowbuild.spec.words import did_you_mean
 from flowbuild.store.database import Database
 from flowbuild.store.runs import RunRow
 from flowbuild.workspace.repo import RunRepository
@@ -48,6 +52,7 @@ class RunService:
         database: Database,
         decisions: Decisions,
         secrets: SecretBox,
+        assignments: Assignments,
         places: Places,
         owner: str,
         clock: Clock,
@@ -55,6 +60,7 @@ class RunService:
         self._database = database
         self._decisions = decisions
         self._secrets = secrets
+        self._assignments = assignments
         self._places = places
         self._owner = owner
         self._clock = clock
@@ -66,6 +72,7 @@ class RunService:
         inputs = bind_inputs(pipeline, request.inputs)
         context = RunContext(source.branch, source.tag, source.commit, "manual", inputs)
         variables = bind_variables(pipeline, context, request.variables)
+        pipeline = bind_environments(pipeline, context, variables)
         now = self._clock()
         run_id = new_run_id(now)
         self._secrets.put(run_id, pipeline, request.secrets)
@@ -76,9 +83,7 @@ class RunService:
             variables=variables,
             trailers={"Flow-Run": run_id, "Flow-Pipeline": pipeline.name, "Flow-Source": source.commit},
         )
-        run = create_run(
-            id=run_id, pipeline=pipeline, context=context, initial_commit=commit, variables=variables, now=now
-        )
+        run = create_run(run_id, pipeline, context=context, initial_commit=commit, variables=variables, now=now)
         self._add(run, source.project, str(source.directory), path, dirty=source.dirty)
         return run_id
 
@@ -95,10 +100,8 @@ class RunService:
         run_id = new_run_id(now)
         self._secrets.put(run_id, row.run.pipeline, secrets)
         path = self._places.repository(run_id)
-        repository = RunRepository.open(Path(row.repository)).fork(path)
-        run = create_rerun(row.run, id=run_id, from_steps=keys, now=now)
-        if variables:
-            run = _with_variables(run, repository, variables)
+        run = create_rerun(row.run, run_id, keys, variables=variables, now=now)
+        RunRepository.open(Path(row.repository)).fork(path)
         self._add(run, row.project, row.directory, path, dirty=row.dirty)
         return run_id
 
@@ -139,6 +142,19 @@ class RunService:
         """Refuse it."""
         self._decisions.apply(run, Rejected(self._waiting(run, step), by, comment))
 
+    def debug_assignment(self, run: RunId, step: str, *, output: bool, secrets: Mapping[str, str]) -> Assignment:
+        """Return an assignment for the input of a step, or for its result with `output`. Raises Conflict without one."""
+        with self._database.read() as tx:
+            row = tx.runs.get(run)
+        key = _step(row.run, step)
+        state = row.run.steps[key]
+        commit = state.result_commit if output else state.input_commit
+        if commit is None:
+            kind = "result" if output else "input"
+            raise Conflict(f"step {step!r} of run {row.number} has no {kind}: it is {state.outcome or state.state}")
+        variables = RunRepository.open(Path(row.repository)).variables(commit)
+        return self._assignments.for_debug(row, key, commit, variables, secrets)
+
     def _waiting(self, run: RunId, name: str) -> StepKey:
         with self._database.read() as tx:
             row = tx.runs.get(run)
@@ -159,7 +175,7 @@ class RunService:
 
 def load(source: WorkingTree, file: str) -> dict[str, Pipeline]:
     """Return the pipelines of a working tree; raises InvalidFile with all findings, NotFound when there is no file."""
-    loaded = load_pipelines(source, file or None)
+    loaded = load_pipelines(SourceFiles(source), file or None)
     if has_errors(loaded.findings):
         raise InvalidFile(loaded.findings)
     if not loaded.pipelines:
@@ -186,25 +202,3 @@ def _step(run: Run, name: str) -> StepKey:
     if name not in keys:
         raise NotFound(f"there is no step {name!r}", hint=did_you_mean(name, keys) or f"there are {', '.join(keys)}")
     return StepKey(name)
-
-
-def _with_variables(run: Run, repository: RunRepository, changes: Mapping[str, str]) -> Run:
-    """Change variables in the input of everything that still has to run: the initial commit and all taken-over results."""
-    from dataclasses import replace
-
-    def changed(commit: CommitId | None) -> CommitId | None:
-        return None if commit is None else repository.with_variables(commit, dict(changes))
-
-    steps = {
-        key: replace(
-            state,
-            input_commit=changed(state.input_commit),
-            result_commit=changed(state.result_commit),
-            variables={**state.variables, **changes},
-        )
-        if state.reused
-        else state
-        for key, state in run.steps.items()
-    }
-    initial = repository.with_variables(run.initial_commit, dict(changes))
-    return replace(run, steps=steps, initial_commit=initial, variables={**run.variables, **changes})

@@ -26,7 +26,7 @@ class Signals:
     def notify(self, *topics: str) -> None:
         """Say that something about the topics changed."""
         with self._lock:
-            waiting = []
+            waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
             for topic in topics:
                 self._versions[topic] += 1
                 waiting.extend(self._waiting.pop(topic, ()))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from flowbuild.client.base import AttemptView, EdgeView, RunView, StepView
+from flowbuild.core.model import Step
 from flowbuild.core.run import StepRun
 from flowbuild.core.states import StepState
 from flowbuild.store.attempts import AttemptRow
@@ -19,7 +20,7 @@ def run_view(
     by_step: defaultdict[str, list[AttemptRow]] = defaultdict(list)
     for attempt in attempts:
         by_step[attempt.key.step].append(attempt)
-    run = row.run
+    run, definitions = row.run, {step.key: step for step in row.run.pipeline.steps}
     return RunView(
         id=run.id,
         number=row.number,
@@ -36,7 +37,9 @@ def run_view(
         variables=run.variables,
         rerun_of=rerun_number,
         repository=row.repository,
-        steps=tuple(_step_view(row, run.steps[step.key], by_step[step.key], phases) for step in run.pipeline.steps),
+        steps=tuple(
+            _step_view(definition, run.steps[key], by_step[key], phases) for key, definition in definitions.items()
+        ),
         edges=tuple(
             EdgeView(edge.source, edge.target, edge.kind, state, edge.condition)
             for edge, state in zip(run.pipeline.edges, run.edges, strict=True)
@@ -44,8 +47,7 @@ def run_view(
     )
 
 
-def _step_view(row: RunRow, step: StepRun, attempts: Sequence[AttemptRow], phases: Mapping[str, str]) -> StepView:
-    definition = row.run.pipeline.step(step.key)
+def _step_view(definition: Step, step: StepRun, attempts: Sequence[AttemptRow], phases: Mapping[str, str]) -> StepView:
     environment = definition.environment
     waits = step.state is StepState.WAITING and environment is not None and not step.approved_by
     return StepView(

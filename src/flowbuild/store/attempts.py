@@ -156,9 +156,14 @@ class Attempts:
         )
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
-    def assign(self, key: AttemptKey, runner: str, now: float, lease: float) -> None:
-        """Hand a live attempt to the next life of its runner, which looks for its containers."""
-        self._connection.execute(attempts.update().where(_same(key)).values(runner=runner, lease_until=now + lease))
+    def orphan(self, *, runner: str, owner: str, now: float, lease: float) -> AttemptRow | None:
+        """Hand over an attempt that an earlier life of an owner's only runner held."""
+        for row in self.live(owner=owner):
+            if row.runner != runner:
+                values = {"runner": runner, "lease_until": now + lease}
+                self._connection.execute(attempts.update().where(_same(row.key)).values(**values))
+                return row
+        return None
 
     def _select(self, run: RunId, step: str, attempt: int) -> RowMapping | None:
         query = select(attempts).where(attempts.c.run_id == run, attempts.c.step == step, attempts.c.attempt == attempt)

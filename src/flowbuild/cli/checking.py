@@ -1,0 +1,90 @@
+"""Commands that need no run: check a pipeline file, print its schema, look at the machine."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowbuild.cli import options
+from flowbuild.client.base import Connect
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def add_commands(app: typer.Typer, connect: Connect) -> None:
+    """Add the commands to the command line."""
+
+    @app.command("validate")
+    def validate(
+        file: Annotated[
+            str, typer.Argument(metavar="[FILE]", help="Pipeline file; default: those of the directory.")
+        ] = "",
+        directory: options.Directory = ".",
+        output: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.TEXT,
+        graph: Annotated[bool, typer.Option("--graph", help="Draw the pipelines, too.")] = False,
+    ) -> int:
+        """Check pipeline and compose files; every problem at once, with its place. Exit code 2 when there are errors."""
+        return _validate(file, directory, output, graph=graph)
+
+    @app.command("schema")
+    def schema() -> None:
+        """Print the JSON Schema of pipeline files, for editors."""
+        from flowbuild.spec.schema import pipeline_schema  # noqa: PLC0415 (loads the pipeline format)
+
+        print(json.dumps(pipeline_schema(), indent=2))
+
+    @app.command("doctor")
+    def doctor(directory: options.Directory = ".") -> int:
+        """Say whether this machine can run pipelines, and what to do if not."""
+        from flowbuild.cli.doctor import examine  # noqa: PLC0415 (loads the engine's libraries)
+
+        return examine(Path(directory))
+
+
+def _validate(file: str, directory: str, output: Format, *, graph: bool) -> int:
+    from flowbuild.cli.folder import Folder  # noqa: PLC0415 (loads the pipeline format)
+    from flowbuild.spec.findings import has_errors  # noqa: PLC0415
+    from flowbuild.spec.load import load_pipelines  # noqa: PLC0415
+
+    top = Path(directory)
+    if file and not directory.startswith(("/", "..")) and directory == ".":
+        top, file = _top_of(Path(file))
+    result = load_pipelines(Folder(top), file or None)
+    errors = has_errors(result.findings)
+    if output is Format.JSON:
+        report = {
+            "valid": not errors,
+            "pipelines": list(result.pipelines),
+            "findings": [finding.to_dict() for finding in result.findings],
+        }
+        print(json.dumps(report, indent=2))
+        return 2 if errors else 0
+    for finding in result.findings:
+        print(finding)
+    if graph:
+        from flowbuild.cli.views import print_graph  # noqa: PLC0415
+
+        for pipeline in result.pipelines.values():
+            print_graph(pipeline)
+    if not errors:
+        steps = sum(len(pipeline.steps) for pipeline in result.pipelines.values())
+        print(f"{len(result.pipelines)} pipeline(s), {steps} step(s): no errors")
+    return 2 if errors else 0
+
+
+def _top_of(file: Path) -> tuple[Path, str]:
+    """Return the repository that a file belongs to, and the file's path in it."""
+    full = file.absolute()
+    for parent in full.parents:
+        if (parent / ".git").exists():
+            return parent, full.relative_to(parent).as_posix()
+    return full.parent, full.name

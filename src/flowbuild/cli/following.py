@@ -1,0 +1,97 @@
+"""Follows a run to its end: updates and logs to a view, Ctrl-C and approvals back to the run."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from flowbuild.client.base import LogChunk, RunUpdate, RunView, Session
+from flowbuild.core.errors import Conflict
+from flowbuild.core.states import RunState
+
+EXIT_CODES = {
+    RunState.SUCCEEDED: 0,
+    RunState.FAILED: 1,
+    RunState.ERRORED: 3,
+    RunState.CANCELLED: 4,
+}
+
+
+class View(Protocol):
+    """Shows a run as it goes."""
+
+    def on_update(self, update: RunUpdate) -> None:
+        """Show that the run changed."""
+
+    def on_log(self, chunk: LogChunk) -> None:
+        """Show output of a step."""
+
+    def interrupted(self, *, force: bool) -> None:
+        """Show that the run is being ended because a person asked for it."""
+
+    def finish(self, run: RunView) -> None:
+        """Show the end of the run."""
+
+
+class Follower:
+    """Follows one run of a session. `approve` names steps to approve unasked, or holds "all"."""
+
+    def __init__(self, session: Session, view: View, approve: Collection[str] = ()) -> None:
+        self._session = session
+        self._view = view
+        self._approve = approve
+        self._followed: set[tuple[str, int]] = set()
+        self._approved: set[str] = set()
+        self._signals = 0
+
+    async def run(self, run: RunView, *, steer: bool = True) -> RunView:
+        """Show everything until the run is final and, when this process drives it, cleaned up; return it then."""
+        last = run
+        async with asyncio.TaskGroup() as group:
+            if steer:
+                self._on_signals(lambda: group.create_task(self._interrupt(run.id)))
+            async for update in self._session.client.watch(run.id):
+                last = update.run
+                self._view.on_update(update)
+                self._follow_logs(group, update.run)
+                if steer:
+                    await self._approve_waiting(update.run)
+        if steer:
+            await self._session.settle(run.id)
+        self._view.finish(last)
+        return last
+
+    def _on_signals(self, interrupt: Callable[[], object]) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, interrupt)
+
+    async def _interrupt(self, run: str) -> None:
+        self._signals += 1
+        force = self._signals > 1
+        self._view.interrupted(force=force)
+        await self._session.client.cancel(run, force=force)
+
+    def _follow_logs(self, group: asyncio.TaskGroup, run: RunView) -> None:
+        for step in run.steps:
+            for attempt in step.attempts:
+                key = (step.key, attempt.attempt)
+                if attempt.state != "queued" and key not in self._followed:
+                    self._followed.add(key)
+                    group.create_task(self._follow_log(run.id, *key))
+
+    async def _follow_log(self, run: str, step: str, attempt: int) -> None:
+        async for chunk in self._session.client.logs(run, step, attempt=attempt, follow=True):
+            self._view.on_log(chunk)
+
+    async def _approve_waiting(self, run: RunView) -> None:
+        for step in run.steps:
+            wanted = "all" in self._approve or step.key in self._approve or step.name in self._approve
+            if step.approve and wanted and step.key not in self._approved:
+                self._approved.add(step.key)
+                try:
+                    await self._session.client.approve(run.id, step.key)
+                except Conflict:
+                    continue  # the run went on in the meantime

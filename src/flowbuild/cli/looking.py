@@ -1,0 +1,148 @@
+"""Commands that look at runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from flowbuild.cli import options
+from flowbuild.cli.following import EXIT_CODES, Follower
+from flowbuild.cli.views import choose_view, print_diff, print_json, print_log, print_run, print_runs, say
+from flowbuild.client.base import Connect, FlowClient, RunView
+
+Query = Callable[[FlowClient], Awaitable[None]]
+
+
+def add_commands(app: typer.Typer, connect: Connect) -> None:
+    """Add the commands to the command line."""
+
+    def ask(directory: str, query: Query) -> None:
+        async def main() -> None:
+            async with connect(directory) as session:
+                await query(session.client)
+
+        asyncio.run(main())
+
+    _add_runs(app, ask)
+    _add_show(app, ask)
+    _add_logs(app, ask)
+    _add_diff(app, ask)
+    _add_watch(app, connect)
+
+
+def _add_runs(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+    @app.command("runs")
+    def runs(
+        directory: options.Directory = ".",
+        everything: Annotated[bool, typer.Option("--all", help="Runs of all projects.")] = False,
+        limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many at most.")] = 20,
+        as_json: options.Json = False,
+    ) -> None:
+        """List runs, the newest first."""
+
+        async def query(client: FlowClient) -> None:
+            found = await client.runs(everything=everything, limit=limit)
+            print_json(found) if as_json else print_runs(found, projects=everything)
+
+        ask(directory, query)
+
+
+def _add_show(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+    @app.command("show")
+    def show(run: options.Run, directory: options.Directory = ".", as_json: options.Json = False) -> None:
+        """Show a run: graph, steps, phases with their times, what every step changed."""
+
+        async def query(client: FlowClient) -> None:
+            found = await client.get(run)
+            if as_json:
+                print_json(found)
+                return
+            changed = [step.key for step in found.steps if step.result_commit and not step.reused]
+            diffs = {key: await client.diff(found.id, key) for key in changed}
+            print_run(found, diffs)
+
+        ask(directory, query)
+
+
+def _add_logs(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+    @app.command("logs")
+    def logs(
+        run: options.Run,
+        step: Annotated[str, typer.Argument(metavar="[STEP]", help="The step; all steps if not given.")] = "",
+        directory: options.Directory = ".",
+        follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as output comes.")] = False,
+        attempt: Annotated[
+            int | None, typer.Option("--attempt", min=1, help="The attempt; default: the latest.")
+        ] = None,
+        service: Annotated[str, typer.Option("--service", help="Only this service; bytes exactly as written.")] = "",
+    ) -> None:
+        """Print the log of a step, or of all steps."""
+
+        async def query(client: FlowClient) -> None:
+            found = await client.get(run)
+            steps = [step] if step else [key for key in _in_order(found)]
+            for key in steps:
+                chunks = client.logs(found.id, key, attempt=attempt, follow=follow)
+                await print_log(chunks, prefix=not step, service=service)
+
+        ask(directory, query)
+
+
+def _add_diff(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+    @app.command("diff")
+    def diff(
+        run: options.Run,
+        step: options.Step,
+        other: Annotated[str, typer.Argument(metavar="[STEP]", help="Compare with the result of this step.")] = "",
+        directory: options.Directory = ".",
+        stat: Annotated[bool, typer.Option("--stat", help="Names and sizes only.")] = False,
+        as_json: options.Json = False,
+    ) -> None:
+        """Show which files and variables a step changed."""
+
+        async def query(client: FlowClient) -> None:
+            found = await client.diff(run, step, other or None, patch=not stat and not as_json)
+            print_json(found) if as_json else print_diff(found)
+
+        ask(directory, query)
+
+    @app.command("clone")
+    def clone(
+        run: options.Run,
+        target: Annotated[str, typer.Argument(metavar="DIR", help="Directory to make.")],
+        directory: options.Directory = ".",
+    ) -> None:
+        """Clone the repository of a run: every step is a commit in it."""
+
+        async def query(client: FlowClient) -> None:
+            found = await client.clone(run, target)
+            say(f"run {found.number} is in {target}; git log --all --graph shows its steps")
+
+        ask(directory, query)
+
+
+def _add_watch(app: typer.Typer, connect: Connect) -> None:
+    @app.command("watch")
+    def watch(
+        run: options.Run,
+        directory: options.Directory = ".",
+        json_lines: options.Json = False,
+        plain: Annotated[bool, typer.Option("--plain", help="One line per fact.")] = False,
+    ) -> int:
+        """Watch a run that another terminal drives, until it ends."""
+
+        async def main() -> RunView:
+            async with connect(directory) as session:
+                view = choose_view(json_lines=json_lines, plain=plain)
+                return await Follower(session, view).run(await session.client.get(run), steer=False)
+
+        return EXIT_CODES[asyncio.run(main()).state]
+
+
+def _in_order(run: RunView) -> list[str]:
+    """Return the steps that ran, in the order in which they started."""
+    started = [step for step in run.steps if step.attempts]
+    return [step.key for step in sorted(started, key=lambda step: step.attempts[0].started_at or float("inf"))]

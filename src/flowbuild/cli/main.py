@@ -1,0 +1,54 @@
+"""The command line `flow`. Exit codes: 0 succeeded, 1 failed, 2 wrong usage or file, 3 errored, 4 cancelled."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from flowbuild.cli import checking, looking, running
+from flowbuild.client.base import Connect
+from flowbuild.core.errors import FlowError, SystemFailed
+from flowbuild.spec.findings import InvalidFile
+
+
+def run_program(connect: Connect, arguments: list[str] | None = None) -> int:
+    """Run the program with the arguments of the command line; return its exit code."""
+    try:
+        result = build(connect)(args=arguments, prog_name="flow", standalone_mode=False)
+    except FlowError as error:
+        _print_error(error)
+        return 3 if isinstance(error, SystemFailed) else 2
+    except BrokenPipeError:
+        return 0  # whoever read us has seen enough
+    except Exception as error:
+        show = getattr(error, "show", None)  # usage errors of typer know how to show themselves
+        if show is None:
+            raise
+        show()
+        return 2
+    return result if isinstance(result, int) else 0
+
+
+def build(connect: Connect) -> typer.Typer:
+    """Return the command line, its commands connected to a server by `connect`."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help="Run pipelines of docker compose steps, look at runs, start them again from any step.",
+    )
+    running.add_commands(app, connect)
+    looking.add_commands(app, connect)
+    checking.add_commands(app, connect)
+    return app
+
+
+def _print_error(error: FlowError) -> None:
+    if isinstance(error, InvalidFile):
+        for finding in error.findings:
+            print(finding, file=sys.stderr)
+    print(f"flow: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)

@@ -1,0 +1,80 @@
+"""Options that several commands take, and how their values are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowbuild.core.errors import InvalidRequest
+
+MAX_SECRET_FILE = 1 << 20  # bytes
+
+Directory = Annotated[str, typer.Option("-C", "--directory", metavar="DIR", help="Work in this directory.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Number or id of the run, or `last`.")]
+Step = Annotated[str, typer.Argument(metavar="STEP", help="Name of the step.")]
+Comment = Annotated[str, typer.Option("-m", "--comment", help="Why; kept with the run.")]
+Inputs = Annotated[
+    list[str] | None, typer.Option("-i", "--input", metavar="NAME=VALUE", help="Value of an input; may be repeated.")
+]
+Variables = Annotated[
+    list[str] | None, typer.Option("-v", "--variable", metavar="NAME=VALUE", help="Set a variable; may be repeated.")
+]
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret", metavar="NAME[=VALUE]", help="A secret; without a value it is taken from the environment."
+    ),
+]
+SecretFile = Annotated[
+    Path | None, typer.Option("--secret-file", metavar="FILE", help="File with one NAME=VALUE per line.")
+]
+Approve = Annotated[
+    list[str] | None, typer.Option("--approve", metavar="STEP", help="Approve this step unasked, or `all`.")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+
+def pairs(texts: Sequence[str] | None, what: str) -> dict[str, str]:
+    """Return NAME=VALUE texts as a mapping; raises InvalidRequest."""
+    found = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidRequest(f"{what} {text!r} is not NAME=VALUE", hint=f"for example {name or 'NAME'}=value")
+        found[name] = value
+    return found
+
+
+def secrets(texts: Sequence[str] | None, file: Path | None) -> dict[str, str]:
+    """Return secret values: from the file first, then from the options."""
+    found = _secret_file(file) if file is not None else {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            if name not in os.environ:
+                raise InvalidRequest(f"secret {name!r} is not in the environment", hint=f"export {name}=… first")
+            value = os.environ[name]
+        found[name] = value
+    return found
+
+
+def _secret_file(file: Path) -> dict[str, str]:
+    try:
+        if file.stat().st_size > MAX_SECRET_FILE:
+            raise InvalidRequest(f"{file}: a secret file holds at most 1 MiB")
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the secret file {file} cannot be read: {error}") from error
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip():
+            raise InvalidRequest(f"{file}:{number}:1: expected NAME=VALUE")
+        found[name.strip()] = value
+    return found

@@ -1,0 +1,206 @@
+"""Commands that start runs or change their course."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from flowbuild.cli import options
+from flowbuild.cli.following import EXIT_CODES, Follower
+from flowbuild.cli.views import choose_view, say
+from flowbuild.client.base import Connect, DebugRequest, RunView, Session, StartRequest
+
+Plain = Annotated[bool, typer.Option("--plain", help="One line per fact, as when the output is no terminal.")]
+Start = Callable[[Session], Awaitable[RunView]]
+
+
+def add_commands(app: typer.Typer, connect: Connect) -> None:
+    """Add the commands to the command line."""
+    _add_run(app, connect)
+    _add_rerun(app, connect)
+    _add_resume(app, connect)
+    _add_steering(app, connect)
+    _add_debug(app, connect)
+
+
+def _follow(
+    connect: Connect,
+    directory: str,
+    start: Start,
+    *,
+    approve: list[str] | None,
+    json_lines: bool,
+    plain: bool,
+    abandon: bool,
+) -> int:
+    async def main() -> RunView:
+        view = choose_view(json_lines=json_lines, plain=plain)
+        async with connect(directory, drive=True, abandon=abandon) as session:
+            for run in session.abandoned:
+                say(
+                    f"run {run.number} of {run.project} was interrupted and is ended now; flow rerun {run.id} --from STEP"
+                )
+            run = await start(session)
+            return await Follower(session, view, approve or ()).run(run)
+
+    return EXIT_CODES[asyncio.run(main()).state]
+
+
+def _add_run(app: typer.Typer, connect: Connect) -> None:
+    @app.command("run")
+    def run(
+        pipeline: Annotated[str, typer.Argument(help="Name of the pipeline; not needed when there is one.")] = "",
+        directory: options.Directory = ".",
+        file: Annotated[str, typer.Option("-f", "--file", help="Pipeline file instead of .flow.yml.")] = "",
+        inputs: options.Inputs = None,
+        variables: options.Variables = None,
+        secret: options.Secrets = None,
+        secret_file: options.SecretFile = None,
+        approve: options.Approve = None,
+        json_lines: options.Json = False,
+        plain: Plain = False,
+    ) -> int:
+        """Run a pipeline of this repository as its files are now, uncommitted work included.
+
+        Ctrl-C once stops the run gracefully, twice kills what runs.
+        """
+        request = StartRequest(
+            directory=directory,
+            pipeline=pipeline,
+            file=file,
+            inputs=options.pairs(inputs, "input"),
+            variables=options.pairs(variables, "variable"),
+            secrets=options.secrets(secret, secret_file),
+        )
+        return _follow(
+            connect,
+            directory,
+            lambda session: session.client.start(request),
+            approve=approve,
+            json_lines=json_lines,
+            plain=plain,
+            abandon=True,
+        )
+
+
+def _add_rerun(app: typer.Typer, connect: Connect) -> None:
+    @app.command("rerun")
+    def rerun(
+        run: options.Run,
+        from_steps: Annotated[
+            list[str] | None, typer.Option("--from", metavar="STEP", help="First step to run again; may be repeated.")
+        ] = None,
+        directory: options.Directory = ".",
+        variables: options.Variables = None,
+        secret: options.Secrets = None,
+        secret_file: options.SecretFile = None,
+        approve: options.Approve = None,
+        json_lines: options.Json = False,
+        plain: Plain = False,
+    ) -> int:
+        """Run a finished run again: all of it, or from a step on, taking over everything before it."""
+        changed = options.pairs(variables, "variable")
+        values = options.secrets(secret, secret_file)
+        return _follow(
+            connect,
+            directory,
+            lambda session: session.client.rerun(run, from_steps=from_steps or [], variables=changed, secrets=values),
+            approve=approve,
+            json_lines=json_lines,
+            plain=plain,
+            abandon=True,
+        )
+
+
+def _add_resume(app: typer.Typer, connect: Connect) -> None:
+    @app.command("resume")
+    def resume(
+        run: Annotated[
+            str, typer.Argument(metavar="[RUN]", help="The run; the latest interrupted one if not given.")
+        ] = "",
+        directory: options.Directory = ".",
+        secret: options.Secrets = None,
+        secret_file: options.SecretFile = None,
+        approve: options.Approve = None,
+        json_lines: options.Json = False,
+        plain: Plain = False,
+    ) -> int:
+        """Go on with a run whose program was killed: containers that still run are found again."""
+        values = options.secrets(secret, secret_file)
+        return _follow(
+            connect,
+            directory,
+            lambda session: session.client.resume(run, secrets=values),
+            approve=approve,
+            json_lines=json_lines,
+            plain=plain,
+            abandon=False,
+        )
+
+
+def _add_steering(app: typer.Typer, connect: Connect) -> None:
+    def steer(directory: str, verb: Callable[[Session], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with connect(directory) as session:
+                await verb(session)
+
+        asyncio.run(main())
+
+    @app.command("cancel")
+    def cancel(
+        run: options.Run,
+        directory: options.Directory = ".",
+        force: Annotated[bool, typer.Option("--force", help="Kill at once instead of stopping gracefully.")] = False,
+    ) -> None:
+        """End a run that another terminal drives."""
+        steer(directory, lambda session: session.client.cancel(run, force=force))
+
+    @app.command("approve")
+    def approve(
+        run: options.Run, step: options.Step, directory: options.Directory = ".", comment: options.Comment = ""
+    ) -> None:
+        """Let a step that waits for approval act on its environment."""
+        steer(directory, lambda session: session.client.approve(run, step, comment=comment))
+
+    @app.command("reject")
+    def reject(
+        run: options.Run, step: options.Step, directory: options.Directory = ".", comment: options.Comment = ""
+    ) -> None:
+        """Refuse it: the step is failed."""
+        steer(directory, lambda session: session.client.reject(run, step, comment=comment))
+
+
+def _add_debug(app: typer.Typer, connect: Connect) -> None:
+    @app.command("debug")
+    def debug(
+        run: options.Run,
+        step: options.Step,
+        command: Annotated[
+            list[str] | None, typer.Argument(metavar="[-- COMMAND…]", help="Run this instead of a shell.")
+        ] = None,
+        directory: options.Directory = ".",
+        service: Annotated[
+            str, typer.Option("--service", help="Service whose image is used; default: the main one.")
+        ] = "",
+        output: Annotated[bool, typer.Option("--output", help="What the step left, instead of what it got.")] = False,
+        secret: options.Secrets = None,
+        secret_file: options.SecretFile = None,
+    ) -> int:
+        """Open a shell in the exact input of a step, or in what it left; nothing in the run changes."""
+        request = DebugRequest(
+            run=run,
+            step=step,
+            service=service,
+            output=output,
+            command=tuple(command or ()),
+            secrets=options.secrets(secret, secret_file),
+        )
+
+        async def main() -> int:
+            async with connect(directory) as session:
+                return await session.debug(request)
+
+        return asyncio.run(main())

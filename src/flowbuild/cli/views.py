@@ -1,0 +1,90 @@
+"""Which rendering is used where. Rich is loaded only when something is drawn with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from flowbuild.cli.following import View
+from flowbuild.client.base import LogChunk, RunView, StepDiff
+from flowbuild.core.model import Pipeline
+
+
+def choose_view(*, json_lines: bool, plain: bool) -> View:
+    """Return how a run is shown while it goes: JSON lines, a live picture on a terminal, or plain lines."""
+    if json_lines:
+        from flowbuild.cli.render.jsonlines import JsonLinesView  # noqa: PLC0415 (see above)
+
+        return JsonLinesView(sys.stdout)
+    if plain or not sys.stdout.isatty():
+        from flowbuild.cli.render.plain import PlainView  # noqa: PLC0415
+
+        return PlainView(sys.stdout)
+    from flowbuild.cli.render.live import LiveView  # noqa: PLC0415
+    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+
+    return LiveView(console_for(sys.stdout))
+
+
+def say(text: str) -> None:
+    """Tell the person something that is not the answer of the command."""
+    print(text, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print a view as JSON."""
+    from flowbuild.cli.render.jsonlines import jsonable  # noqa: PLC0415
+
+    print(json.dumps(jsonable(value), indent=2))
+
+
+def print_runs(runs: Sequence[RunView], *, projects: bool) -> None:
+    """Print a table of runs."""
+    from flowbuild.cli.render.show import show_runs  # noqa: PLC0415
+    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+
+    show_runs(console_for(sys.stdout), runs, projects=projects)
+
+
+def print_run(run: RunView, diffs: Mapping[str, StepDiff]) -> None:
+    """Print all about a run; `diffs` tells what its steps changed."""
+    from flowbuild.cli.render.show import show_run  # noqa: PLC0415
+    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+
+    show_run(console_for(sys.stdout), run, diffs)
+
+
+def print_diff(diff: StepDiff) -> None:
+    """Print what a step changed."""
+    from flowbuild.cli.render.show import show_diff  # noqa: PLC0415
+    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+
+    show_diff(console_for(sys.stdout), diff)
+
+
+def print_graph(pipeline: Pipeline) -> None:
+    """Draw a pipeline that does not run."""
+    from flowbuild.cli.render.graph import pipeline_graph  # noqa: PLC0415
+    from flowbuild.cli.render.theme import Look, console_for  # noqa: PLC0415
+
+    console = console_for(sys.stdout)
+    for line in pipeline_graph(pipeline, Look.of(console)):
+        console.print(line)
+
+
+async def print_log(chunks: AsyncIterator[LogChunk], *, prefix: bool, service: str) -> None:
+    """Print a log: bytes exactly as written for one service, otherwise lines with the name of step and service."""
+    if service:
+        async for chunk in chunks:
+            if chunk.service == service:
+                sys.stdout.buffer.write(chunk.data)
+                sys.stdout.buffer.flush()
+        return
+    from flowbuild.cli.render.plain import LogPrinter  # noqa: PLC0415
+
+    printer = LogPrinter(sys.stdout, prefix=prefix)
+    async for chunk in chunks:
+        printer.on_log(chunk)
+    printer.finish()

@@ -1,0 +1,277 @@
+"""One attempt from its claim to its result: checkout, pull, create, run, commit, push; clean-up stays off this path."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flowbuild.client.runner import Assignment, AttemptResult
+from flowbuild.core.errors import EngineError, FlowError, StepFailed, SystemFailed
+from flowbuild.core.ids import CommitId
+from flowbuild.core.states import Outcome, Reason
+from flowbuild.engine.base import BuildFailed, ImageUnavailable, Unit, Verdict
+from flowbuild.runner.logship import LogShip
+from flowbuild.runner.plan import Plan, make_plan
+from flowbuild.runner.tools import Tools
+from flowbuild.workspace.repo import RunRepository
+from flowbuild.workspace.slots import Committed, Slot
+
+GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
+DRAIN_SECONDS = 60.0  # for the last output of containers that have ended
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the run phase ended, before the workspace is committed."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+
+
+class Attempt:
+    """Works on one assignment. `run` is awaited once; `stop` may come at any time, also before."""
+
+    def __init__(self, assignment: Assignment, tools: Tools) -> None:
+        self.assignment = assignment
+        self._tools = tools
+        self._lease = assignment.lease
+        self._phases: dict[str, float] = {}
+        self._stopping = asyncio.Event()
+        self._force = asyncio.Event()
+        self._slot: Slot | None = None
+        self._unit: Unit | None = None
+        self._log = LogShip(tools.client, assignment.lease, assignment.secrets)
+        if assignment.stop:
+            self.stop(force=assignment.stop == "force")
+
+    def stop(self, *, force: bool) -> None:
+        """End the attempt: gracefully, or at once."""
+        self._stopping.set()
+        if force:
+            self._force.set()
+
+    async def run(self) -> None:
+        """Do the work and hand in the result. Cancelling this leaves the containers for the next life of the runner."""
+        spool, lease = self._tools.spool, self._lease
+        result = await asyncio.to_thread(spool.get, lease)
+        if result is None:
+            result = await self._result()
+            await asyncio.to_thread(self._keep, result)
+            if self._unit is not None:
+                self._tools.clean(self._tools.engine.remove(self._unit))
+        try:
+            await self._tools.client.finish(lease, result)
+        finally:
+            await asyncio.to_thread(spool.drop, lease)
+
+    def _keep(self, result: AttemptResult) -> None:
+        """Make the result survive us; only then may the next step have the directory."""
+        self._tools.spool.put(self._lease, result)
+        if self._slot is not None:
+            self._tools.slots.release(self._slot)
+
+    async def _result(self) -> AttemptResult:
+        try:
+            return replace(await self._work(), phases=self._phases)
+        except FlowError as error:
+            outcome, reason = _classify(error)
+            message = f"{error.message} ({error.hint})" if error.hint else error.message
+            await self._log.note(message)
+            return AttemptResult(outcome, reason, message, phases=self._phases)
+
+    async def _work(self) -> AttemptResult:
+        since = await self._log.open()
+        adopted = self.assignment.state == "launched"
+        if self._stopping.is_set() and not adopted:
+            return AttemptResult(Outcome.CANCELLED)
+        plan = make_plan(self.assignment, self._tools.places)
+        repository = await asyncio.to_thread(self._tools.repositories.open, self.assignment.repository)
+        with self._phase("checkout"):
+            await self._tell("checkout")
+            slot = self._slot = await asyncio.to_thread(self._acquire, repository, plan, adopted=adopted)
+        for note in plan.notes:
+            await self._log.note(note)
+        unit = self._unit = await self._make_unit(plan, adopted=adopted)
+        if unit is None:
+            return AttemptResult(Outcome.ERRORED, Reason.INFRA_LOST, "the containers of the attempt are gone")
+        return await self._run_unit(unit, repository, slot, since)
+
+    def _acquire(self, repository: RunRepository, plan: Plan, *, adopted: bool) -> Slot:
+        slots, lease = self._tools.slots, self._lease
+        commit = CommitId(self.assignment.input_commit)
+        if adopted:
+            return slots.adopt(repository, lease.run, commit, plan.directory)
+        return slots.acquire(repository, lease.run, commit, plan.directory)
+
+    async def _make_unit(self, plan: Plan, *, adopted: bool) -> Unit | None:
+        engine = self._tools.engine
+        if adopted:
+            return await engine.adopt(await asyncio.to_thread(plan.spec))
+        with self._phase("pull"):
+            await self._tell("pull")
+            images, _ = await asyncio.gather(
+                engine.images(plan.images, self._progress), engine.network(plan.network, plan.run_labels)
+            )
+            plan = replace(plan, digests=images)
+        with self._phase("create"):
+            await self._tell("create")
+            spec = await asyncio.to_thread(plan.spec)
+            unit = await self._tools.prepared.take(spec)
+            return unit or await engine.create(spec, self._progress)
+
+    async def _run_unit(
+        self, unit: Unit, repository: RunRepository, slot: Slot, since: Mapping[str, int]
+    ) -> AttemptResult:
+        engine = self._tools.engine
+        logs = asyncio.create_task(self._log.follow(engine.logs(unit, since)))
+        try:
+            with self._phase("run"):
+                await self._tell("run")
+                if not unit.started:
+                    await self._tools.client.launched(self._lease)
+                self._tools.prepare(self.assignment.upcoming)
+                ended = await self._until_ended(unit, background=self.assignment.step.background)
+                committed = None
+                if ended is None:
+                    ended, committed = await self._serve(unit, repository, slot)
+                await engine.stop(unit, grace=GRACE_SECONDS, force=self._force.is_set())
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await logs
+        except TimeoutError:
+            await self._log.note("the last output of the containers did not arrive; the log is incomplete")
+        finally:
+            logs.cancel()
+        return _result(ended, committed or await self._commit(repository, slot, ended), unit)
+
+    async def _until_ended(self, unit: Unit, *, background: bool) -> Ended | None:
+        """Run until the main services ended; None when a background step is up and healthy."""
+        work = self._start_and_wait(unit, background=background)
+        verdict = await self._bounded(unit, work, self.assignment.step.timeout)
+        return verdict if isinstance(verdict, Ended) or verdict is None else _ended(verdict)
+
+    async def _start_and_wait(self, unit: Unit, *, background: bool) -> Verdict | None:
+        engine = self._tools.engine
+        if not unit.started:
+            verdict = await engine.start(unit)
+            if verdict is not None:
+                return verdict
+        return await (engine.wait_healthy(unit) if background else engine.wait(unit))
+
+    async def _serve(self, unit: Unit, repository: RunRepository, slot: Slot) -> tuple[Ended, Committed]:
+        """A background step is up: report it, then keep it until it is told to stop or ends by itself.
+
+        Its result is the workspace at the time it became healthy; what it writes later belongs to no step.
+        """
+        healthy = Ended(Outcome.SUCCEEDED)
+        committed = await self._commit(repository, slot, healthy)
+        result = replace(_result(healthy, committed, unit), phases=self._phases)
+        await self._tools.client.healthy(self._lease, result)
+        await self._tell("serving")
+        ended = await self._bounded(unit, self._tools.engine.wait(unit), None)
+        if isinstance(ended, Verdict):
+            return _ended(ended), committed
+        return healthy, committed  # told to stop: the run is over
+
+    async def _bounded(
+        self, unit: Unit, work: Coroutine[Any, Any, Verdict | None], seconds: float | None
+    ) -> Verdict | Ended | None:
+        """Await work on a unit; stop the unit when the time is over or the attempt is told to stop."""
+        working = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stopping.wait())
+        done, _ = await asyncio.wait({working, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if working in done:
+                return working.result()
+            await self._stop_unit(unit)
+            if stopping in done:
+                return Ended(Outcome.CANCELLED)
+            return Ended(Outcome.FAILED, Reason.TIMEOUT, f"the step took longer than its timeout of {seconds:g} s")
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+
+    async def _stop_unit(self, unit: Unit) -> None:
+        """Stop gracefully; a second order (force) while this waits kills at once."""
+        engine = self._tools.engine
+        await self._tell("stopping")
+        gentle = asyncio.create_task(engine.stop(unit, grace=GRACE_SECONDS, force=self._force.is_set()))
+        forced = asyncio.create_task(self._force.wait())
+        await asyncio.wait({gentle, forced}, return_when=asyncio.FIRST_COMPLETED)
+        if not gentle.done():
+            await engine.stop(unit, grace=0, force=True)
+        forced.cancel()
+        await gentle
+
+    async def _commit(self, repository: RunRepository, slot: Slot, ended: Ended) -> Committed:
+        with self._phase("commit"):
+            await self._tell("commit")
+            trailers = {
+                **self.assignment.trailers,
+                "Flow-Outcome": str(ended.outcome),
+                "Flow-Exit-Code": "" if ended.exit_code is None else str(ended.exit_code),
+                "Flow-Finished": f"{time.time():.3f}",
+                "Flow-Node": self._tools.node,
+            }
+            message = f"{self._lease.step}: {ended.outcome}"
+            committed = await asyncio.to_thread(
+                self._tools.slots.commit, slot, repository, message=message, trailers=trailers
+            )
+        with self._phase("push"):
+            lease = self._lease
+            await asyncio.to_thread(
+                repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, committed.commit
+            )
+        for path in committed.dropped:
+            await self._log.note(f"not carried to the next step: {path}")
+        return committed
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._phases[name] = self._phases.get(name, 0.0) + time.monotonic() - began
+
+    async def _tell(self, phase: str) -> None:
+        await self._tools.client.phase(self._lease, phase)
+
+    def _progress(self, line: str) -> None:
+        self._tools.clean(self._log.note(line))
+
+
+def _result(ended: Ended, committed: Committed, unit: Unit) -> AttemptResult:
+    return AttemptResult(
+        ended.outcome,
+        ended.reason,
+        ended.message,
+        ended.exit_code,
+        committed.commit,
+        committed.variables,
+        changes=committed.changed,
+        images=unit.images,
+    )
+
+
+def _ended(verdict: Verdict) -> Ended:
+    return Ended(verdict.outcome, verdict.reason, verdict.message, verdict.exit_code)
+
+
+def _classify(error: FlowError) -> tuple[Outcome, Reason]:
+    """Tell the user's fault from ours."""
+    if isinstance(error, BuildFailed):
+        return Outcome.FAILED, Reason.EXIT_CODE
+    if isinstance(error, StepFailed) or not isinstance(error, SystemFailed):
+        return Outcome.FAILED, Reason.REFUSED
+    if isinstance(error, ImageUnavailable):
+        return Outcome.ERRORED, Reason.IMAGE_UNAVAILABLE
+    if isinstance(error, EngineError):
+        return Outcome.ERRORED, Reason.ENGINE_ERROR
+    return Outcome.ERRORED, Reason.WORKSPACE_ERROR

@@ -1,0 +1,73 @@
+"""Ships the output of a unit to the server: masked, in order, in batches as large as the time of the last one made them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+
+from flowbuild.client.runner import Lease, LogEntry, RunnerClient
+from flowbuild.core.redact import Redactor
+from flowbuild.engine.base import LogRecord
+
+MAX_PENDING = 8 << 20  # bytes; the engine is read no further until the server took some
+
+
+class LogShip:
+    """The log of one attempt. `note` adds lines of the runner's own, as service `flow`."""
+
+    def __init__(self, client: RunnerClient, lease: Lease, secrets: Mapping[str, str]) -> None:
+        self._client = client
+        self._lease = lease
+        self._secrets = secrets
+        self._redactors: dict[tuple[str, str], Redactor] = {}
+        self._offset = 0
+        self._pending: list[LogEntry] = []
+        self._size = 0
+        self._sending = asyncio.Lock()
+
+    async def open(self) -> Mapping[str, int]:
+        """Ask the server how far it got; return the time of the last kept record by service."""
+        self._offset, last = await self._client.log_state(self._lease)
+        return last
+
+    async def note(self, text: str) -> None:
+        """Add a line of the runner's own."""
+        await self._add(LogRecord("flow", "stderr", time.time_ns(), text.encode() + b"\n"))
+        await self.flush()
+
+    async def follow(self, records: AsyncIterator[LogRecord]) -> None:
+        """Ship records until there are no more."""
+        sender: asyncio.Task[None] | None = None
+        async for record in records:
+            await self._add(record)
+            if sender is None or sender.done():
+                if sender is not None:
+                    sender.result()
+                sender = asyncio.create_task(self.flush())
+            elif self._size > MAX_PENDING:
+                await sender
+        if sender is not None:
+            await sender
+        for (service, stream), redactor in self._redactors.items():
+            self._append(LogEntry(service, stream, time.time_ns(), redactor.flush()))
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send all that is pending."""
+        async with self._sending:
+            while self._pending:
+                batch, self._pending, self._size = self._pending, [], 0
+                self._offset = await self._client.append_log(self._lease, self._offset, batch)
+
+    async def _add(self, record: LogRecord) -> None:
+        key = (record.service, record.stream)
+        redactor = self._redactors.get(key)
+        if redactor is None:
+            redactor = self._redactors[key] = Redactor(self._secrets)
+        self._append(LogEntry(record.service, record.stream, record.time_ns, redactor.feed(record.data)))
+
+    def _append(self, entry: LogEntry) -> None:
+        if entry.data:
+            self._pending.append(entry)
+            self._size += len(entry.data)

@@ -1,0 +1,134 @@
+"""From an assignment to what the engine gets: names, environment, mounts, our own compose file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowbuild.client.runner import Assignment, Lease
+from flowbuild.core.errors import StepFailed
+from flowbuild.core.expr import ExpressionError
+from flowbuild.engine.base import Labels, UnitSpec
+from flowbuild.runner.tools import RunnerPlaces
+from flowbuild.spec import compose, interpolate
+from flowbuild.spec.findings import InvalidFile
+from flowbuild.workspace.source_git import MOUNT
+from flowbuild.workspace.source_git import environment as git_environment
+from flowbuild.workspace.variables import environment as safe_environment
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one attempt needs. `directory` holds `workspace/`, `variables/` and `files/`; `notes` go to the step's log."""
+
+    assignment: Assignment
+    model: Mapping[str, Any]
+    labels: Labels
+    run_labels: Labels
+    project: str
+    network: str
+    directory: Path
+    images: tuple[str, ...]
+    main: tuple[str, ...]
+    notes: tuple[str, ...]
+    environment: Mapping[str, str]
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def predictable(self) -> bool:
+        """Whether the containers can be made before the workspace is there: nothing of it is mounted or built."""
+        return not compose.bind_paths(self.model) and not any("build" in s for s in self.model["services"].values())
+
+    def predict(self) -> UnitSpec:
+        """Return the specification, making the empty directories that the containers refer to."""
+        for name in ("workspace", "variables"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        return self.spec()
+
+    def spec(self) -> UnitSpec:
+        """Return the specification; the workspace is in place. Raises StepFailed when the file cannot be used."""
+        _confine(self.directory / "workspace", compose.bind_paths(self.model))
+        files = self.directory / "files"
+        variables = self.assignment.variables
+        for name, text in compose.inline_files(self.model, variables).items():
+            files.mkdir(exist_ok=True)
+            (files / name).write_text(text, encoding="utf-8")
+        context = compose.EmitContext(
+            project=self.project,
+            step=self.assignment.lease.step,
+            labels=self.labels.as_dict(),
+            network=self.network,
+            workspace=str(self.directory / "workspace"),
+            variables_dir=str(self.directory / "variables"),
+            files=str(files),
+            main=self.main,
+            mounts=tuple(
+                compose.Mount(path, f"{MOUNT}/{number}") for number, path in enumerate(self.assignment.source_objects)
+            ),
+            variables=variables,
+            main_environment=self.environment,
+            flow_environment={**self.assignment.environment, "FLOW_NETWORK": self.network},
+            image_digests=self.digests,
+            trusted=True,
+        )
+        try:
+            emitted = compose.emit(self.model, context)
+        except InvalidFile as error:
+            raise StepFailed("\n".join(str(finding) for finding in error.findings)) from error
+        return UnitSpec(self.project, self.labels, emitted, self.main)
+
+
+def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:
+    """Return the plan of an attempt; raises StepFailed when its compose definition cannot be used."""
+    lease, step = assignment.lease, assignment.step
+    variables, refused = safe_environment(assignment.variables)
+    notes = (f"not in the environment, because programs obey these names: {', '.join(refused)}",) if refused else ()
+    try:
+        model = interpolate.render_tree(step.compose, assignment.facts)
+        images = compose.images(model, assignment.variables)
+    except (ExpressionError, ValueError) as error:
+        raise StepFailed(f"{step.position}: {error}") from error
+    labels = Labels(places.instance, lease.run, lease.step, lease.attempt, lease.epoch)
+    return Plan(
+        assignment=assignment,
+        model=model,
+        labels=labels,
+        run_labels=Labels(places.instance, lease.run),
+        project=project_name(lease),
+        network=network_name(lease.run),
+        directory=places.directory(lease.run, lease.step, lease.attempt, lease.epoch),
+        images=images,
+        main=compose.main_services(model, step.main),
+        notes=notes,
+        environment={**git_environment(), **variables, **assignment.secrets},
+    )
+
+
+def project_name(lease: Lease) -> str:
+    """Return the compose project of an attempt: unique in the engine, and telling to a person."""
+    step = re.sub("[^a-z0-9-]", "-", lease.step.lower())[:32]
+    if step != lease.step:  # two steps may differ in what was folded
+        step += "-" + hashlib.sha256(lease.step.encode()).hexdigest()[:6]
+    return f"flow-{lease.run[-12:].lower()}-{step}-{lease.attempt}-{lease.epoch}"
+
+
+def network_name(run: str) -> str:
+    """Return the network of a run."""
+    return f"flow-{run.lower()}"
+
+
+def _confine(workspace: Path, paths: tuple[str, ...]) -> None:
+    """Make missing mount sources, and refuse those that a link leads out of the workspace."""
+    top = os.path.realpath(workspace)
+    for path in paths:
+        wanted = workspace / path
+        real = os.path.realpath(wanted)
+        if real != top and not real.startswith(top + os.sep):
+            raise StepFailed(f"{path}: leads out of the workspace, to {real}", hint="mount a path inside the workspace")
+        if not os.path.lexists(wanted):
+            wanted.mkdir(parents=True)

@@ -1,0 +1,85 @@
+"""What the attempts of one runner share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowbuild.client.runner import Assignment, RunnerClient
+from flowbuild.engine.base import Engine
+from flowbuild.runner.prepared import Prepared
+from flowbuild.runner.spool import Spool
+from flowbuild.workspace.repo import RunRepository
+from flowbuild.workspace.slots import Slots
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerPlaces:
+    """Where a runner works: `work` for workspaces; `instance` marks its objects in the engine as its own."""
+
+    work: Path
+    instance: str
+
+    def directory(self, run: str, step: str, attempt: int, epoch: int) -> Path:
+        """Return where the workspace of an attempt is mounted from."""
+        return self.work / run / f"{step}.{attempt}.{epoch}"
+
+
+class Repositories:
+    """Open run repositories by path; opening one costs more than a tiny step's whole git work."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, RunRepository] = {}
+
+    def open(self, path: str) -> RunRepository:
+        """Return the repository at a path, opened once."""
+        if path not in self._open:
+            self._open[path] = RunRepository.open(Path(path))
+        return self._open[path]
+
+    def forget(self, run: str) -> None:
+        """Let go of the repositories of a run."""
+        self._open = {path: repository for path, repository in self._open.items() if run not in path}
+
+
+class Cleaner:
+    """Work off the critical path; `drain` waits for all of it."""
+
+    def __init__(self, on_error: Callable[[BaseException], None]) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_error = on_error
+
+    def __call__(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do the work some time soon."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def drain(self) -> None:
+        """Return when nothing is left to do."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_error(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Collaborators of an attempt. `clean` takes work that nobody waits for, `prepare` steps that may come next."""
+
+    client: RunnerClient
+    engine: Engine
+    slots: Slots
+    spool: Spool
+    repositories: Repositories
+    prepared: Prepared
+    places: RunnerPlaces
+    clean: Cleaner
+    prepare: Callable[[Sequence[Assignment]], None]
+    node: str

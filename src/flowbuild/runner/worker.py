@@ -1,0 +1,163 @@
+"""The runner: claims attempts while it has free slots, keeps their leases, obeys orders to stop, re-adopts after a restart.
+
+Start/stop contract: `run` is awaited once; cancelling it stops claiming and leaves containers as they are, so that the
+next life of the runner finds them. `drained` may be awaited at any time for all clean-up to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from flowbuild.client.runner import Assignment, Beat, Lease, RunnerClient
+from flowbuild.core.errors import Conflict, FlowError
+from flowbuild.engine.base import Engine
+from flowbuild.runner.attempt import Attempt
+from flowbuild.runner.plan import make_plan
+from flowbuild.runner.prepared import Prepared
+from flowbuild.runner.spool import Spool
+from flowbuild.runner.tools import Cleaner, Repositories, RunnerPlaces, Tools
+from flowbuild.workspace.slots import Slots
+
+log = structlog.get_logger()
+
+CLAIM_WAIT = 30.0  # seconds of one long poll
+BEAT_WAIT = 10.0  # seconds between heartbeats when there are no orders
+RETRY_SECONDS = 1.0
+
+
+class Worker:
+    """A runner named `name` with `capacity` attempts at once."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        client: RunnerClient,
+        engine: Engine,
+        places: RunnerPlaces,
+        spool: Spool,
+        slots: Slots,
+        capacity: int,
+    ) -> None:
+        self._name = name
+        self._client = client
+        self._engine = engine
+        self._places = places
+        self._clean = Cleaner(_report)
+        self._prepared = Prepared(engine, self._clean)
+        self._slots = slots
+        self._repositories = Repositories()
+        self._running: dict[Lease, Attempt] = {}
+        self._free = asyncio.Semaphore(capacity)
+        self._tools = Tools(
+            client=client,
+            engine=engine,
+            slots=slots,
+            spool=spool,
+            repositories=self._repositories,
+            prepared=self._prepared,
+            places=places,
+            clean=self._clean,
+            prepare=self._prepare,
+            node=name,
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._obey())
+            while True:
+                await self._free.acquire()
+                try:
+                    self._begin(group, await self._claim())
+                except BaseException:
+                    self._free.release()
+                    raise
+
+    async def drained(self) -> None:
+        """Return when everything that ended is cleaned up."""
+        await self._clean.drain()
+
+    async def close(self) -> None:
+        """Remove what was prepared in vain and wait for all clean-up."""
+        await self._prepared.drop_all()
+        await self._clean.drain()
+
+    async def _claim(self) -> Assignment:
+        while True:
+            try:
+                found = await self._client.claim(self._name, request_key=uuid.uuid4().hex, wait=CLAIM_WAIT)
+            except FlowError as error:
+                log.error("claim_failed", error=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if found is not None:
+                return found
+
+    def _begin(self, group: asyncio.TaskGroup, assignment: Assignment) -> None:
+        attempt = Attempt(assignment, self._tools)
+        self._running[assignment.lease] = attempt
+        group.create_task(self._work(attempt))
+
+    async def _work(self, attempt: Attempt) -> None:
+        lease = attempt.assignment.lease
+        try:
+            await attempt.run()
+        except Conflict:
+            log.warning("lease_lost", run=lease.run, step=lease.step, attempt=lease.attempt)
+        except FlowError as error:
+            log.error("attempt_failed", run=lease.run, step=lease.step, error=error.message)
+        finally:
+            self._running.pop(lease, None)
+            self._free.release()
+
+    async def _obey(self) -> None:
+        while True:
+            try:
+                beat = await self._client.heartbeat(self._name, wait=BEAT_WAIT)
+            except FlowError as error:
+                log.error("heartbeat_failed", error=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            await self._follow(beat)
+
+    async def _follow(self, beat: Beat) -> None:
+        for order in beat.stops:
+            attempt = self._running.get(order.lease)
+            if attempt is not None:
+                attempt.stop(force=order.force)
+        for run in beat.ended_runs:
+            self._clean(self._forget(run))
+
+    async def _forget(self, run: str) -> None:
+        """Free all that a run has here: prepared units, network, directories."""
+        await self._prepared.drop_run(run)
+        try:
+            await self._engine.sweep(self._places.instance, run=run)
+        finally:
+            await asyncio.to_thread(self._slots.drop_run, run)
+            self._repositories.forget(run)
+            await self._client.forgotten(self._name, run)
+
+    def _prepare(self, upcoming: Sequence[Assignment]) -> None:
+        for assignment in upcoming:
+            self._clean(self._prepare_one(assignment))
+
+    async def _prepare_one(self, assignment: Assignment) -> None:
+        """Do what a coming attempt will need: its images, and its containers when its file depends on nothing unknown."""
+        try:
+            plan = make_plan(assignment, self._places)
+            images = await self._engine.images(plan.images, lambda _line: None)
+            if plan.predictable:
+                self._prepared.begin(await asyncio.to_thread(replace(plan, digests=images).predict))
+        except FlowError as error:
+            log.info("prepare_failed", step=assignment.lease.step, error=error.message)
+
+
+def _report(error: BaseException) -> None:
+    log.error("clean_up_failed", error=str(error))

@@ -1,0 +1,43 @@
+"""What is filled in when a run starts: the values of variables and the names of environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from flowbuild.core.context import expression_context
+from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.expr import ExpressionError
+from flowbuild.core.model import Pipeline, Step
+from flowbuild.core.run import RunContext
+from flowbuild.spec.interpolate import render
+from flowbuild.workspace.variables import check
+
+
+def bind_variables(pipeline: Pipeline, context: RunContext, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the initial variables: those of the pipeline, then those given; raises InvalidRequest."""
+    check(given)
+    known = expression_context(context, variables={}, matrix={}, steps={})
+    rendered = {}
+    for name, text in pipeline.variables.items():
+        try:
+            rendered[name] = render(text, known)
+        except ExpressionError as error:
+            raise InvalidRequest(f"variable {name}: {error}") from error
+    return {**rendered, **given}
+
+
+def bind_environments(pipeline: Pipeline, context: RunContext, variables: Mapping[str, str]) -> Pipeline:
+    """Return the pipeline with the `${{ … }}` of environment names filled in; raises InvalidRequest."""
+    return replace(pipeline, steps=tuple(_bound(step, context, variables) for step in pipeline.steps))
+
+
+def _bound(step: Step, context: RunContext, variables: Mapping[str, str]) -> Step:
+    if step.environment is None:
+        return step
+    known = expression_context(context, variables=variables, matrix=step.matrix, steps={})
+    try:
+        name = render(step.environment.name, known)
+    except ExpressionError as error:
+        raise InvalidRequest(f"{step.position}: environment of {step.key}: {error}") from error
+    return replace(step, environment=replace(step.environment, name=name))

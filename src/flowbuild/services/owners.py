@@ -1,0 +1,100 @@
+"""Which processes drive runs, and which of those are dead.
+
+Every driving process holds an exclusive lock on a file of its own for as long as it lives: the kernel gives it back when
+the process dies, however it dies. A datagram socket beside it lets other processes say "look again".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from flowbuild.services.signals import Signals
+
+
+class Ownership:
+    """The owner files below `directory`; `token` names this process once `claim` was called."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.token = ""
+        self._lock: int | None = None
+        self._socket: socket.socket | None = None
+
+    def claim(self) -> None:
+        """Become an owner."""
+        token = uuid.uuid4().hex[:16]
+        hidden = self._path(token, "new")  # renamed when locked: nobody may find it unlocked and call us dead
+        self._lock = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        hidden.rename(self._path(token, "lock"))
+        self.token = token
+
+    def listen(self, signals: Signals) -> None:
+        """Pass on wake-ups from other processes; needs a running event loop."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        address = self._path(self.token, "sock")
+        try:
+            self._socket.bind(str(address))
+        except OSError:  # the path is longer than a socket address may be: others cannot wake us, timers still do
+            self._socket.close()
+            self._socket = None
+            return
+        asyncio.get_running_loop().add_reader(self._socket, self._woken, signals)
+
+    def _woken(self, signals: Signals) -> None:
+        assert self._socket is not None  # noqa: S101 (only called while it is open)
+        try:
+            while self._socket.recv(64):
+                pass
+        except BlockingIOError:
+            pass
+        signals.notify_all()
+
+    def wake(self, token: str) -> None:
+        """Tell another owner that one of its runs changed; nothing happens when it is gone."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            try:
+                sender.sendto(b"!", str(self._path(token, "sock")))
+            except OSError:
+                return
+
+    def dead(self, tokens: Iterable[str]) -> list[str]:
+        """Return those owners that do not live any more."""
+        return [token for token in tokens if token != self.token and not self._alive(token)]
+
+    def release(self) -> None:
+        """Stop being an owner."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+        for kind in ("sock", "lock"):
+            self._path(self.token, kind).unlink(missing_ok=True)
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _alive(self, token: str) -> bool:
+        try:
+            descriptor = os.open(self._path(token, "lock"), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        for kind in ("sock", "lock"):
+            self._path(token, kind).unlink(missing_ok=True)
+        return False
+
+    def _path(self, token: str, kind: str) -> Path:
+        return self._directory / f"{token}.{kind}"

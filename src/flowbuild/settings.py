@@ -1,0 +1,29 @@
+"""Every option of the product: its default and its environment variable (`FLOW_` and the name in capitals)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "flow-build"
+
+
+class Settings(BaseSettings):
+    """Options, read from the environment once at start."""
+
+    model_config = SettingsConfigDict(env_prefix="FLOW_", extra="ignore")
+
+    home: Path = Field(default_factory=_default_home, description="where runs, logs, workspaces and the database are kept")
+    capacity: int = Field(
+        default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)), ge=1, le=256, description="attempts that run at once"
+    )
+    network_pool: str = Field(
+        default="10.201.0.0/16", description="addresses for the networks of runs; each run gets a /26 of it"
+    )
+    log_level: str = Field(default="warning", description="level of the program's own log on standard error")

@@ -1,0 +1,101 @@
+"""What a process needs to drive runs: orchestrator, engine and embedded runner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import time
+
+from flowbuild.client.base import DebugRequest, RunView
+from flowbuild.client.runner import Assignment
+from flowbuild.core.ids import RunId
+from flowbuild.engine.compose import ComposeEngine
+from flowbuild.orchestrator.effects import Effects
+from flowbuild.orchestrator.loop import Orchestrator
+from flowbuild.runner.debug import open_shell
+from flowbuild.runner.spool import Spool
+from flowbuild.runner.tools import RunnerPlaces
+from flowbuild.runner.worker import Worker
+from flowbuild.services.ids import new_run_id
+from flowbuild.wiring.local import Local
+from flowbuild.workspace.slots import Slots
+
+
+@asynccontextmanager
+async def driving(local: Local, *, abandon: bool) -> AsyncIterator[Sequence[RunView]]:
+    """Drive the runs of this process while the context is open; yields the interrupted runs that were ended.
+
+    What earlier lives left in the engine and on the disk is swept first; with `abandon` their open runs are ended,
+    otherwise they stay as they are, to be resumed.
+    """
+    engine = ComposeEngine(network_pool=local.settings.network_pool)
+    try:
+        await engine.info()
+        dead = await asyncio.to_thread(local.dead_owners)
+        ended = await asyncio.to_thread(local.runs.abandon, dead) if abandon else []
+        views = [await asyncio.to_thread(local.looking.run, row.run.id, {}) for row in ended]
+        keep = await asyncio.to_thread(local.open_runs)
+        instance = await asyncio.to_thread(local.instance)
+        slots = Slots(local.settings.home / "work")
+        await engine.sweep(instance, keep=keep)
+        await asyncio.to_thread(slots.sweep, keep)
+        worker = _worker(local, engine, slots, instance)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
+            yield views
+            for view in views:
+                await local.runners.settled(RunId(view.id))
+            for task in tasks:
+                task.cancel()
+            await worker.close()
+    finally:
+        await engine.close()
+
+
+def _orchestrator(local: Local) -> Orchestrator:
+    return Orchestrator(
+        database=local.database,
+        decisions=local.decisions,
+        effects=Effects(local.database, local.decisions, local.runners.run_ended),
+        signals=local.signals,
+        owner=local.ownership.token,
+        clock=time,
+    )
+
+
+def _worker(local: Local, engine: ComposeEngine, slots: Slots, instance: str) -> Worker:
+    return Worker(
+        name=f"local-{local.ownership.token}",
+        client=local.runners,
+        engine=engine,
+        places=RunnerPlaces(local.settings.home / "work", instance),
+        spool=Spool(local.settings.home / "spool"),
+        slots=slots,
+        capacity=local.settings.capacity,
+    )
+
+
+async def debug(local: Local, request: DebugRequest) -> int:
+    """Open a shell in the input or output of a step of a run; see runner.debug."""
+    assignment = await asyncio.to_thread(_debug_assignment, local, request)
+    engine = ComposeEngine(network_pool=local.settings.network_pool)
+    try:
+        await engine.info()
+        return await open_shell(
+            assignment,
+            engine=engine,
+            slots=Slots(local.settings.home / "debug"),
+            places=RunnerPlaces(local.settings.home / "debug", await asyncio.to_thread(local.instance)),
+            service=request.service,
+            command=request.command,
+        )
+    finally:
+        await engine.close()
+
+
+def _debug_assignment(local: Local, request: DebugRequest) -> Assignment:
+    run = local.looking.find(local.project, request.run)
+    assignment = local.runs.debug_assignment(run, request.step, output=request.output, secrets=request.secrets)
+    return replace(assignment, lease=replace(assignment.lease, run=new_run_id(time())))

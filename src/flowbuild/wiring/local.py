@@ -1,0 +1,123 @@
+"""The services of one process over one home directory: the server, embedded."""
+
+from __future__ import annotations
+
+import getpass
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from time import time
+
+from flowbuild.core.errors import UserError
+from flowbuild.core.ids import RunId
+from flowbuild.services.assignments import Assignments, SecretBox
+from flowbuild.services.client import LocalClient
+from flowbuild.services.decisions import Decisions
+from flowbuild.services.logbook import Logbook
+from flowbuild.services.looking import Looking
+from flowbuild.services.owners import Ownership
+from flowbuild.services.runners import RunnerService
+from flowbuild.services.runs import Places, RunService
+from flowbuild.services.signals import Signals
+from flowbuild.settings import Settings
+from flowbuild.store.database import Database
+from flowbuild.workspace.source import WorkingTree
+
+
+class Local:
+    """The services of one process over the files below `settings.home`."""
+
+    def __init__(self, settings: Settings, directory: str) -> None:
+        home = settings.home
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.settings = settings
+        self.signals = Signals()
+        self.database = Database(f"sqlite:///{home / 'flow.db'}")
+        self.ownership = Ownership(home / "owners")
+        self.logbook = Logbook(home / "logs")
+        self.secrets = SecretBox()
+        self.decisions = Decisions(self.database, self.signals, time)
+        self.looking = Looking(self.database, self.logbook)
+        self.places = Places(runs=home / "runs", lfs=home / "lfs")
+        self.project = _project(directory)
+
+    def open(self, *, drive: bool) -> None:
+        """Bring the database up to date; with `drive`, become the owner of runs."""
+        self.database.migrate()
+        if drive:
+            self.ownership.claim()
+        assignments = Assignments(self.secrets, lru_cache(_source_objects))
+        self.runs = RunService(
+            database=self.database,
+            decisions=self.decisions,
+            secrets=self.secrets,
+            assignments=assignments,
+            places=self.places,
+            owner=self.ownership.token,
+            clock=time,
+        )
+        self.runners = RunnerService(
+            database=self.database,
+            decisions=self.decisions,
+            signals=self.signals,
+            assignments=assignments,
+            logbook=self.logbook,
+            owner=self.ownership.token,
+            clock=time,
+        )
+
+    def client(self) -> LocalClient:
+        """Return a client that acts as the user of this process."""
+        return LocalClient(
+            runs=self.runs,
+            looking=self.looking,
+            runners=self.runners,
+            signals=self.signals,
+            dead_owners=self.dead_owners,
+            wake=self.wake,
+            project=self.project,
+            user=getpass.getuser(),
+            clock=time,
+        )
+
+    def instance(self) -> str:
+        """Return what marks objects in the engine as belonging to this home directory."""
+        with self.database.write() as tx:
+            return tx.setting("instance", uuid.uuid4().hex[:12])
+
+    def dead_owners(self) -> Sequence[str]:
+        """Return the owners of open runs that do not live any more."""
+        with self.database.read() as tx:
+            return self.ownership.dead(tx.runs.owners())
+
+    def wake(self, run: RunId) -> None:
+        """Tell the process that drives a run to look at it."""
+        with self.database.read() as tx:
+            owner = tx.runs.get(run).owner
+        if owner != self.ownership.token:
+            self.ownership.wake(owner)
+
+    def open_runs(self) -> frozenset[str]:
+        """Return the runs whose objects in the engine and directories must stay."""
+        with self.database.read() as tx:
+            return frozenset(run for owner in tx.runs.owners() for run in tx.runs.open_runs(owner))
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self.logbook.close_all()
+        self.database.close()
+
+
+def _project(directory: str) -> str | None:
+    with suppress(UserError):
+        return WorkingTree(Path(directory)).project
+    return None
+
+
+def _source_objects(directory: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(path) for path in WorkingTree(Path(directory)).object_directories())
+    except UserError:
+        return ()  # the source is gone: the workspace is there, only its history is not
