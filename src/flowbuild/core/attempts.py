@@ -10,7 +10,7 @@ from flowbuild.core.ids import StepKey
 from flowbuild.core.retry import MAX_EPOCH, retry_delay
 from flowbuild.core.run import StepRun
 from flowbuild.core.states import Outcome, Reason, RunState, StepState
-from flowbuild.core.steps import end, enqueue, offer, settle
+from flowbuild.core.steps import end, enqueue, offer, release_lock, settle
 from flowbuild.core.turn import Turn
 
 DEADLINE_MARGIN = 60.0  # seconds after its timeout until a silent attempt is given up; the runner enforces the timeout
@@ -44,6 +44,8 @@ def healthy(turn: Turn, event: AttemptHealthy) -> None:
     if step is None or not turn.definition(step.key).background:
         return
     result = _accept(turn, step, event)
+    # Kept until the end of the run, the lock would stop other steps of the same run for ever.
+    release_lock(turn, step.key)
     turn.update(step.key, state=StepState.SERVING, outcome=Outcome.SUCCEEDED, **result)
     settle(turn, step.key)
 

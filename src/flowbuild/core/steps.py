@@ -14,7 +14,7 @@ from flowbuild.core.run import StepRun
 from flowbuild.core.states import EdgeState, Outcome, Reason, StepState
 from flowbuild.core.turn import Turn
 
-_PAST_THE_GATE = frozenset({StepState.QUEUED, StepState.RUNNING, StepState.BACKOFF, StepState.SERVING})
+_ACTING = frozenset({StepState.QUEUED, StepState.RUNNING, StepState.BACKOFF})
 
 
 def advance(turn: Turn) -> None:
@@ -139,14 +139,19 @@ def end(
     turn: Turn, key: StepKey, outcome: Outcome, reason: Reason | None = None, message: str = "", **changes: Any
 ) -> None:
     """The step has ended: give its lock back and settle the edges out of it."""
-    step = turn.steps[key]
-    environment = turn.definition(key).environment
-    asked = step.state in _PAST_THE_GATE or (step.state is StepState.WAITING and approved(turn, step))
-    if environment is not None and asked:
-        turn.emit(ReleaseLock(key, environment.name))
+    release_lock(turn, key)
     ended = {"outcome": outcome, "reason": reason, "message": message, "finished_at": turn.now}
     turn.update(key, state=StepState.DONE, **ended, **changes)
     settle(turn, key)
+
+
+def release_lock(turn: Turn, key: StepKey) -> None:
+    """Give back the lock that the step holds or has asked for; a step that serves has given it back before."""
+    step = turn.steps[key]
+    environment = turn.definition(key).environment
+    asked = step.state in _ACTING or (step.state is StepState.WAITING and approved(turn, step))
+    if environment is not None and asked:
+        turn.emit(ReleaseLock(key, environment.name))
 
 
 def settle(turn: Turn, key: StepKey) -> None:
