@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowbuild.spec.compose.checker import Allow, Check, Ignore, Rule
-from flowbuild.spec.compose.scalars import integer, matching, number, one_of, pairs, size, text, texts, typed
+from flowbuild.spec.compose.scalars import integer, matching, number, one_of, pairs, size, swap, text, texts, typed
 from flowbuild.spec.compose.tree import Node
 
 MAX_PIDS = 4096
@@ -120,7 +120,7 @@ RULES: dict[str, Rule] = {
     "cpuset": Allow(typed(matching(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", "a list of processors such as `0-2,4`"))),
     "mem_limit": Allow(typed(size)),
     "mem_reservation": Allow(typed(size)),
-    "memswap_limit": Allow(typed(size)),
+    "memswap_limit": Allow(typed(swap)),
     "mem_swappiness": Allow(typed(integer(0, 100))),
     "pids_limit": Allow(typed(integer(1, MAX_PIDS))),
     "shm_size": Allow(typed(size)),

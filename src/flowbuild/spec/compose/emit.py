@@ -33,8 +33,8 @@ _DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE")
 _KEPT = (  # what is written as it stands in the model
     *("command", "entrypoint", "working_dir", "user", "tty", "stdin_open", "read_only", "healthcheck", "stop_signal"),
     *("ports", "expose", "dns", "dns_search", "dns_opt", "extra_hosts", "group_add", "platform"),
-    *("cpus", "cpu_shares", "cpu_quota", "cpu_period", "cpuset", "mem_limit", "mem_reservation", "memswap_limit"),
-    *("mem_swappiness", "shm_size", "tmpfs", "ulimits"),
+    *("cpu_shares", "cpu_quota", "cpu_period", "cpuset", "memswap_limit", "mem_swappiness", "shm_size"),
+    *("tmpfs", "ulimits"),
 )
 
 
@@ -197,32 +197,32 @@ def built_image(service: str, project: str) -> str:
 
 
 def _limits(service: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
-    """Return what is always forced, and limits of the user."""
+    """Return what is always forced, and limits of the user.
+
+    Amounts of `deploy.resources` are written as keys of the service: compose refuses a file in which both appear.
+    """
     resources = service.get("deploy", {}).get("resources", {})
-    limits = {key: value for key, value in resources.get("limits", {}).items() if key != "pids"}
-    reserved = dict(resources.get("reservations", {}))
-    if service.get("gpus"):
-        reserved["devices"] = [*reserved.get("devices", []), *service["gpus"]]
-    pids = service.get("pids_limit", resources.get("limits", {}).get("pids", PIDS_LIMIT))
+    limits, reserved = resources.get("limits", {}), resources.get("reservations", {})
     dropped = list(_DROPPED_CAPABILITIES) if context.trusted else ["ALL"]
     result: dict[str, Any] = {
         "init": True,
         "restart": "no",
         "security_opt": ["no-new-privileges:true"],
         "cap_drop": list(dict.fromkeys([*dropped, *service.get("cap_drop", [])])),
-        "pids_limit": pids,
+        "pids_limit": service.get("pids_limit", limits.get("pids", PIDS_LIMIT)),
         "stop_grace_period": f"{min(seconds(service.get('stop_grace_period', '10s')), MAX_GRACE):g}s",
         "logging": _LOGGING,
     }
-    if limits or reserved:
-        kinds = {"limits": limits, "reservations": reserved}
-        result["deploy"] = {"resources": {kind: _amounts(values) for kind, values in kinds.items() if values}}
+    amounts = {
+        "cpus": limits.get("cpus"),
+        "mem_limit": limits.get("memory"),
+        "mem_reservation": reserved.get("memory"),
+    }
+    result |= {key: service.get(key, value) for key, value in amounts.items() if service.get(key, value) is not None}
+    devices = [*reserved.get("devices", []), *service.get("gpus", [])]
+    if devices:
+        result["deploy"] = {"resources": {"reservations": {"devices": devices}}}
     return result
-
-
-def _amounts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Write amounts as compose wants them: text."""
-    return {key: value if key == "devices" else str(value) for key, value in values.items()}
 
 
 def _network(name: str, service: Mapping[str, Any], context: EmitContext, own: tuple[str, ...]) -> dict[str, Any]:

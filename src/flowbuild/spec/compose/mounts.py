@@ -47,6 +47,8 @@ def short_port(value: Any) -> list[dict[str, Any]]:
         raise ValueError("must be `[[address:]published:]target[/tcp|udp]`")
     targets = _range(match["target"])
     published = _range(match["published"]) if match["published"] else None
+    if len(targets) > _MAX_RANGE:
+        raise ValueError(f"has a range of more than {_MAX_RANGE} ports")
     if published is not None and len(targets) not in (1, len(published)):
         raise ValueError("has ranges of different length")
     result = []
@@ -72,8 +74,8 @@ def port_range(value: Any) -> str:
 def _range(text: str) -> range:
     first, _, last = text.partition("-")
     start, end = int(first[:9]), int((last or first)[:9])
-    if not 1 <= start <= end <= 65535 or end - start >= _MAX_RANGE:
-        raise ValueError(f"has a port outside of 1 to 65535, or a range of more than {_MAX_RANGE}")
+    if not 1 <= start <= end <= 65535:
+        raise ValueError("has a port outside of 1 to 65535")
     return range(start, end + 1)
 
 

@@ -215,16 +215,15 @@ def _grants(kind: str) -> Allow:
         result: list[dict[str, Any]] = []
         for item in node.elements() if check.is_list(node) else ():
             is_long = isinstance(item.value, Mapping)
-            entry = check.table(item, _GRANT) if is_long else {"source": check.fixed(item)}
+            entry: dict[str, Any] = check.table(item, _GRANT) if is_long else {"source": check.fixed(item)}
             source = entry.get("source")
             if source is None:
-                check.error(
-                    "value", item.position, f"{item.name} needs a `source`", f"the name of a {kind} of this file"
-                )
+                hint = f"the name of a {kind} of this file"
+                check.error("value", item.position, f"{item.name} needs a `source`", hint)
                 continue
             check.refer(kind, source, item)
             default = f"/run/secrets/{source}" if kind == "secret" else f"/{source}"
-            place = entry.get("target", default)
+            place: str = entry.get("target", default)
             entry["target"] = place if place.startswith("/") or kind == "config" else f"/run/secrets/{place}"
             if mounts.target(check, item, entry["target"]):
                 result.append(entry)
