@@ -74,7 +74,7 @@ class _Compiler:
         written = self._written
         self._name()
         head = {key: value for key, value in written.data.items() if key != "steps"}
-        header, found = problems.check(PipelineHeader, head, written.place)
+        header, found = problems.check(PipelineHeader, head, written.place, besides=written.own_keys)
         self._findings += found
         steps, found = step_reader.read(written)
         self._findings += found
@@ -120,7 +120,7 @@ class _Compiler:
             if spec.environment is not None:
                 path: Path = (*base, "environment", "name")
                 expressions = self._template(spec.environment.name, self._scope.of_step(name), path)
-                self._order(expressions, name, self._written.place(path))
+                self._order(expressions, name, self._written.inside(path, 1, 1))
         for link in steps.links:
             self._condition(steps.edge_spec(link).condition, link.source, (*link_path(link), "if"), ended=True)
 

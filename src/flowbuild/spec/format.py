@@ -7,9 +7,9 @@ of a wrong type are refused. Checks that need more than one place of the file (n
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowbuild.spec.scalars import (
     Cron,
@@ -28,12 +28,10 @@ from flowbuild.spec.scalars import (
     Text,
     TimeZone,
     VariableName,
-    listed,
     problem,
 )
+from flowbuild.spec.shapes import NOTHING_IS_EMPTY, TRIGGER_NAMES, OneOrMore, short
 from flowbuild.spec.words import kind, shown
-
-T = TypeVar("T")
 
 
 class Strict(BaseModel):
@@ -42,16 +40,6 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def _named(key: str) -> BeforeValidator:
-    """Let plain text stand for a mapping with one key."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
-
-
-def _empty_mapping(value: Any) -> Any:
-    return {} if value is None else value
-
-
-OneOrMore = Annotated[list[T], BeforeValidator(listed, json_schema_input_type=list[T] | T | None)]
 Names = OneOrMore[Glob]
 
 
@@ -106,22 +94,15 @@ class After(Strict):
     branches: Names = Field(default=[], description="Branches whose runs count")
 
 
-def _triggers(value: Any) -> Any:
-    """Let `on: push` and `on: [push, tag]` stand for the mapping."""
-    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-        return dict.fromkeys(listed(value))
-    return value
-
-
 class Triggers(Strict):
     """What starts the pipeline, besides people."""
 
-    push: Annotated[Push | None, BeforeValidator(_empty_mapping)] = None
-    tag: Annotated[Tag | None, BeforeValidator(_empty_mapping)] = None
-    pull_request: Annotated[PullRequest | None, BeforeValidator(_empty_mapping)] = None
+    push: Annotated[Push | None, NOTHING_IS_EMPTY] = None
+    tag: Annotated[Tag | None, NOTHING_IS_EMPTY] = None
+    pull_request: Annotated[PullRequest | None, NOTHING_IS_EMPTY] = None
     schedule: OneOrMore[Schedule] = []
-    webhook: Annotated[Webhook | None, _named("name")] = None
-    after: OneOrMore[Annotated[After, _named("pipeline")]] = []
+    webhook: Annotated[Webhook, short("name", str)] | None = None
+    after: OneOrMore[Annotated[After, short("pipeline", str)]] = []
 
 
 class InputSpec(Strict):
@@ -177,7 +158,7 @@ class EdgeSpec(Strict):
     )
 
 
-Edges = OneOrMore[Annotated[EdgeSpec, BeforeValidator(_named("step").func, json_schema_input_type=EdgeSpec | str)]]
+Edges = OneOrMore[Annotated[EdgeSpec, short("step", str)]]
 
 RetryOn = Literal[
     "failed", "errored", "timeout", "infra_lost", "exit_code", "oom", "unhealthy", "dependency_failed",
@@ -234,20 +215,11 @@ class StepSpec(Strict):
     join: Literal["all", "any", "first"] = Field(
         default="all", description="When a step with several incoming edges runs"
     )
-    retry: Annotated[
-        RetrySpec | None,
-        BeforeValidator(
-            lambda value: {"max": value} if isinstance(value, int | float) else value,
-            json_schema_input_type=RetrySpec | int,
-        ),
-    ] = None
+    retry: Annotated[RetrySpec, short("max", int)] | None = None
     timeout: Limit | None = Field(default=None, description="The attempt fails after this time: 90s, 10m, 1h30m")
     allow_failure: bool = Field(default=False, description="A failure does not make the run fail")
     background: bool = Field(default=False, description="Succeeded when healthy; stays up until the run ends")
-    environment: Annotated[
-        EnvironmentSpec | None,
-        BeforeValidator(_named("name").func, json_schema_input_type=EnvironmentSpec | str | None),
-    ] = None
+    environment: Annotated[EnvironmentSpec, short("name", str)] | None = None
     secrets: OneOrMore[VariableName] = Field(default=[], description="Secrets that main services get as environment")
     cache: CacheSpec | None = None
     matrix: MatrixSpec | None = None
@@ -268,19 +240,16 @@ class PipelineHeader(Strict):
     """All of a pipeline except its steps."""
 
     description: Text = ""
-    on: Annotated[
-        Triggers | None, BeforeValidator(_triggers, json_schema_input_type=Triggers | str | list[str] | None)
-    ] = Field(default=None, description="What starts the pipeline, besides people")
-    inputs: dict[InputName, Annotated[InputSpec, BeforeValidator(_empty_mapping)]] = Field(
+    on: Annotated[Triggers, TRIGGER_NAMES] | None = Field(
+        default=None, description="What starts the pipeline, besides people"
+    )
+    inputs: dict[InputName, Annotated[InputSpec, NOTHING_IS_EMPTY]] = Field(
         default={}, max_length=100, description="Typed parameters"
     )
     variables: dict[VariableName, ScalarText] = Field(
         default={}, max_length=500, description="Initial context variables; may hold ${{ }}"
     )
-    concurrency: Annotated[
-        ConcurrencySpec | None,
-        BeforeValidator(_named("group").func, json_schema_input_type=ConcurrencySpec | str | None),
-    ] = None
+    concurrency: Annotated[ConcurrencySpec, short("group", str)] | None = None
     timeout: Limit | None = Field(default=None, description="The run ends after this time")
     checkout: bool = Field(default=True, description="The workspace starts as the source tree; false: empty")
     merge: dict[Glob, PathPolicy] = Field(
@@ -289,7 +258,7 @@ class PipelineHeader(Strict):
     merge_variables: dict[VariableName, VariablePolicy] = Field(
         default={}, max_length=500, description="The same for variables"
     )
-    notify: OneOrMore[Annotated[Notify, _named("to")]] = Field(default=[], description="Whom to tell about runs")
+    notify: OneOrMore[Annotated[Notify, short("to", str)]] = Field(default=[], description="Whom to tell about runs")
 
 
 class PipelineSpec(PipelineHeader):

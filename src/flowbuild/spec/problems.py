@@ -41,16 +41,19 @@ _BOUNDS = {
 }
 
 
-def check(model: type[M], data: Any, place: Place) -> tuple[M | None, list[Finding]]:
-    """Validate data with a model of `spec.format`; return the model or None, and every problem with its place."""
+def check(model: type[M], data: Any, place: Place, *, besides: tuple[str, ...] = ()) -> tuple[M | None, list[Finding]]:
+    """Validate data with a model of `spec.format`; return the model or None, and every problem with its place.
+
+    `besides` are keys that people may have meant though the model does not have them.
+    """
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        found = [_finding(model, details, place) for details in error.errors(include_url=False)]
+        found = [_finding(model, details, place, besides) for details in error.errors(include_url=False)]
         return None, list(dict.fromkeys(found))
 
 
-def _finding(model: type[BaseModel], error: ErrorDetails, place: Place) -> Finding:
+def _finding(model: type[BaseModel], error: ErrorDetails, place: Place, besides: tuple[str, ...]) -> Finding:
     path: Path = error["loc"]
     is_key = path[-1:] == ("[key]",)
     if is_key:
@@ -58,7 +61,7 @@ def _finding(model: type[BaseModel], error: ErrorDetails, place: Place) -> Findi
     code, value, context = error["type"], error["input"], error.get("ctx", {})
     if code == "extra_forbidden":
         name = str(path[-1])
-        hint = did_you_mean(name, _keys(model, path[:-1]))
+        hint = did_you_mean(name, [*_keys(model, path[:-1]), *(besides if len(path) == 1 else ())])
         return Finding("unknown_key", place(path, True), f"unknown key {shown(name)}", hint)
     if code == "missing":
         owner = shown(path[-2]) if len(path) > 1 and isinstance(path[-2], str) else "this"

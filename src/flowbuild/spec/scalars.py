@@ -64,13 +64,6 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-def listed(value: Any) -> Any:
-    """Return the items where one item may stand for a list of one; null is an empty list."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
 def _name(pattern: re.Pattern[str], what: str, hint: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if not pattern.fullmatch(value):

@@ -35,6 +35,11 @@ class Written:
     moved: dict[Path, Path] = field(default_factory=dict)
     named: dict[Path, Path] = field(default_factory=dict)
 
+    @property
+    def own_keys(self) -> tuple[str, ...]:
+        """The keys of this form that stand beside what `PipelineHeader` knows."""
+        return ("name", "jobs") if self.moved else ("steps",)
+
     def place(self, path: Path, key: bool = False) -> Position:  # noqa: FBT001, FBT002 - like Document.position
         """Return where a part of the canonical shape stands in the file."""
         if key and path in self.named:
@@ -115,6 +120,11 @@ def _workflows(document: Document, findings: list[Finding]) -> Iterator[Written]
             findings.append(_wrong(document, base, "a mapping with `name` and `jobs`", data))
         elif not isinstance(data.get("name"), str):
             findings.append(_nameless(document, base, "a workflow", data))
+        elif "jobs" not in data:
+            place = document.position((*base, "name"))
+            findings.append(Finding("missing_key", place, "a workflow needs the key `jobs`"))
+        elif not isinstance(data["jobs"], dict | list):
+            findings.append(_wrong(document, (*base, "jobs"), "the jobs", data["jobs"]))
         else:
             yield _workflow(document, base, data, findings)
 
@@ -124,7 +134,7 @@ def _workflow(document: Document, base: Path, data: dict[str, Any], findings: li
     steps: dict[str, Any] = {}
     moved: dict[Path, Path] = {("steps",): (*base, "jobs")}
     named: dict[Path, Path] = {}
-    for path, name_path, name, job in _jobs(document, base, data.get("jobs"), findings):
+    for path, name_path, name, job in _jobs(document, (*base, "jobs"), data["jobs"], findings):
         if name in steps:
             message = f"the job {shown(name)} stands here a second time"
             findings.append(Finding("duplicate_step", document.position(name_path), message, "give it another name"))
@@ -138,13 +148,9 @@ def _workflow(document: Document, base: Path, data: dict[str, Any], findings: li
 
 
 def _jobs(
-    document: Document, base: Path, jobs: Any, findings: list[Finding]
+    document: Document, root: Path, jobs: dict[str, Any] | list[Any], findings: list[Finding]
 ) -> Iterator[tuple[Path, Path, str, dict[str, Any]]]:
     """Yield path, path of the name, name and mapping of every job."""
-    root: Path = (*base, "jobs")
-    if not isinstance(jobs, dict | list):
-        findings.append(_wrong(document, root, "the jobs", jobs))
-        return
     entries = (
         [((*root, key), key, job) for key, job in jobs.items()]
         if isinstance(jobs, dict)
@@ -173,7 +179,7 @@ def _list_item(path: Path, item: Any) -> tuple[Path, str | None, Any]:
 def _nameless(document: Document, path: Path, what: str, data: dict[str, Any]) -> Finding:
     if "name" in data:
         return _wrong(document, (*path, "name"), "text", data["name"])
-    return Finding("missing_key", document.position(path), f"{what} needs the key `name`")
+    return Finding("missing_key", document.position(path, key=True), f"{what} needs the key `name`")
 
 
 def _wrong(document: Document, path: Path, wanted: str, got: Any) -> Finding:

@@ -33,6 +33,7 @@ _CONTAINER_TAGS = {ev.MappingStartEvent: (f"{_TAG}map", "!"), ev.SequenceStartEv
 _INSETS = {"": 0, "'": 1, '"': 1}  # by style of a scalar; blocks (| and >) are missing
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_MAX_NUMBER = 40  # characters; what is longer is an identifier made of digits
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -69,7 +70,7 @@ class Float(float):
 class _Node:
     """A value, its place (from 1), the places of its keys and how many nodes it stands for.
 
-    `inset` is how far behind the place the text of a scalar begins: 0 plain, 1 quoted, None in a block of lines.
+    `inset` is how far behind the place the text of a scalar begins: 0 plain, 1 quoted, None unknown.
     """
 
     value: Any
@@ -91,29 +92,34 @@ class Document:
     def position(self, path: Path, *, key: bool = False) -> Position:
         """Return the place of the value at `path`, or of its key; of the nearest existing ancestor when it is missing.
 
-        A path that ends in a missing key gives the key of the ancestor, which is what people have to look at.
+        A key that is missing in a mapping gives the key of that mapping, which is what people have to look at. Where a
+        short form stands for a longer one (an item for a list, a name for a mapping) the place is that of the short form.
         """
+        return Position(self.file, *self._find(path, key=key)[1])
+
+    def inside(self, path: Path, line: int, column: int) -> Position:
+        """Return the place of a character of the text at `path`; of the text when it does not stand in one line."""
+        node, (first, begin) = self._find(path, key=False)
+        if node.inset is None or line > 1 or isinstance(node.value, dict | list):
+            return Position(self.file, first, begin)
+        return Position(self.file, first, begin + node.inset + column - 1)
+
+    def _find(self, path: Path, *, key: bool) -> tuple[_Node, tuple[int, int]]:
+        """Return the node that the path leads to, as far as it goes, and the place that `position` speaks of."""
         node = self._root
         place = (node.line, node.column)
         for depth, part in enumerate(path):
             child = _child(node, part)
-            if child is None:
+            if child is not None:
+                own = node.keys.get(part) if isinstance(part, str) else None
+                last = depth == len(path) - 1
+                place = (child.line, child.column) if own is None or (last and not key) else own
+                node = child
+            elif isinstance(part, str) and isinstance(node.value, dict):
                 break
-            here = node.keys.get(part) if isinstance(part, str) else None
-            last = depth == len(path) - 1
-            place = (child.line, child.column) if here is None or (last and not key) else here
-            node = child
-        return Position(self.file, *place)
-
-    def inside(self, path: Path, line: int, column: int) -> Position:
-        """Return the place of a character of the text at `path`; of the text when it does not stand in one line."""
-        place = self.position(path)
-        node: _Node | None = self._root
-        for part in path:
-            node = _child(node, part) if node is not None else None
-        if node is None or node.inset is None or line > 1:
-            return place
-        return Position(self.file, place.line, place.column + node.inset + column - 1)
+            else:
+                place = (node.line, node.column)
+        return node, place
 
 
 def load(
@@ -181,7 +187,9 @@ class _Reader:
             return self._alias(event)
         self._count(event, 1)
         if isinstance(event, ev.ScalarEvent):
-            node = _Node(self._scalar(event), *_place(event), inset=_INSETS.get(event.style or ""))
+            decorated = event.anchor or event.tag  # the place is that of the anchor or tag
+            inset = None if decorated else _INSETS.get(event.style or "")
+            node = _Node(self._scalar(event), *_place(event), inset=inset)
         else:
             if depth >= self._limits.depth:
                 _refuse(event, "yaml_depth", f"nested deeper than {self._limits.depth} levels", "make it flatter")
@@ -345,13 +353,15 @@ def _resolve(text: str) -> Any:
         return None
     if text in _BOOLEAN:
         return _BOOLEAN[text]
-    if len(text) <= 20 and _INTEGER.fullmatch(text):
+    if len(text) > _MAX_NUMBER:
+        return text
+    if _INTEGER.fullmatch(text):
         value = int(text, 0)
         if -(2**63) <= value < 2**63:
             integer = Integer(value)
             integer.text = text
             return integer
-    elif len(text) <= 40 and _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+    elif _FLOAT.fullmatch(text) and math.isfinite(float(text)):
         number = Float(text)
         number.text = text
         return number
