@@ -32,6 +32,7 @@ class Turn:
         self.broken: dict[StepKey, str] = {}  # steps with an edge whose condition cannot be evaluated: the message
         self._changes: dict[str, Any] = {}
         self._unchecked: deque[StepKey] = deque()
+        self._waiting: set[StepKey] = set()  # the same, to find one without a search
 
     def definition(self, key: StepKey) -> Step:
         """Return what the pipeline says about the step."""
@@ -52,12 +53,17 @@ class Turn:
 
     def recheck(self, key: StepKey) -> None:
         """Remember that the join of the step may have become decided."""
-        if key not in self._unchecked:
+        if key not in self._waiting:
+            self._waiting.add(key)
             self._unchecked.append(key)
 
     def next_unchecked(self) -> StepKey | None:
         """Take the next step whose join is to be looked at; a queue, because a cascade may be longer than the stack."""
-        return self._unchecked.popleft() if self._unchecked else None
+        if not self._unchecked:
+            return None
+        key = self._unchecked.popleft()
+        self._waiting.discard(key)
+        return key
 
     def test(self, condition: str, key: StepKey, variables: Mapping[str, str]) -> bool:
         """Evaluate a condition for a step; raises ExpressionError."""
