@@ -17,7 +17,7 @@ from flowbuild.client.base import PHASES, AttemptView, RunView, StepDiff, StepVi
 from flowbuild.core.states import StepState
 
 _BAR = 24  # columns of the phases' bar
-_PHASE_FACES = dict(zip(PHASES, "▏▏▒░▒█▓▓", strict=True))
+_PHASE_FACES = dict(zip(PHASES, "▏░▒▁▄█▓▇", strict=True))
 _PHASE_STYLES = dict(zip(PHASES, ("dim", "blue", "blue", "magenta", "yellow", "green", "cyan", "cyan"), strict=True))
 
 
@@ -44,7 +44,7 @@ def _about(run: RunView, now: float, zone: tzinfo | None) -> list[Text]:
     head.append(f"  {human.duration(end - run.created_at)}", "dim")
     rows = [
         ("project", run.project),
-        ("started", f"{human.timestamp(run.created_at, zone)} ({human.ago(run.created_at, now)}), by {run.event}"),
+        ("started", f"{human.timestamp(run.created_at, zone)} ({human.ago(run.created_at, now)}), {run.event}"),
         ("run", run.id),
         ("repository", run.repository),
         ("inputs", ", ".join(f"{name}={value}" for name, value in run.inputs.items())),
@@ -62,8 +62,8 @@ def _attempts(run: RunView, look: Look) -> list[Text]:
     for step in run.steps:
         for attempt in step.attempts:
             lines.append(_attempt(step, attempt, names, bar))
-            if times := _times(step, attempt):
-                lines.append(Text(" " * 4).append(times, "dim"))
+            lines += look.wrap(_times(step, attempt), "    ", "dim")
+            lines += look.wrap(attempt.message, "    ", step_symbol(step)[1])
     if lines and bar and used:
         key = Text("  ")
         for name in used:
@@ -104,8 +104,6 @@ def _times(step: StepView, attempt: AttemptView) -> str:
     reason = why(attempt.outcome, attempt.reason, attempt.exit_code)
     if attempt.reason is not None and reason:
         parts.append(reason)
-    if attempt.message:
-        parts.append(safe(attempt.message))
     if attempt.node:
         parts.append(f"on {safe(attempt.node)}")
     return " · ".join(parts)
@@ -139,11 +137,13 @@ def print_runs(console: Console, runs: Sequence[RunView], *, now: float, project
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
     table.add_column("run", justify="right", no_wrap=True)
     for name in ["project"] * projects + ["pipeline", "state", "branch"]:
-        table.add_column(name, no_wrap=True, overflow="ellipsis" if look.unicode else "crop")
+        table.add_column(name, no_wrap=True)
     if look.width >= 80:
         table.add_column("commit", no_wrap=True)
     table.add_column("when", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
+    for column in table.columns:
+        column.overflow = "ellipsis" if look.unicode else "crop"
     for run in runs:
         symbol, style = run_symbol(run.state)
         cells = [Text(str(run.number), "bold")]

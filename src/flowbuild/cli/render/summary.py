@@ -58,7 +58,7 @@ def _bad_step(step: StepView, look: Look, tails: Tails) -> list[Text]:
     if len(step.attempts) > 1:
         head.append(f", attempt {step.attempts[-1].attempt}", "dim")
     lines = [head]
-    lines += [Text("  ").append(clean(part), style) for part in step.message.splitlines()]
+    lines += look.wrap(step.message, "  ", style)
     kept = tails.last(step.key)
     marked = first_error(kept)
     services = len({line.service for line in kept}) > 1

@@ -13,7 +13,7 @@ from flowbuild.client.base import LogChunk
 KEPT = 25  # lines of a step, shown when it failed
 
 _BAD_NEWS = re.compile(
-    r"\b(error|errors|fatal|failed|failure|exception|traceback|panic|panicked|denied|not found|cannot|refused)\b|\w+Error\b",
+    r"\b(error|errors|fatal|failed|failure|exception|traceback|panic|panicked|denied|not found|cannot|refused)\b|(?-i:[A-Z]\w*Error)\b",
     re.IGNORECASE,
 )
 _GOOD_NEWS = re.compile(r"\b(0|no|without) (errors?|failures?|failed)\b|\berrors?[:=] ?0\b", re.IGNORECASE)

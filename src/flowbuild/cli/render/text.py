@@ -28,20 +28,18 @@ _BRIGHT_SGR = frozenset({*range(90, 98), *range(100, 108)})
 
 def clean(line: str, *, colour: bool = False) -> str:
     """Return a line that is safe to write to a terminal; with `colour` its colours remain, and end with it."""
+    if not colour:
+        return _visible(_ESCAPE.sub("", line))
     parts: list[str] = []
     at, coloured = 0, False
     for match in _ESCAPE.finditer(line):
-        parts.append(line[at : match.start()])
+        parts.append(_visible(line[at : match.start()]))
         at = match.end()
-        if colour and match["sgr"] is not None and (kept := _sgr(match["sgr"])) is not None:
-            # Stands for the sequence until the rest is neutralised; U+0000 of the output itself was split off above.
+        if match["sgr"] is not None and (kept := _sgr(match["sgr"])) is not None:
             parts.append(kept)
             coloured = True
-    parts.append(line[at:])
-    if not colour:
-        return _visible("".join(parts))
-    text = "".join(part if part.startswith("\x1b[") and part.endswith("m") else _visible(part) for part in parts)
-    return text + "\x1b[0m" if coloured else text
+    parts.append(_visible(line[at:]))
+    return "".join(parts) + "\x1b[0m" * coloured
 
 
 def _visible(text: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from dataclasses import dataclass
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -68,7 +70,7 @@ _ASCII = str.maketrans(
         **dict(zip("│╎║┊┃─╌═┄━", "|:|::-~=~-", strict=True)),
         **dict.fromkeys("╭╮╯╰├┤┬┴┼", "+"),
         **dict(zip(SPINNER, "|/-\\|/-\\|/", strict=True)),
-        **dict(zip("…→\u00d7·█▓▒░▏▁▂▃▄▅▆▇", "~>x-#=-.|_..--==#", strict=True)),
+        **dict(zip("…→\u00d7·█▓▒░▏▁▂▃▄▅▆▇", "~>x-#=-.|_..+==%", strict=True)),
     }
 )
 
@@ -97,6 +99,16 @@ class Look:
             line.append("…" if self.unicode else "~")
             line.truncate(self.width)
         return line
+
+    def wrap(self, text: str, indent: str, style: str = "") -> list[Text]:
+        """Return text from elsewhere, made safe, on as many lines as it needs."""
+        room = max(self.width - len(indent), 8)
+        lines = []
+        for paragraph in text.splitlines():
+            shown = clean(paragraph)
+            room_here = room if cell_len(shown) == len(shown) else room // 2  # two columns for each character at worst
+            lines += [Text(indent).append(part, style) for part in textwrap.wrap(shown, room_here) if part.strip()]
+        return lines
 
 
 def console_for(stream: TextIO, *, colour: bool | None = None, width: int | None = None) -> Console:
