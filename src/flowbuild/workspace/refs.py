@@ -75,7 +75,7 @@ class Refs:
     def list(self, prefix: str) -> dict[str, str]:
         """Return the refs whose name begins with `prefix` (which ends in a slash), sorted by name."""
         found = {name: oid for name, oid in self._packed().items() if name.startswith(prefix)}
-        top = self._path(prefix.rstrip("/"))
+        top = self._git_dir / "refs" if prefix == "refs/" else self._path(prefix.rstrip("/"))
         for directory, _, files in os.walk(top):
             for file in files:
                 name = f"{Path(directory).relative_to(self._git_dir)}/{file}"
