@@ -80,6 +80,7 @@ CASES = [
     ("conflict", "a b c d", "a>c b>c c!d", "c=conflict", "a=succeeded b=succeeded c=failed d=succeeded", "failed"),
     ("input cannot be made", "a b c d", "a>c b>c c!d", "c=unmergeable", "a=succeeded b=succeeded c=errored d=succeeded", "errored"),
     ("matrix name stands for the worst", {"t-1": {"name": "t"}, "t-2": {"name": "t"}, "b": ANY}, "t-1*b?steps.t.outcome=='failed';t-2*b?steps.t.outcome=='failed'", "t-2=failed", "t-1=succeeded t-2=failed b=succeeded", "failed"),
+    ("all steps in a condition", "a b", "a>b?size(steps)==2&&steps.exists(k,steps[k].outcome=='succeeded')", "", "a=succeeded b=succeeded", "succeeded"),
     ("unknown step in a condition", "a b", "a>b?steps.zzz.outcome==''", "", "a=succeeded b=failed", "failed"),
 ]  # fmt: skip
 

@@ -128,7 +128,6 @@ class AnyEvents(RuleBasedStateMachine):
     def answer_everything(self, order: int) -> None:
         self.player._random = Random(order)
         self.player.play()
-        # Steps whose current attempt the player knows nothing of any more were reported by `report`.
 
     @rule(force=st.booleans())
     def cancel(self, *, force: bool) -> None:
