@@ -21,8 +21,12 @@ _SPECIAL = re.compile(
     rb"\.(?:git|gitmodules|gitattributes|gitignore|mailmap)[ .]*(?::.*)?|(?:gi[t0-9a-f]|ma[i0-9a-f])[^~]*~[0-9].*",
     re.IGNORECASE | re.DOTALL,
 )
-# First bytes of names that can be special at all; everything else takes the short way out.
-_SUSPECT = frozenset(b".%gGmM\xe2\xef")
+# How a name begins, or what it holds, if it is special at all; everything else takes the short way out.
+_SUSPECT = frozenset(b".%\xe2\xef")
+
+
+def _suspect(name: bytes) -> bool:
+    return name[0] in _SUSPECT or b"~" in name or b"\\" in name
 
 
 def is_special(name: bytes) -> bool:
@@ -33,7 +37,7 @@ def is_special(name: bytes) -> bool:
 
 def escape(name: bytes) -> bytes:
     """Return the name under which an entry of a workspace is stored in a tree."""
-    if (name[0] in _SUSPECT or b"\\" in name) and (name.startswith(b"%") or is_special(name)):
+    if _suspect(name) and (name.startswith(b"%") or is_special(name)):
         return b"%" + name.replace(b"%", b"%25").replace(b"\\", b"%5c")
     return name
 
@@ -45,7 +49,7 @@ def unescape(stored: bytes) -> bytes:
     """
     if not stored or stored in (b".", b"..") or b"/" in stored or b"\0" in stored:
         raise WorkspaceError(f"A tree holds an entry with the impossible name {stored!r}")
-    if stored[0] not in _SUSPECT and b"\\" not in stored:
+    if not _suspect(stored):
         return stored
     name = stored
     if stored.startswith(b"%"):

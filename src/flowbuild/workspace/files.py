@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 from typing import NamedTuple
 
 from flowbuild.core.errors import WorkspaceError
@@ -28,6 +27,7 @@ class Content(NamedTuple):
     fields: bytes
     pointer: Pointer | None
     found: os.stat_result
+    has_acl: bool = False
 
 
 def open_to_read(name: str, directory: int) -> int:
@@ -66,12 +66,10 @@ def kept_xattrs(fd: int, *, setid: bool) -> tuple[list[tuple[bytes, bytes]], boo
     return [(os.fsencode(name), os.getxattr(fd, name)) for name in kept], has_acl
 
 
-def read_file(
-    fd: int, before: os.stat_result, *, large_bytes: int, setid: bool, store: LfsStore, acl: Callable[[], None]
-) -> Content:
+def read_file(fd: int, before: os.stat_result, large_bytes: int, *, setid: bool, store: LfsStore) -> Content:
     """Read an open file whose state was `before`; closes it. Files of `large_bytes` and more go to `store`.
 
-    Calls `acl` when an access control list is left behind. Raises WorkspaceError when the file keeps changing, OSError.
+    Raises WorkspaceError when the file keeps changing, OSError.
     """
     try:
         for _ in range(_TRIES):
@@ -89,10 +87,8 @@ def read_file(
                     pointer = store.put_bytes(data)  # else restoring it would fetch what it points to
             after = os.fstat(fd)
             if untouched(before, after) and (pointer is not None or len(data) == size):
-                if has_acl:
-                    acl()
                 fields = sidecar.content_fields(xattrs, pieces) if xattrs or pieces is not None else b""
-                return Content(pointer.blob() if pointer else data, fields, pointer, after)
+                return Content(pointer.blob() if pointer else data, fields, pointer, after, has_acl)
             before = after
     finally:
         os.close(fd)

@@ -166,7 +166,7 @@ class LfsStore:
             if own is not None or pieces is None:
                 if not clone(source, target):
                     os.ftruncate(target, pointer.size)
-                    for start, length in own or ((0, pointer.size),):
+                    for start, length in ((0, pointer.size),) if own is None else own:
                         _copy_range(source, target, start, length)
                 return
             os.ftruncate(target, pointer.size)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.workspace import statcache
-from flowbuild.workspace.dirs import Descent, remove
+from flowbuild.workspace.dirs import DIRECTORY, Descent, remove
+from flowbuild.workspace.helpers import Helpers
 from flowbuild.workspace.lfs import LfsStore
 from flowbuild.workspace.making import Listing, Maker, Place, apply_meta, header_of, listing_of
 from flowbuild.workspace.objects import TREE_MODE, ObjectDatabase, TreeEntry
@@ -128,7 +129,7 @@ class _Changer:
         new: tuple[bytes, bytes | None],
         root: DirectoryEntry,
     ) -> None:
-        with Descent(directory) as descent:
+        with Descent(directory) as descent, Helpers(self.where) as helpers:
             self.maker.top = descent.fd
             was = self._listing(*old) if old else None
             change = _Change(was, self._listing(*new), root, b"")
@@ -145,9 +146,30 @@ class _Changer:
                     continue
                 name, inner = step
                 self.where[0] = inner.path
+                if inner.new.plain_leaf and inner.was is None:
+                    helpers.submit(inner.path, self._leaf, os.open(name, DIRECTORY, dir_fd=descent.fd), inner)
+                    self._count(inner)
+                    continue
                 descent.down(name)
                 stack.append((inner, self._enter(descent.fd, inner)))
+            helpers.finish()
             self.maker.finish_links()
+
+    def _leaf(self, fd: int, change: _Change) -> None:
+        """Make a whole directory without sub-directories or anything that refers to other places; closes `fd`."""
+        try:
+            place = Place(fd, change.path, change.new, change.entry)
+            maker = Maker(self.db, self.maker.store, self.options, [b""])  # its own notes: this runs beside others
+            for name, entry in change.new.entries.items():
+                maker.make(place, name, entry)
+            self._leave(fd, change)
+        finally:
+            os.close(fd)
+
+    def _count(self, change: _Change) -> None:
+        self.left -= len(change.new.entries)
+        if self.left < 0:
+            raise WorkspaceError(f"The tree holds more than {self.options.max_entries} entries")
 
     def _listing(self, tree: bytes, meta: bytes | None) -> Listing:
         return listing_of(self.db, tree, Node(TREE_MODE, meta) if meta else None)
@@ -155,9 +177,7 @@ class _Changer:
     def _enter(self, fd: int, change: _Change) -> Iterator[tuple[bytes, _Change]]:
         """Make all entries of one directory except what is inside sub-directories; return those left to enter."""
         new, was = change.new, change.was
-        self.left -= len(new.entries)
-        if self.left < 0:
-            raise WorkspaceError(f"The tree holds more than {self.options.max_entries} entries")
+        self._count(change)
         if was is not None:
             self._remove(fd, change, was, new)
         place = Place(fd, change.path, new, change.entry)

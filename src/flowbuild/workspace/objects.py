@@ -12,9 +12,8 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.workspace.packfile import CorruptPack, PackFile, apply_delta
@@ -29,6 +28,7 @@ FILE_MODE = 0o100644
 EXECUTABLE_MODE = 0o100755
 SYMLINK_MODE = 0o120000
 
+_MODES = {b"40000": TREE_MODE, b"100644": FILE_MODE, b"100755": EXECUTABLE_MODE, b"120000": SYMLINK_MODE}
 KIND_NAMES = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _OFS_DELTA, _REF_DELTA = 6, 7
 
@@ -39,8 +39,7 @@ class MissingObject(WorkspaceError):
     code = "missing_object"
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+class TreeEntry(NamedTuple):
     """One line of a git tree: `mode` as git writes it (0o40000, 0o100644, …), raw name, raw object id."""
 
     mode: int
@@ -59,7 +58,9 @@ def parse_tree(data: bytes) -> list[TreeEntry]:
             after = nul + 1 + OID_BYTES
             if after > end or space - at > 6:
                 raise WorkspaceError("A tree object is cut short or holds an impossible mode")
-            entries.append(TreeEntry(int(data[at:space], 8), data[space + 1 : nul], data[nul + 1 : after]))
+            digits = data[at:space]
+            mode = _MODES.get(digits) or int(digits, 8)
+            entries.append(TreeEntry(mode, data[space + 1 : nul], data[nul + 1 : after]))
             at = after
     except ValueError as error:
         raise WorkspaceError(f"A tree object is malformed near byte {at}") from error

@@ -17,7 +17,7 @@ _FANOUT_AT = 8
 _TABLE_AT = _FANOUT_AT + 256 * 4
 _CHUNK = 1 << 16
 _LARGE_OFFSET = 0x80000000
-_SCAN = 64  # entries left when bisection hands over to a C search
+_SCAN = 128  # entries left when bisection hands over to a C search
 
 
 class CorruptPack(Exception):
@@ -70,13 +70,13 @@ class PackFile:
                 low = middle
             else:
                 high = middle
-        start, end = _TABLE_AT + low * width, _TABLE_AT + high * width
-        at = index.find(oid, start, end)
-        while at >= 0 and (at - start) % width:  # the bytes may also occur across two neighbouring ids
-            at = index.find(oid, at + 1, end)
+        window = index[_TABLE_AT + low * width : _TABLE_AT + high * width]
+        at = window.find(oid)
+        while at % width and at > 0:  # the bytes may also occur across two neighbouring ids
+            at = window.find(oid, at + 1)
         if at < 0:
             return None
-        position = (at - _TABLE_AT) // width
+        position = low + at // width
         slot = self._offsets_at + 4 * position
         offset = int.from_bytes(index[slot : slot + 4], "big")
         if offset & _LARGE_OFFSET:

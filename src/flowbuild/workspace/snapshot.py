@@ -221,7 +221,7 @@ class _Walk:
             if kind == stat.S_IFLNK:
                 self._keep(visit, name, _read_link(name, fd, found))
             else:
-                self._read(visit, fd, name, found, raw_path)
+                self._read(visit, fd, name, found)
         elif kind == stat.S_IFIFO:
             visit.fifos[name] = found
             visit.clean = False
@@ -229,26 +229,19 @@ class _Walk:
             what: Literal["sockets", "device files"] = "sockets" if kind == stat.S_IFSOCK else "device files"
             self._drop(visit, raw_path, f"{what} are not carried")
 
-    def _read(self, visit: _Visit, fd: int, name: str, found: os.stat_result, path: bytes) -> None:
-        options = self.options
-        handle = open_to_read(name, fd)
-
-        def acl() -> None:
-            self._drop(visit, path, "access control lists are not carried")
+    def _read(self, visit: _Visit, fd: int, name: str, found: os.stat_result) -> None:
+        options, handle = self.options, open_to_read(name, fd)
+        if found.st_size < options.large_bytes:
+            content = read_file(handle, found, options.large_bytes, setid=options.setid, store=self.lfs)
+            self._keep(visit, name, content)
+            return
 
         def job() -> Content:
             try:
-                return read_file(
-                    handle, found, large_bytes=options.large_bytes, setid=options.setid, store=self.lfs, acl=acl
-                )
+                return read_file(handle, found, options.large_bytes, setid=options.setid, store=self.lfs)
             finally:
-                if large:
-                    self.slots.release()
+                self.slots.release()
 
-        large = found.st_size >= options.large_bytes
-        if not large:
-            self._keep(visit, name, job())
-            return
         if self.pool is None:
             self.pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-files")
         self.slots.acquire()
@@ -258,6 +251,8 @@ class _Walk:
         self.hashed += 1
         oid = self.writer.add("blob", content.blob)
         visit.entry.files[name] = statcache.file_entry(content.found, oid, content.fields, content.pointer)
+        if content.has_acl:
+            self._drop(visit, visit.path + os.fsencode(name), "access control lists are not carried")
 
     def _drop(self, visit: _Visit, path: bytes, why: str) -> None:
         visit.clean = visit.same = False
