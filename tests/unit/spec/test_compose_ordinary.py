@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,12 +89,15 @@ def test_nearly_all_ordinary_files_are_accepted():
 @pytest.mark.docker
 def test_compose_accepts_every_file_we_write():
     """All accepted files, as one call each to the real program; it sees no environment and no other file."""
-    accepted = 0
+    written = {}
     for title in sorted(FILES.keys() - REFUSED):
         model, _ = load(title)
         assert model is not None
-        emitted = compose.emit(model, context(model))
-        shown = config(emitted, "--format", "json")
+        written[title] = compose.emit(model, context(model))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda emitted: config(emitted, "--format", "json"), written.values()))
+    accepted = 0
+    for (title, emitted), shown in zip(written.items(), answers, strict=True):
         assert shown.returncode == 0, f"{title}: {shown.stderr.decode()}"
         read = json.loads(shown.stdout)
         assert read["services"].keys() == emitted["services"].keys()

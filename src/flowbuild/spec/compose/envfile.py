@@ -52,7 +52,7 @@ def _value(raw: str, lines: Iterator[tuple[int, str]]) -> str:
     quote = raw[:1]
     if quote not in _CLOSING:
         bare = re.split(r"(?:^|\s)#", raw, maxsplit=1)[0].strip()
-        return _BARE_DOLLAR.sub("$$$$", bare)
+        return _BARE_DOLLAR.sub("$$", bare)
     body = raw[1:]
     while True:
         closed = _CLOSING[quote].match(body)
@@ -66,7 +66,7 @@ def _value(raw: str, lines: Iterator[tuple[int, str]]) -> str:
     if quote == "'":
         return interpolate.escape(body[:end].replace("\\'", "'"))
     unescaped = re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), body[:end])
-    return _BARE_DOLLAR.sub("$$$$", unescaped)
+    return _BARE_DOLLAR.sub("$$", unescaped)
 
 
 def _known(template: str, above: dict[str, str | None]) -> str:

@@ -87,7 +87,7 @@ class Files:
             self._check.error("cycle", node.key_position, f"services extend each other: {way}", "break the circle")
             return None
         if len(self._open) >= MAX_EXTENDS:
-            message = f"more than {MAX_EXTENDS} services extend each other"
+            message = f"more than {MAX_EXTENDS} services extend each other in a row"
             self._check.error("limit", node.key_position, message, "make it flatter")
             return None
         if key not in self._services:
@@ -126,13 +126,18 @@ class Files:
         if name is None:
             return None
         root = self._root(node, file) if file is not None else node.source.top
-        if root is None or not isinstance(root.value, Mapping) or not isinstance(root.value.get("services"), Mapping):
+        if root is None:
             return None
-        services = root.child("services")
-        if name not in services.value:
+        services = root.child("services") if isinstance(root.value, Mapping) else root
+        if not isinstance(services.value, Mapping) or name not in services.value:
             where = file or node.source.file
             message = f"{node.name}: there is no service `{name[:60]}` in {where}"
-            check.error("extends", node.position, message, did_you_mean(name, services.value))
+            check.error(
+                "extends",
+                node.position,
+                message,
+                did_you_mean(name, services.value if isinstance(services.value, Mapping) else ()),
+            )
             return None
         return self._service(services.child(name))
 

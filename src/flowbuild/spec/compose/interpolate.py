@@ -34,6 +34,8 @@ def substitute(text: str, variables: Mapping[str, str], *, strict: bool = False)
 
     Raises BadInterpolation, and MissingVariable for `${NAME:?message}` (with `strict` for every unset name).
     """
+    if "$" not in text:
+        return text
 
     def lookup(name: str) -> str | None:
         if strict and name not in variables:
@@ -45,8 +47,10 @@ def substitute(text: str, variables: Mapping[str, str], *, strict: bool = False)
 
 def names(text: str) -> tuple[str, ...]:
     """Return the variables that `text` reads, also those inside of defaults. Raises BadInterpolation."""
+    if "$" not in text:
+        return ()
     found: dict[str, None] = {}
-    _Template(text, found.setdefault, {}, found).run()
+    _Template(text, lambda _name: None, {}, found).run()
     return tuple(found)
 
 
@@ -112,6 +116,8 @@ class _Template:
             raise BadInterpolation(f"`{text[at : at + 12]}` is not a variable")
         self._at = match.end()
         name = match.group()
+        if self._seen is not None:
+            self._seen.setdefault(name)
         return self._braced(name, depth) if braced else self._value(name) or ""
 
     def _expression(self) -> str:
@@ -133,7 +139,6 @@ class _Template:
         if operator is None:
             return self._value(name) or ""
         if self._seen is not None:
-            self._seen.setdefault(name)
             return ""
         return self._operate(name, operator.group(), word)
 

@@ -88,24 +88,29 @@ def published_ports(model: Model) -> dict[str, list[Any]]:
     return {name: service["ports"] for name, service in model["services"].items() if service.get("ports")}
 
 
-def bind_paths(model: Model) -> tuple[str, ...]:
-    """Return every path of the workspace that the file mounts or builds from, relative to the workspace; "." is itself.
+def mount_paths(model: Model) -> tuple[str, ...]:
+    """Return the paths of the workspace that `volumes` mount; the runner makes a directory where one is missing."""
+    mounts = [entry for service in model["services"].values() for entry in service.get("volumes", ())]
+    return tuple(dict.fromkeys(confined("", entry["source"]) for entry in mounts if entry["type"] == "bind"))
 
-    Before `create` the runner makes missing mounts and checks that the real path of each stays inside the workspace.
+
+def bind_paths(model: Model) -> tuple[str, ...]:
+    """Return every path of the workspace that the engine reads, relative to the workspace; "." is itself.
+
+    Those of `mount_paths`, build contexts, Dockerfiles, files of configs and secrets. Before `create` the runner checks
+    that the real path of each stays inside the workspace.
     """
     found: list[str] = []
     for service in model["services"].values():
-        found += [entry["source"] for entry in service.get("volumes", ()) if entry["type"] == "bind"]
         build = service.get("build")
         if build is not None:
             context = confined("", build["context"])
             found.append(context)
-            if "dockerfile" in build:
-                found.append(confined(context, build["dockerfile"]))
+            found.append(confined(context, build.get("dockerfile", "Dockerfile")))
             found += build.get("additional_contexts", {}).values()
     for section in ("configs", "secrets"):
         found += [entry["file"] for entry in model[section].values() if "file" in entry]
-    return tuple(dict.fromkeys(confined("", path) for path in found))
+    return tuple(dict.fromkeys([*mount_paths(model), *(confined("", path) for path in found)]))
 
 
 def inline_files(model: Model, variables: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -164,19 +164,22 @@ def _grace(check: Check, node: Node) -> str | None:
 
 
 def _restart(check: Check, node: Node) -> None:
-    policy = check.text(node)
+    policy = check.typed(node, _policy)
     if policy is None or policy in ("no", "false"):
         return
-    if not re.fullmatch(r"always|unless-stopped|on-failure(:[0-9]+)?", policy):
-        check.error("value", node.position, f"{node.name} must be `no`, `always`, `on-failure` or `unless-stopped`")
-    elif not check.trusted:
-        check.error(
-            "untrusted", node.position, f"{node.name} is refused here: a step that ended stays ended", 'use "no"'
-        )
+    if not check.trusted:
+        message = f"{node.name} is refused here: a step that ended stays ended"
+        check.error("untrusted", node.position, message, 'use "no"')
     else:
-        check.warn(
-            "ignored", node.position, f"{node.name} has no effect here: a step that ended stays ended", "use `retry`"
-        )
+        message = f"{node.name} has no effect here: a step that ended stays ended"
+        check.warn("ignored", node.position, message, "use `retry` of the step")
+
+
+def _policy(value: Any) -> str:
+    text = str(value).lower()
+    if not re.fullmatch(r"no|false|always|unless-stopped|on-failure(:[0-9]+)?", text):
+        raise ValueError("must be `no`, `always`, `on-failure` or `unless-stopped`")
+    return text
 
 
 def _security_opt(check: Check, node: Node) -> None:
