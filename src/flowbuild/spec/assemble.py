@@ -34,10 +34,9 @@ from flowbuild.spec.written import Written
 def assemble(written: Written, header: PipelineHeader, steps: Steps, definitions: Mapping[str, Definition]) -> Pipeline:
     """Return the pipeline; every step of `steps` is right and has a definition."""
     expanded = []
-    for name, spec in steps.specs.items():
-        if spec is not None:
-            step = _step(written, name, spec, definitions[name])
-            expanded += [_variant(step, key, values) for key, values in steps.variants[name].items()]
+    for name, spec in steps.right().items():
+        step = _step(written, name, spec, definitions[name])
+        expanded += [_variant(step, key, values) for key, values in steps.variants[name].items()]
     return Pipeline(
         name=written.name,
         position=written.position,

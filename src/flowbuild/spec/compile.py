@@ -112,9 +112,7 @@ class _Compiler:
 
     def _step_texts(self, steps: Steps) -> None:
         """Check every `if` and the names of environments."""
-        for name, spec in steps.specs.items():
-            if spec is None:
-                continue
+        for name, spec in steps.right().items():
             base: Path = ("steps", name)
             self._condition(spec.condition, name, (*base, "if"))
             if spec.environment is not None:
@@ -154,9 +152,7 @@ class _Compiler:
     def _load_definitions(self, steps: Steps) -> dict[str, Definition]:
         """Load the compose definitions of all steps that are right so far, and check the texts in them."""
         loaded: dict[str, Definition] = {}
-        for name, spec in steps.specs.items():
-            if spec is None:
-                continue
+        for name, spec in steps.right().items():
             definition, found = self._definitions.load(self._written, name, spec)
             self._findings += found
             if definition is not None:

@@ -111,7 +111,7 @@ class InputSpec(Strict):
     type: Literal["string", "number", "boolean", "choice"] = "string"
     default: Scalar = Field(default=None, description="Value when none is given; without one the input is required")
     options: list[ScalarText] = Field(default=[], max_length=200, description="Possible values of a choice")
-    description: Text = ""
+    description: Text = Field(default="", description="Shown beside the field of the form")
 
     @model_validator(mode="after")
     def _consistent(self) -> InputSpec:
@@ -239,7 +239,7 @@ VariablePolicy = Literal["fail", "first", "last", "append", "max"]
 class PipelineHeader(Strict):
     """All of a pipeline except its steps."""
 
-    description: Text = ""
+    description: Text = Field(default="", description="Shown to people")
     on: Annotated[Triggers, TRIGGER_NAMES] | None = Field(
         default=None, description="What starts the pipeline, besides people"
     )

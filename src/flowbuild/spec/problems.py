@@ -107,11 +107,8 @@ def _below(root: dict[str, Any], schema: dict[str, Any], part: str | int) -> Ite
             yield from _resolved(root, schema["items"])
     elif part in schema.get("properties", {}):
         yield from _resolved(root, schema["properties"][part])
-    elif isinstance(schema.get("additionalProperties"), dict):
-        yield from _resolved(root, schema["additionalProperties"])
-    elif "patternProperties" in schema:
-        for below in schema["patternProperties"].values():
-            yield from _resolved(root, below)
+    for below in schema.get("patternProperties", {}).values():
+        yield from _resolved(root, below)
 
 
 def _resolved(root: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -65,5 +65,10 @@ def _polished(schema: Any) -> Any:
     return polished
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the schema."""
     sys.stdout.write(render())
+
+
+if __name__ == "__main__":
+    main()

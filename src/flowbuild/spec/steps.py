@@ -34,6 +34,10 @@ class Steps:
         """Whether every step is right, so that the graph can be judged."""
         return all(spec is not None for spec in self.specs.values())
 
+    def right(self) -> dict[str, StepSpec]:
+        """Return the steps that are right, by name."""
+        return {name: spec for name, spec in self.specs.items() if spec is not None}
+
     def axes(self, name: str) -> frozenset[str]:
         """Return the names that `matrix.…` has in a step."""
         spec = self.specs[name]
@@ -122,7 +126,7 @@ def graph_findings(written: Written, steps: Steps) -> list[Finding]:
         findings.append(Finding("too_many", written.place(("steps",), key=True), message, hint))
     if findings:
         return findings
-    specs = {name: spec for name, spec in steps.specs.items() if spec is not None}
+    specs = steps.right()
     joins = {name: Join(spec.join) for name, spec in specs.items()}
     tolerant = frozenset(name for name, spec in specs.items() if spec.allow_failure or spec.matrix)
     for name in lint.never_run(names, steps.links, joins, tolerant):

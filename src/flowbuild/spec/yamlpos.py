@@ -44,7 +44,7 @@ class Limits:
 
     bytes: int = 1 << 20
     depth: int = 32
-    nodes: int = 50_000
+    nodes: int = 20_000
     aliases: int = 50
 
 
@@ -247,9 +247,7 @@ class _Reader:
     def _sequence(self, start: Any, path: Path, depth: int) -> _Node:
         items: list[_Node] = []
         before = self._nodes
-        for event in self._events:
-            if isinstance(event, ev.SequenceEndEvent):
-                break
+        while not isinstance(event := next(self._events), ev.SequenceEndEvent):
             items.append(self._node(event, (*path, len(items)), depth + 1))
         return _Node(items, *_place(start), size=self._nodes - before + 1)
 
@@ -259,9 +257,7 @@ class _Reader:
         repeated = False
         seen: dict[str, _Node] = {}
         before = self._nodes
-        for event in self._events:
-            if isinstance(event, ev.MappingEndEvent):
-                break
+        while not isinstance(event := next(self._events), ev.MappingEndEvent):
             if isinstance(event, ev.ScalarEvent) and event.value == "<<" and not event.style:
                 self._count(event, 1)
                 merged += self._merge_sources(path, depth)
