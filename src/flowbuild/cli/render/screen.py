@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 _BEGIN = "\x1b[?2026h\x1b[?25l\x1b[?7l"
-_END = "\x1b[?7h\x1b[?2026l"
-_SHOW_CURSOR = "\x1b[?25h"
+_END = "\x1b[?7h\x1b[?2026l\x1b[?25h"  # the cursor comes back each time: a program that is killed cannot do it
 _CLEAR_BELOW = "\x1b[J"
 
 
@@ -43,10 +42,10 @@ class Screen:
         self._painted = body
 
     def close(self, lines: Sequence[Text]) -> None:
-        """Replace the block by lines that stay, and give the cursor back."""
+        """Replace the block by lines that stay."""
         body = "".join(self._render(line) + "\x1b[K\r\n" for line in lines)
         # Painted over and cleared below, in this order: some terminals keep a copy of a screen that is cleared from the top.
-        self._write(_BEGIN + self._up(self._rows()) + body + _CLEAR_BELOW + _END + _SHOW_CURSOR)
+        self._write(_BEGIN + self._up(self._rows()) + body + _CLEAR_BELOW + _END)
         self._widths, self._painted = [], ""
 
     def _up(self, rows: int) -> str:
