@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ def fingerprint(directory):
             found = os.lstat(path)
             digest.update(f"{path} {found.st_mode} {found.st_mtime_ns}".encode())
             if os.path.isfile(path):
-                digest.update(open(path, "rb").read())
+                digest.update(Path(path).read_bytes())
     return digest.hexdigest()
 
 
