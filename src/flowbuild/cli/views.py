@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -42,26 +43,23 @@ def print_json(value: Any) -> None:
 
 def print_runs(runs: Sequence[RunView], *, projects: bool) -> None:
     """Print a table of runs."""
-    from flowbuild.cli.render.show import show_runs  # noqa: PLC0415
-    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+    from flowbuild.cli.render import show, theme  # noqa: PLC0415
 
-    show_runs(console_for(sys.stdout), runs, projects=projects)
+    show.print_runs(theme.console_for(sys.stdout), runs, now=time.time(), projects=projects)
 
 
 def print_run(run: RunView, diffs: Mapping[str, StepDiff]) -> None:
     """Print all about a run; `diffs` tells what its steps changed."""
-    from flowbuild.cli.render.show import show_run  # noqa: PLC0415
-    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+    from flowbuild.cli.render import show, theme  # noqa: PLC0415
 
-    show_run(console_for(sys.stdout), run, diffs)
+    show.print_run(theme.console_for(sys.stdout), run, diffs, now=time.time())
 
 
 def print_diff(diff: StepDiff) -> None:
     """Print what a step changed."""
-    from flowbuild.cli.render.show import show_diff  # noqa: PLC0415
-    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+    from flowbuild.cli.render import diff as rendering, theme  # noqa: PLC0415
 
-    show_diff(console_for(sys.stdout), diff)
+    rendering.print_diff(theme.console_for(sys.stdout), diff)
 
 
 def print_graph(pipeline: Pipeline) -> None:
@@ -82,9 +80,6 @@ async def print_log(chunks: AsyncIterator[LogChunk], *, prefix: bool, service: s
                 sys.stdout.buffer.write(chunk.data)
                 sys.stdout.buffer.flush()
         return
-    from flowbuild.cli.render.plain import LogPrinter  # noqa: PLC0415
+    from flowbuild.cli.render import plain  # noqa: PLC0415
 
-    printer = LogPrinter(sys.stdout, prefix=prefix)
-    async for chunk in chunks:
-        printer.on_log(chunk)
-    printer.finish()
+    await plain.print_log(chunks, sys.stdout, prefix=prefix, colour=sys.stdout.isatty(), service="")
