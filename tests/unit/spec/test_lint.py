@@ -29,7 +29,7 @@ def has_cycle(links: list[Link]) -> bool:
 
 
 @given(st.lists(PAIRS, max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_cycles_are_found_exactly_when_there_are_some(pairs: list) -> None:
     links = links_of(pairs)
     found = list(itertools.islice(lint.cycles(NAMES, links), 50))
