@@ -1,6 +1,6 @@
 """What a step leaves is what the next one finds: every trap of the table, generated trees, real trees."""
 
-# ruff: noqa: PTH100, PTH101, PTH102, PTH103, PTH118, PTH123, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH118, PTH123, PTH211
 # (names of any bytes need the functions that take bytes)
 
 import os
