@@ -346,3 +346,10 @@ def test_a_long_chain_is_skipped_in_one_turn() -> None:
 
 def test_a_run_without_steps_succeeds() -> None:
     assert begin("").run.state is RunState.SUCCEEDED
+
+
+def test_an_edge_is_settled_once() -> None:
+    player = begin({"a": SERVICE, "b": {}}, "a>b?steps.a.exit_code==null")
+    player.healthy("a")
+    player.send(AttemptFinished("a", 1, 1, Outcome.FAILED, exit_code=1))  # the service died; its condition is false now
+    assert player.run.edges == ("taken",)
