@@ -59,30 +59,39 @@ async def _one(
     begun: Callable[[], Awaitable[None]],
     patience: float,
 ) -> None:
-    await begun()
-    while (inspected := await api.inspect(container)) is not None and inspected["State"]["Status"] != "created":
-        parser = TerminalParser() if inspected["Config"]["Tty"] else FrameParser()
-        params = {"follow": "1", "stdout": "1", "stderr": "1", "timestamps": "1", "since": sequencer.since}
+    while True:
         try:
-            async with api.stream(f"containers/{container}/logs", params) as stream:
-                while chunk := await stream.readany():
-                    await _put(queue, sequencer, parser.feed(chunk))
-                await _put(queue, sequencer, parser.rest())
-        except EngineRefused as error:
-            if error.status in {404, 409}:  # removed, or being removed
+            await begun()
+            if await _read(api, container, sequencer, queue):
                 return
-            raise
         except EngineUnreachable:
             if not await api.returned(patience):
                 raise
-        else:
-            if not inspected["State"]["Running"]:
-                return
-            now = await api.inspect(container)
-            if now is None or not now["State"]["Running"]:
-                return
-            await asyncio.sleep(AGAIN_SECONDS)
         sequencer.resumed()
+
+
+async def _read(api: Api, container: str, sequencer: Sequencer, queue: Records) -> bool:
+    """Read what the engine has and what comes; True when nothing more can come."""
+    before = await api.inspect(container)
+    if before is None or before["State"]["Status"] == "created":
+        return True
+    parser = TerminalParser() if before["Config"]["Tty"] else FrameParser()
+    params = {"follow": "1", "stdout": "1", "stderr": "1", "timestamps": "1", "since": sequencer.since}
+    try:
+        async with api.stream(f"containers/{container}/logs", params) as stream:
+            while chunk := await stream.readany():
+                await _put(queue, sequencer, parser.feed(chunk))
+            await _put(queue, sequencer, parser.rest())
+    except EngineRefused as error:
+        if error.status in {404, 409}:  # removed, or being removed
+            return True
+        raise
+    if not before["State"]["Running"]:
+        return True
+    after = await api.inspect(container)
+    if after is not None and after["State"]["Running"]:
+        await asyncio.sleep(AGAIN_SECONDS)
+    return False  # once more now that it has ended: a followed stream may miss the last record
 
 
 async def _put(queue: Records, sequencer: Sequencer, pieces: Iterator[tuple[str, bytes]]) -> None:

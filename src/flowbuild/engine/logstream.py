@@ -4,6 +4,10 @@ Frame (Engine API, "attach"): 1 byte stream (1 stdout, 2 stderr), 3 bytes 0, 4 b
 timestamps the engine sends one frame per record, a record being a line or, of longer lines, 16 KiB. A container with a
 terminal has no frames: there a record ends with its line, or after 16 KiB when a time follows.
 
+Engine 20.10's driver `local` (the only one that keeps all bytes) loses the line end of a line longer than 16 KiB. All
+pieces of a line carry the time of its first one, and a piece without line end is followed by something of another time
+only when a line end was lost: it is put in front of what follows. Not repaired: such a line as the last output.
+
 Resuming: the engine's times of one container may repeat (pieces of one line) and may step back a little (stdout and
 stderr are stamped apart). So records get strictly increasing times: max(engine's time, last + 1 ns). Asked to resume
 after T, the engine replays from a second before T, the same times are computed again, and what is not later than T is
@@ -33,6 +37,7 @@ class Sequencer:
         self._service = service
         self._after = after_ns
         self._last = 0
+        self._open: dict[str, int] = {}  # by stream: time of the last record, when that has no line end
 
     @property
     def since(self) -> str:
@@ -43,11 +48,18 @@ class Sequencer:
     def resumed(self) -> None:
         """Begin again after the last record, with a new answer of the engine."""
         self._after, self._last = max(self._after, self._last), 0
+        self._open.clear()
 
     def record(self, stream: str, stamped: bytes) -> LogRecord | None:
         """Return the record of "<time> <bytes>", None when it is kept already."""
         text, _, data = stamped.partition(b" ")
-        self._last = max(parse_time(text.decode("ascii", "replace")), self._last + 1)
+        time_ns = parse_time(text.decode("ascii", "replace"))
+        if self._open.get(stream, time_ns) != time_ns:
+            data = b"\n" + data
+        self._open.pop(stream, None)
+        if not data.endswith(b"\n"):
+            self._open[stream] = time_ns
+        self._last = max(time_ns, self._last + 1)
         return LogRecord(self._service, stream, self._last, data) if self._last > self._after else None
 
 
@@ -79,13 +91,16 @@ class TerminalParser:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._continued = False  # the last record was a full piece: what follows may end without a line end
 
     def feed(self, chunk: bytes) -> Iterator[tuple[str, bytes]]:
         """Yield the records whose end is certain."""
         self._buffer += chunk
         while (end := self._end()) is not None:
-            yield "stdout", bytes(self._buffer[:end])
+            record = bytes(self._buffer[:end])
+            self._continued = not record.endswith(b"\n") and end == STAMP_BYTES + PIECE
             del self._buffer[:end]
+            yield "stdout", record
 
     def rest(self) -> Iterator[tuple[str, bytes]]:
         """Yield the last record: output need not end with a line end."""
@@ -94,13 +109,15 @@ class TerminalParser:
         self._buffer.clear()
 
     def _end(self) -> int | None:
+        """Return where the first record ends, None when more must be read to know."""
         full = STAMP_BYTES + PIECE
-        newline = self._buffer.find(b"\n", STAMP_BYTES, full)
+        newline = self._buffer.find(b"\n", STAMP_BYTES, full + 1)
+        if self._continued:
+            stamp = STAMP.search(self._buffer, STAMP_BYTES, full + STAMP_BYTES)
+            if stamp and (newline < 0 or stamp.start() < newline):
+                return stamp.start()
         if newline >= 0:
             return newline + 1
-        if len(self._buffer) >= full + STAMP_BYTES and STAMP.match(self._buffer, full):
-            return full
         if len(self._buffer) < full + STAMP_BYTES:
             return None
-        newline = self._buffer.find(b"\n", full)
-        return newline + 1 if newline >= 0 else None
+        return full
