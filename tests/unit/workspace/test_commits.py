@@ -81,7 +81,8 @@ def test_git_failures_are_told_apart(tmp_path):
     ],
 )
 def test_globs(pattern, yes, no):
-    assert matches(pattern, yes) and not matches(pattern, no)
+    assert matches(pattern, yes)
+    assert not matches(pattern, no)
 
 
 def test_attributes_stay_few_and_exact():

@@ -138,9 +138,8 @@ def oracle(tmp_path_factory):
     identity = {"user.name": "o", "user.email": "o@localhost"}
 
     def store(trees):
-        blocks, mark = [], 0
-        for tree in trees:
-            mark += 1
+        blocks = []
+        for mark, tree in enumerate(trees, 1):
             blocks.append(f"commit refs/heads/x{mark}\nmark :{mark}\ncommitter o <o@localhost> 0 +0000\ndata 0\n")
             blocks.append("from :1\n" if mark > 1 else "")
             blocks.append("deleteall\n")

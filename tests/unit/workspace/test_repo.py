@@ -69,7 +69,8 @@ def test_parallel_steps_are_merged_and_a_conflict_names_path_and_both_steps(run)
     two = run.step("two", [first], writes("src/two", "2"))
     three = run.step("three", [first], lambda w, v: ((w / "empty").mkdir(), (v / "B").write_text("from three\n")))
     merged = run.merge(one, two, three)
-    assert merged.commit and merged.variables == {"A": "1", "B": "from three"}
+    assert merged.commit
+    assert merged.variables == {"A": "1", "B": "from three"}
     assert run.text(merged.commit, "src/one") + run.text(merged.commit, "src/two") == "12"
     entries = git.run(run.repo.path, "ls-tree", "--name-only", f"{merged.commit}:workspace").stdout.split()
     assert entries == [b"empty", b"src"]
@@ -117,7 +118,8 @@ def test_criss_cross_merges_through_a_virtual_base(run):
     c = run.step("c", [a, b], writes("c", "1"))
     d = run.step("d", [a, b, x], writes("a", "changed"))
     merged = run.merge(c, d)
-    assert run.text(merged.commit, "a") == "changed" and run.text(merged.commit, "c") == "1"
+    assert run.text(merged.commit, "a") == "changed"
+    assert run.text(merged.commit, "c") == "1"
     both = run.step("both", [b, a], writes("a", "also changed"))
     assert [conflict.path for conflict in run.merge(d, both).conflicts] == ["a"]
 
@@ -178,7 +180,7 @@ def test_concurrent_accepts_lose_nothing(run):
     def accept(number, step, commit):
         try:
             others[number % 2].accept(step, commit, rules=(), variable_rules=())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure
             failures.append(error)
 
     threads = [threading.Thread(target=accept, args=(i, *item)) for i, item in enumerate(results.items())]
@@ -296,8 +298,8 @@ def test_changes_and_patch_show_real_names_and_sizes(run):
     def messy(workspace, _):
         (workspace / ".git").mkdir()
         (workspace / ".git" / "config").write_text("[core]\n\tfsmonitor = touch /never\n")
-        os.symlink("nowhere", workspace / "link")
-        with open(os.fsencode(workspace) + b"/\xff\n", "wb") as file:
+        (workspace / "link").symlink_to("nowhere")
+        with (workspace / os.fsdecode(b"\xff\n")).open("wb") as file:
             file.write(bytes(3 << 20))
 
     old = run.step("a", [run.start], writes("link", "a file"))
@@ -305,7 +307,8 @@ def test_changes_and_patch_show_real_names_and_sizes(run):
     changes = [(str(c.status), c.path, c.size_before, c.size_after) for c in run.repo.changes(old, new)]
     assert changes == [("A", b".git/config", None, 33), ("T", b"link", 6, 7), ("A", b"\xff\n", None, 3 << 20)]
     patch = b"".join(run.repo.patch(old, new))
-    assert b"+++ b/%.git/config" in patch and b"fsmonitor" in patch
+    assert b"+++ b/%.git/config" in patch
+    assert b"fsmonitor" in patch
     assert list(run.repo.patch(new, new)) == []
 
 

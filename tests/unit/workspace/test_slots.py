@@ -42,9 +42,11 @@ def test_a_chain_on_one_machine_moves_one_directory(bench):
     bench.slots.release(slot)
     assert not slot.path.exists()
     following = bench.acquire(done.commit, "b")
-    assert following.warm and following.workspace.stat().st_ino == inode
+    assert following.warm
+    assert following.workspace.stat().st_ino == inode
     unchanged = bench.commit(following)
-    assert unchanged.changed == {} and unchanged.hashed <= 1  # what is too fresh to be trusted is read once more
+    assert unchanged.changed == {}
+    assert unchanged.hashed <= 1
 
 
 def test_a_warm_directory_becomes_another_commit(bench):
@@ -60,11 +62,13 @@ def test_a_warm_directory_becomes_another_commit(bench):
     two = bench.commit(slot)
     bench.slots.release(slot)
     back = bench.acquire(one.commit, "c")
-    assert back.warm and {p.name: p.read_text() for p in back.workspace.iterdir()} == {
+    assert back.warm
+    assert {p.name: p.read_text() for p in back.workspace.iterdir()} == {
         name: name for name in ("kept", "changed", "removed")
     }
     forth = bench.acquire(two.commit, "d")
-    assert not forth.warm and sorted(p.name for p in forth.workspace.iterdir()) == ["added", "changed", "kept"]
+    assert not forth.warm
+    assert sorted(p.name for p in forth.workspace.iterdir()) == ["added", "changed", "kept"]
     assert bench.commit(back).changed == {}
 
 
@@ -74,7 +78,8 @@ def test_directories_that_containers_refer_to_already_are_filled(bench):
     (at / "variables").mkdir()
     inode = (at / "variables").stat().st_ino
     slot = bench.acquire(bench.start)
-    assert (slot.variables / "A").read_text() == "1\n" and slot.variables.stat().st_ino == inode
+    assert (slot.variables / "A").read_text() == "1\n"
+    assert slot.variables.stat().st_ino == inode
     (slot.workspace / "leftover").write_text("x")
     assert list(bench.acquire(bench.start).workspace.iterdir()) == []
 
@@ -101,7 +106,7 @@ def test_variables_a_step_leaves(bench):
     (slot.variables / "A").unlink()
     (slot.variables / "B").write_text("two\nlines\n\n")
     (slot.variables / "no-name").write_text("x")
-    os.symlink("/etc/passwd", slot.variables / "LINK")
+    (slot.variables / "LINK").symlink_to("/etc/passwd")
     os.mkfifo(slot.variables / "FIFO")
     done = bench.commit(slot)
     assert done.variables == {"B": "two\nlines\n"}
@@ -120,15 +125,17 @@ def test_sweep_and_drop_stay_inside(bench):
     outside.mkdir()
     (outside / "precious").write_text("x")
     work = bench.top / "work"
-    os.symlink(outside, work / "link")
+    (work / "link").symlink_to(outside)
     keep, dead = bench.acquire(bench.start, run="keep"), bench.acquire(bench.start, run="dead")
-    os.symlink(outside, dead.workspace / "out")
+    (dead.workspace / "out").symlink_to(outside)
     (dead.workspace / "locked").mkdir(mode=0)
     (work / ".trash").mkdir(exist_ok=True)
     (work / ".trash" / "old").mkdir()
     Slots(work).sweep({"keep"})
-    assert keep.workspace.is_dir() and not dead.path.parent.exists()
-    assert list((work / ".trash").iterdir()) == [] and (outside / "precious").exists()
+    assert keep.workspace.is_dir()
+    assert not dead.path.parent.exists()
+    assert list((work / ".trash").iterdir()) == []
+    assert (outside / "precious").exists()
     bench.slots.drop_run("keep")
     assert not keep.path.exists()
     bench.slots.release(keep)

@@ -28,10 +28,10 @@ def fingerprint(directory):
     digest = hashlib.sha256()
     for top, directories, files in os.walk(directory):
         for name in sorted(directories + files):
-            path = os.path.join(top, name)
+            path = f"{top}/{name}"
             found = os.lstat(path)
             digest.update(f"{path} {found.st_mode} {found.st_mtime_ns}".encode())
-            if os.path.isfile(path):
+            if Path(path).is_file():
                 digest.update(Path(path).read_bytes())
     return digest.hexdigest()
 
@@ -62,7 +62,7 @@ def project(tmp_path):
     (top / "a.o").write_text("ignored")
     (top / "new").write_text("untracked")
     (top / "new").chmod(0o755)
-    os.symlink("nowhere", top / "dangling")
+    (top / "dangling").symlink_to("nowhere")
     (top / "big.bin").write_bytes(bytes(2 << 20))
     (top / "pointer").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 5\n")
     nested = top / "nested"
@@ -94,9 +94,12 @@ def test_the_tree_as_it_is_on_disk_and_nothing_touched(project, tmp_path):
     assert list(tree.paths()) == FILES
     assert (tree.branch, tree.tag, tree.dirty, tree.project) == ("main", "", True, "project")
     assert tree.commit == sh(project, "rev-parse", "HEAD")
-    assert tree.describe().startswith("v1.0-1-g") and tree.describe().endswith("-dirty")
+    assert tree.describe().startswith("v1.0-1-g")
+    assert tree.describe().endswith("-dirty")
     assert tree.read("changed") == b"changed now\n"
-    assert tree.read("a.o") is None and tree.read("../outside") is None and tree.read("deleted") is None
+    assert tree.read("a.o") is None
+    assert tree.read("../outside") is None
+    assert tree.read("deleted") is None
     repo = RunRepository.create(tmp_path / "run.git", lfs=tmp_path / "lfs")
     commit = repo.initial(source=tree, variables={}, trailers={})
     assert fingerprint(project) == before
@@ -191,13 +194,15 @@ def test_what_cannot_be_built_is_told(tmp_path, project):
 def test_links_do_not_lead_out_and_hooks_do_not_run(project, tmp_path, monkeypatch):
     (tmp_path / "secret").write_text("secret")
     (project / "kept").unlink()
-    os.symlink(tmp_path / "secret", project / "kept")
+    (project / "kept").symlink_to(tmp_path / "secret")
     (project / "sub dir" / "naïve").unlink()
     (project / "sub dir").rmdir()
-    os.symlink(tmp_path, project / "sub dir")
+    (project / "sub dir").symlink_to(tmp_path)
     sh(project, "config", "core.fsmonitor", f"touch {tmp_path}/ran; false")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "library" / ".git"))  # as in a hook of another repository
     tree = WorkingTree(project)
-    assert b"kept" in tree.paths() and tree.read("kept") is None
+    assert b"kept" in tree.paths()
+    assert tree.read("kept") is None
     assert not any(path.startswith(b"sub dir/") for path in tree.paths())
-    assert tree.dirty and not (tmp_path / "ran").exists()
+    assert tree.dirty
+    assert not (tmp_path / "ran").exists()

@@ -9,7 +9,9 @@ from flowbuild.workspace import variables
 
 def test_what_steers_programs_is_never_environment():
     harmless = {"VERSION": "1", "PYTHON_VERSION": "3", "MY_PATH": "x", "LDFLAGS": "y"}
-    hostile = dict.fromkeys("PATH LD_PRELOAD DOCKER_HOST GIT_SSH FLOW_RUN BASH_ENV IFS path ld_audit".split(), "x")
+    hostile = dict.fromkeys(
+        ["PATH", "LD_PRELOAD", "DOCKER_HOST", "GIT_SSH", "FLOW_RUN", "BASH_ENV", "IFS", "path", "ld_audit"], "x"
+    )
     env, refused = variables.environment({**harmless, **hostile})
     assert env == harmless
     assert refused == tuple(sorted(hostile))
