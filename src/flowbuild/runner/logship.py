@@ -19,7 +19,7 @@ class LogShip:
     def __init__(self, client: RunnerClient, lease: Lease, secrets: Mapping[str, str]) -> None:
         self._client = client
         self._lease = lease
-        self._secrets = secrets
+        self._masking = Redactor(secrets)
         self._redactors: dict[tuple[str, str], Redactor] = {}
         self._offset = 0
         self._pending: list[LogEntry] = []
@@ -64,7 +64,7 @@ class LogShip:
         key = (record.service, record.stream)
         redactor = self._redactors.get(key)
         if redactor is None:
-            redactor = self._redactors[key] = Redactor(self._secrets)
+            redactor = self._redactors[key] = self._masking.fork()
         self._append(LogEntry(record.service, record.stream, record.time_ns, redactor.feed(record.data)))
 
     def _append(self, entry: LogEntry) -> None:

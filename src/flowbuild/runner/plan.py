@@ -37,6 +37,7 @@ class Plan:
     main: tuple[str, ...]
     notes: tuple[str, ...]
     environment: Mapping[str, str]
+    inline_files: Mapping[str, str]
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -52,10 +53,9 @@ class Plan:
 
     def spec(self) -> UnitSpec:
         """Return the specification; the workspace is in place. Raises StepFailed when the file cannot be used."""
-        _confine(self.directory / "workspace", compose.bind_paths(self.model))
+        _confine(self.directory / "workspace", compose.bind_paths(self.model), compose.mount_paths(self.model))
         files = self.directory / "files"
-        variables = self.assignment.variables
-        for name, text in compose.inline_files(self.model, variables).items():
+        for name, text in self.inline_files.items():
             files.mkdir(exist_ok=True)
             (files / name).write_text(text, encoding="utf-8")
         context = compose.EmitContext(
@@ -70,7 +70,7 @@ class Plan:
             mounts=tuple(
                 compose.Mount(path, f"{MOUNT}/{number}") for number, path in enumerate(self.assignment.source_objects)
             ),
-            variables=variables,
+            variables=self.assignment.variables,
             main_environment=self.environment,
             flow_environment={**self.assignment.environment, "FLOW_NETWORK": self.network},
             image_digests=self.digests,
@@ -89,8 +89,9 @@ def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:
     variables, refused = safe_environment(assignment.variables)
     notes = (f"not in the environment, because programs obey these names: {', '.join(refused)}",) if refused else ()
     try:
-        model = interpolate.render_tree(step.compose, assignment.facts)
+        model = interpolate.render_tree(step.compose, assignment.facts, quote=compose.escape)
         images = compose.images(model, assignment.variables)
+        inline_files = compose.inline_files(model, assignment.variables)
     except (ExpressionError, ValueError) as error:
         raise StepFailed(f"{step.position}: {error}") from error
     labels = Labels(places.instance, lease.run, lease.step, lease.attempt, lease.epoch)
@@ -106,6 +107,7 @@ def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:
         main=compose.main_services(model, step.main),
         notes=notes,
         environment={**git_environment(), **variables, **assignment.secrets},
+        inline_files=inline_files,
     )
 
 
@@ -122,13 +124,13 @@ def network_name(run: str) -> str:
     return f"flow-{run.lower()}"
 
 
-def _confine(workspace: Path, paths: tuple[str, ...]) -> None:
-    """Make missing mount sources, and refuse those that a link leads out of the workspace."""
+def _confine(workspace: Path, paths: tuple[str, ...], mounts: tuple[str, ...]) -> None:
+    """Refuse paths that a link leads out of the workspace, and make mount sources that are missing."""
     top = os.path.realpath(workspace)
     for path in paths:
         wanted = workspace / path
         real = os.path.realpath(wanted)
         if real != top and not real.startswith(top + os.sep):
             raise StepFailed(f"{path}: leads out of the workspace, to {real}", hint="mount a path inside the workspace")
-        if not os.path.lexists(wanted):
+        if path in mounts and not os.path.lexists(wanted):
             wanted.mkdir(parents=True)

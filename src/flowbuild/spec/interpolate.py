@@ -44,9 +44,11 @@ class Template:
         """The expressions in the order of the text."""
         return tuple(part for part in self.parts if isinstance(part, expr.Expression))
 
-    def render(self, context: Mapping[str, Any]) -> str:
+    def render(self, context: Mapping[str, Any], *, quote: Callable[[str], str] = str) -> str:
         """Return the text with the values of its expressions; raises ExpressionError."""
-        return "".join(part if isinstance(part, str) else as_text(part.evaluate(context)) for part in self.parts)
+        return "".join(
+            part if isinstance(part, str) else quote(as_text(part.evaluate(context))) for part in self.parts
+        )
 
 
 def parse(text: str, names: expr.Names = expr.ANY_NAMES, *, compile: Compile | None = None) -> Template:  # noqa: A002 - like expr.compile
@@ -82,13 +84,16 @@ def render(text: str, context: Mapping[str, Any]) -> str:
     return parse(text).render(context) if OPEN in text else text
 
 
-def render_tree(value: Any, context: Mapping[str, Any]) -> Any:
-    """Return a copy of plain data with every text in it rendered (keys are left alone); raises ExpressionError."""
+def render_tree(value: Any, context: Mapping[str, Any], *, quote: Callable[[str], str] = str) -> Any:
+    """Return a copy of plain data with every text in it rendered (keys are left alone); raises ExpressionError.
+
+    `quote` changes the values of expressions for whoever reads the result next.
+    """
     if isinstance(value, Mapping):
-        return {key: render_tree(item, context) for key, item in value.items()}
+        return {key: render_tree(item, context, quote=quote) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [render_tree(item, context) for item in value]
-    return render(value, context) if isinstance(value, str) else value
+        return [render_tree(item, context, quote=quote) for item in value]
+    return parse(value).render(context, quote=quote) if isinstance(value, str) and OPEN in value else value
 
 
 def fill_matrix(value: Any, values: Mapping[str, str]) -> Any:

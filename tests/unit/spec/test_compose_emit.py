@@ -105,8 +105,8 @@ def test_environment():
     assert file["services"]["app.build"]["environment"] == {
         "A": "own",
         "FLOW_STEP": "build",
-        "SECRET": "$$x",
-        "PASSED": "p$$",
+        "SECRET": "$x",
+        "PASSED": "p$",
     }
     assert file["services"]["db.build"]["environment"] == {"FLOW_STEP": "build"}
     assert file["services"]["app.build"]["working_dir"] == "/workspace"
@@ -150,7 +150,7 @@ def test_what_is_always_forced():
         assert service["init"] is True
         assert service["restart"] == "no"
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["logging"]["driver"] == "local"
+        assert "logging" not in service, "the engine chooses how output is kept until the runner has read it"
         assert {"NET_RAW", "MKNOD", "AUDIT_WRITE"} <= set(service["cap_drop"])
     assert services["app.build"]["cap_drop"] == ["NET_RAW", "MKNOD", "AUDIT_WRITE", "CHOWN"]
     assert [service["pids_limit"] for service in services.values()] == [512, 99, 10, 512, 512, 512]
@@ -190,7 +190,7 @@ def test_a_variable_is_text_and_nothing_else():
     model = model_of("services: {s: {image: i, command: [echo, $X], environment: {A: '${X:-}'}}}")
     value = "$HOME ${PATH} $$ ${{ secrets.x }} 'q"
     service = compose.emit(model, replace(CONTEXT, variables={"X": value}))["services"]["s.build"]
-    assert service["command"][1].replace("$$", "$") == service["environment"]["A"].replace("$$", "$") == value
+    assert service["command"][1] == service["environment"]["A"] == value
 
 
 def test_a_trusted_model_is_not_emitted_for_an_untrusted_run():

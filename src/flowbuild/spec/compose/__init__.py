@@ -15,6 +15,7 @@ from flowbuild.spec.compose.checker import Check
 from flowbuild.spec.compose.complete import complete
 from flowbuild.spec.compose.emit import EmitContext, Mount, emit, service_key
 from flowbuild.spec.compose.files import Files, Read
+from flowbuild.spec.compose.interpolate import escape
 from flowbuild.spec.compose.model import (
     Placement,
     bind_paths,
@@ -37,6 +38,7 @@ __all__ = [
     "bind_paths",
     "check_main",
     "emit",
+    "escape",
     "images",
     "inline_files",
     "load",

@@ -151,8 +151,8 @@ class Check:
         """Return what `parse` makes of a scalar; `parse` raises ValueError saying what it should be."""
         value = node.value
         if isinstance(value, str) and "$" in value and not self.final:
-            if self.text(node) is None:
-                return None
+            if self.text(node) is None or "${{" in value:
+                return value  # an expression is judged when its value is known
             try:
                 parse(interpolate.substitute(value, {}, strict=True))
             except interpolate.MissingVariable:

@@ -28,7 +28,6 @@ SERVICE_LABEL = "flow.service"
 PIDS_LIMIT = 512
 _RUN = "flow.run"  # key of the network of the run
 _MAX_HOSTNAME = 63
-_LOGGING = {"driver": "local", "options": {"max-size": "100m", "max-file": "5"}}
 _DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE")
 _KEPT = (  # what is written as it stands in the model
     *("command", "entrypoint", "working_dir", "user", "tty", "stdin_open", "read_only", "healthcheck", "stop_signal"),
@@ -77,7 +76,7 @@ def service_key(service: str, step: str) -> str:
 
 
 def emit(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
-    """Return the whole file for `docker compose create`, every dollar sign escaped.
+    """Return the whole file for `docker compose create`; its values are literal, `$` means nothing in them any more.
 
     Variables are replaced and the result is checked once more, for the trust class of the context: a variable may come
     from a step. Raises InvalidFile with findings that name the value; their place is the top of the file.
@@ -98,8 +97,7 @@ def emit(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
         result["networks"][name] = {**internal, "labels": dict(context.labels)}
     if resolved["volumes"]:
         result["volumes"] = {name: {"labels": dict(context.labels)} for name in resolved["volumes"]}
-    escaped: dict[str, Any] = interpolate.map_strings(result, interpolate.escape)
-    return escaped
+    return result
 
 
 def _resolve(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
@@ -211,7 +209,6 @@ def _limits(service: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
         "cap_drop": list(dict.fromkeys([*dropped, *service.get("cap_drop", [])])),
         "pids_limit": service.get("pids_limit", limits.get("pids", PIDS_LIMIT)),
         "stop_grace_period": f"{min(seconds(service.get('stop_grace_period', '10s')), MAX_GRACE):g}s",
-        "logging": _LOGGING,
     }
     amounts = {
         "cpus": limits.get("cpus"),
