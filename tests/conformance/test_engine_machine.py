@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import secrets
-import shutil
 import subprocess
 from contextlib import aclosing
 from itertools import pairwise
@@ -346,4 +345,4 @@ class Nested:
             [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if me in line]
         ):
             program("umount", "-l", mount)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        program("rm", "-rf", me)
