@@ -131,7 +131,7 @@ def check(program: Program, scenario: dict[str, Any], output: Output, clone: Pat
     """Compare what happened with every expectation of a scenario."""
     assert set(scenario) <= SCENARIO_KEYS, "a misspelt expectation would never be checked"
     assert output.code == scenario["exit"], output.text
-    assert "Traceback" not in output.text
+    assert "Traceback" not in output.stderr
     for text in scenario.get("output", []):
         assert text in output.text
     if "state" not in scenario:

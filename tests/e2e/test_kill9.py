@@ -107,7 +107,7 @@ def test_kill_9(program: Program, tmp_path: Path) -> None:
             # What goes on after a crash is either asked for, or the next run finds it.
             recover = ("resume",) if kill % 2 == 0 else ("run", "--json")
             output = program.call(*recover)
-            assert "Traceback" not in output.text, f"seed {SEED}, kill {kill} after {moment:.2f} s: {output.text}"
+            assert "Traceback" not in output.stderr, f"seed {SEED}, kill {kill} after {moment:.2f} s: {output.text}"
         place = f"seed {SEED}, kill {kill} after {moment:.3f} of {whole:.3f} s, then {recover[0]}: {output.text}"
         for run in ids:
             check_outcome(program, run, tmp_path / f"clone-{kill}", place)

@@ -97,18 +97,21 @@ def make_repository(source: Path, target: Path, *, message: str, tag: str | None
 
 
 def git(directory: Path, *arguments: str) -> str:
-    """Run git in a directory, as nobody in particular and without the settings of this machine."""
+    """Run git in a directory, as nobody in particular and without the settings of this machine. Raises AssertionError."""
     environment = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "Test", f"GIT_{role}_EMAIL": "test@localhost"}
-    return subprocess.run(
+    done = subprocess.run(
         ["git", *arguments],
         cwd=directory,
         env=os.environ | environment,
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
-    ).stdout
+    )
+    if done.returncode:
+        raise AssertionError(f"git {' '.join(arguments)}: {done.stderr}")
+    return done.stdout
 
 
 def leftovers(runs: Sequence[str]) -> list[str]:
