@@ -232,8 +232,15 @@ class DebugRequest:
 class Session(Protocol):
     """A connection to a server; the local one is the server itself, for as long as it is open."""
 
-    client: FlowClient
-    abandoned: Sequence[RunView]  # interrupted runs that were ended when the session was opened
+    @property
+    def client(self) -> FlowClient:
+        """The calls of this session."""
+        ...
+
+    @property
+    def abandoned(self) -> Sequence[RunView]:
+        """Interrupted runs that were ended when the session was opened."""
+        ...
 
     async def settle(self, run: str) -> None:
         """Return when the run has ended and everything it used is cleaned up."""

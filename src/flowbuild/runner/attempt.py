@@ -136,10 +136,7 @@ class Attempt:
                 if not unit.started:
                     await self._tools.client.launched(self._lease)
                 self._tools.prepare(self.assignment.upcoming)
-                ended = await self._until_ended(unit, background=self.assignment.step.background)
-                committed = None
-                if ended is None:
-                    ended, committed = await self._serve(unit, repository, slot)
+                ended, committed = await self._until_over(unit, repository, slot)
                 await engine.stop(unit, grace=GRACE_SECONDS, force=self._force.is_set())
             async with asyncio.timeout(DRAIN_SECONDS):
                 await logs
@@ -148,6 +145,11 @@ class Attempt:
         finally:
             logs.cancel()
         return _result(ended, committed or await self._commit(repository, slot, ended), unit)
+
+    async def _until_over(self, unit: Unit, repository: RunRepository, slot: Slot) -> tuple[Ended, Committed | None]:
+        """Run until nothing of the unit matters any more; what was committed on the way, if anything."""
+        ended = await self._until_ended(unit, background=self.assignment.step.background)
+        return await self._serve(unit, repository, slot) if ended is None else (ended, None)
 
     async def _until_ended(self, unit: Unit, *, background: bool) -> Ended | None:
         """Run until the main services ended; None when a background step is up and healthy."""
@@ -210,27 +212,34 @@ class Attempt:
         await gentle
 
     async def _commit(self, repository: RunRepository, slot: Slot, ended: Ended) -> Committed:
+        lease = self._lease
+        key = (lease.step, lease.attempt, lease.epoch)
         with self._phase("commit"):
             await self._tell("commit")
-            trailers = {
-                **self.assignment.trailers,
-                "Flow-Outcome": str(ended.outcome),
-                "Flow-Exit-Code": "" if ended.exit_code is None else str(ended.exit_code),
-                "Flow-Finished": f"{time.time():.3f}",
-                "Flow-Node": self._tools.node,
-            }
-            message = f"{self._lease.step}: {ended.outcome}"
+            before = await asyncio.to_thread(repository.attempt_result, *key)
+            if before is not None:  # an earlier life of this runner got as far as this
+                return Committed(before, repository.variables(before), (), {}, 0, 0)
             committed = await asyncio.to_thread(
-                self._tools.slots.commit, slot, repository, message=message, trailers=trailers
+                self._tools.slots.commit,
+                slot,
+                repository,
+                message=f"{lease.step}: {ended.outcome}",
+                trailers=self._trailers(ended),
             )
         with self._phase("push"):
-            lease = self._lease
-            await asyncio.to_thread(
-                repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, committed.commit
-            )
+            await asyncio.to_thread(repository.write_attempt_ref, *key, committed.commit)
         for path in committed.dropped:
             await self._log.note(f"not carried to the next step: {path}")
         return committed
+
+    def _trailers(self, ended: Ended) -> dict[str, str]:
+        return {
+            **self.assignment.trailers,
+            "Flow-Outcome": str(ended.outcome),
+            "Flow-Exit-Code": "" if ended.exit_code is None else str(ended.exit_code),
+            "Flow-Finished": f"{time.time():.3f}",
+            "Flow-Node": self._tools.node,
+        }
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

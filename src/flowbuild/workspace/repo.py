@@ -177,6 +177,12 @@ class RunRepository:
                     f"attempt {attempt} of step {step} (epoch {epoch}) already has the result {present[:12]}"
                 )
 
+    def attempt_result(self, step: str, attempt: int, epoch: int) -> CommitId | None:
+        """Return what `write_attempt_ref` recorded for an attempt and epoch."""
+        _check_step(step)
+        found = self.refs.read(attempt_ref(step, int(attempt), int(epoch)))
+        return None if found is None else CommitId(found)
+
     def accept(
         self, step: str, commit: CommitId, *, rules: Sequence[MergeRule], variable_rules: Sequence[MergeRule]
     ) -> None:
