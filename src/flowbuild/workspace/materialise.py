@@ -26,6 +26,7 @@ from flowbuild.workspace.snapshot import Dropped, Options
 from flowbuild.workspace.statcache import DirectoryEntry, StatCache
 
 MAX_ENTRIES = 10_000_000
+_ALONE = 2000  # entries made before threads are worth starting
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ class _Changer:
     def __init__(self, db: ObjectDatabase, lfs: LfsStore, options: Options, where: list[bytes]) -> None:
         self.db, self.options, self.where = db, options, where
         self.maker = Maker(db, lfs, options, where)
-        self.left = min(MAX_ENTRIES, options.max_entries)
+        self.made, self.limit = 0, min(MAX_ENTRIES, options.max_entries)
 
     def run(
         self,
@@ -146,7 +147,7 @@ class _Changer:
                     continue
                 name, inner = step
                 self.where[0] = inner.path
-                if inner.new.plain_leaf and inner.was is None:
+                if inner.was is None and self.made > _ALONE and inner.new.plain_leaf:
                     helpers.submit(inner.path, self._leaf, os.open(name, DIRECTORY, dir_fd=descent.fd), inner)
                     self._count(inner)
                     continue
@@ -167,8 +168,8 @@ class _Changer:
             os.close(fd)
 
     def _count(self, change: _Change) -> None:
-        self.left -= len(change.new.entries)
-        if self.left < 0:
+        self.made += len(change.new.entries)
+        if self.made > self.limit:
             raise WorkspaceError(f"The tree holds more than {self.options.max_entries} entries")
 
     def _listing(self, tree: bytes, meta: bytes | None) -> Listing:
