@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -15,7 +17,8 @@ from flowbuild.spec.findings import InvalidFile
 def run_program(connect: Connect, arguments: list[str] | None = None) -> int:
     """Run the program with the arguments of the command line; return its exit code."""
     try:
-        result = build(connect)(args=arguments, prog_name="flow", standalone_mode=False)
+        with _one_error():
+            result = build(connect)(args=arguments, prog_name="flow", standalone_mode=False)
     except FlowError as error:
         _print_error(error)
         return 3 if isinstance(error, SystemFailed) else 2
@@ -43,6 +46,18 @@ def build(connect: Connect) -> typer.Typer:
     looking.add_commands(app, connect)
     checking.add_commands(app, connect)
     return app
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """Raise the first error of a group by itself: tasks that fail together fail for the reason of the first."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
 
 
 def _print_error(error: FlowError) -> None:

@@ -6,8 +6,10 @@ time, the loser takes the next one.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,9 +64,14 @@ class Networks:
         self._api = api
         self._pool = Subnet(pool)
         self._prefix = prefix
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def ensure(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
         """Make the network exist. Raises EngineError when no subnet is free or a foreign network has the name."""
+        async with self._turns[name]:  # of two made at once compose would not know which one is meant
+            await self._ensure(name, labels, internal=internal)
+
+    async def _ensure(self, name: str, labels: Mapping[str, str], *, internal: bool) -> None:
         existing = await self._named(name)
         if not existing:
             await self._create(name, labels, internal=internal)

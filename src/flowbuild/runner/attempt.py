@@ -92,9 +92,11 @@ class Attempt:
             return AttemptResult(Outcome.CANCELLED)
         plan = make_plan(self.assignment, self._tools.places)
         repository = await asyncio.to_thread(self._tools.repositories.open, self.assignment.repository)
+        network = asyncio.create_task(self._tools.engine.network(plan.network, plan.run_labels))
         with self._phase("checkout"):
             await self._tell("checkout")
             slot = self._slot = await asyncio.to_thread(self._acquire, repository, plan, adopted=adopted)
+        await network
         for note in plan.notes:
             await self._log.note(note)
         unit = self._unit = await self._make_unit(plan, adopted=adopted)
@@ -115,10 +117,7 @@ class Attempt:
             return await engine.adopt(await asyncio.to_thread(plan.spec))
         with self._phase("pull"):
             await self._tell("pull")
-            images, _ = await asyncio.gather(
-                engine.images(plan.images, self._progress), engine.network(plan.network, plan.run_labels)
-            )
-            plan = replace(plan, digests=images)
+            plan = replace(plan, digests=await engine.images(plan.images, self._progress))
         with self._phase("create"):
             await self._tell("create")
             spec = await asyncio.to_thread(plan.spec)
