@@ -8,6 +8,7 @@ which is refused unless it leads to the very directory that was left (device and
 from __future__ import annotations
 
 import os
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +22,9 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Descent:
     """A stack of open directories: the current one is `fd`."""
 
-    def __init__(self, top: str | bytes | os.PathLike[str] | int) -> None:
+    def __init__(self, top: str | bytes | os.PathLike[str] | int, *, limit: int = MAX_DEPTH) -> None:
         """Begin at a path, or at a directory that is open already and is closed at the end."""
+        self._limit = limit
         self.fd = top if isinstance(top, int) else os.open(top, DIRECTORY)
         self._stack: list[tuple[int, int, int]] = []  # descriptor (-1: closed for now), device, inode of the parents
         self._names: list[bytes] = []
@@ -44,9 +46,9 @@ class Descent:
         return self._names[-1]
 
     def down(self, name: bytes) -> int:
-        """Enter a sub-directory; return its descriptor. Raises OSError, WorkspaceError below MAX_DEPTH."""
-        if len(self._stack) >= MAX_DEPTH:
-            raise WorkspaceError(f"The workspace is more than {MAX_DEPTH} directories deep at {name!r}")
+        """Enter a sub-directory; return its descriptor. Raises OSError, WorkspaceError below the limit."""
+        if len(self._stack) >= self._limit:
+            raise WorkspaceError(f"The workspace is more than {self._limit} directories deep at {name!r}")
         child = os.open(name, DIRECTORY, dir_fd=self.fd)
         device = inode = 0
         if len(self._stack) >= WINDOW // 2:  # shallow trees, the common case, never need the way back
@@ -82,7 +84,7 @@ class Descent:
 
 def remove(parent: int, name: bytes) -> None:
     """Remove a directory with all it holds, however deep, without following a link. Raises OSError."""
-    with Descent(os.open(name, DIRECTORY, dir_fd=parent)) as descent:
+    with Descent(os.open(name, DIRECTORY, dir_fd=parent), limit=sys.maxsize) as descent:
         waiting = [_empty(descent.fd)]
         while True:
             if waiting[-1]:

@@ -161,8 +161,7 @@ class _Changer:
         try:
             place = Place(fd, change.path, change.new, change.entry)
             maker = Maker(self.db, self.maker.store, self.options, [b""])  # its own notes: this runs beside others
-            for name, entry in change.new.entries.items():
-                maker.make(place, name, entry)
+            maker.make_all(place)
             self._leave(fd, change)
         finally:
             os.close(fd)
@@ -187,8 +186,10 @@ class _Changer:
             if entry.mode == TREE_MODE:
                 if (step := self._sub_directory(fd, change, name, entry)) is not None:
                     inner.append((name, step))
-            elif was is None or not self._stays(place, was, name, entry):
+            elif was is not None and not self._stays(place, was, name, entry):
                 self.maker.make(place, name, entry)
+        if was is None:
+            self.maker.make_all(place)
         for name, meta in new.fifos():
             if was is None or was.fifo(name) != meta:
                 self.maker.fifo(fd, name, meta)

@@ -21,7 +21,7 @@ from flowbuild.core.errors import WorkspaceError
 from flowbuild.workspace import sidecar, statcache
 from flowbuild.workspace.dirs import Descent
 from flowbuild.workspace.escape import escape
-from flowbuild.workspace.files import Content, kept_xattrs, open_to_read, read_file, untouched
+from flowbuild.workspace.files import Content, kept_xattrs, open_to_read, read_file, read_plain, untouched
 from flowbuild.workspace.lfs import LfsStore, Pointer
 from flowbuild.workspace.packs import PackWriter
 from flowbuild.workspace.sidecar import Node
@@ -230,7 +230,13 @@ class _Walk:
             self._drop(visit, raw_path, f"{what} are not carried")
 
     def _read(self, visit: _Visit, fd: int, name: str, found: os.stat_result) -> None:
-        options, handle = self.options, open_to_read(name, fd)
+        options = self.options
+        if found.st_size < options.large_bytes and (data := read_plain(name, fd, found)) is not None:
+            self.hashed += 1
+            oid = self.writer.add("blob", data)
+            visit.entry.files[name] = statcache.file_entry(found, oid, b"", None)
+            return
+        handle = open_to_read(name, fd)
         if found.st_size < options.large_bytes:
             content = read_file(handle, found, options.large_bytes, setid=options.setid, store=self.lfs)
             self._keep(visit, name, content)

@@ -269,7 +269,11 @@ def test_real_trees_come_back(bench, tmp_path, source):
         subprocess.run(["git", "-C", tmp_path / "project", *who, "commit", "-qm", "x"], check=True)
         top = tmp_path / "project"
     else:
-        top = Path(sysconfig.get_path("stdlib")) / "email" if source == "headers" else Path(pytest.__file__).parent
+        top = (
+            Path(sysconfig.get_path("stdlib")) / "email"
+            if source == "headers"
+            else Path(pytest.__file__).parents[1] / "_pytest"
+        )
     stored = bench.store(top)
     assert stored.files > 20
     bench.make(stored, tmp_path / "out", warm := StatCache())

@@ -8,6 +8,7 @@ from flowbuild.core.errors import WorkspaceError
 from flowbuild.testing.workspaces import Bench
 from flowbuild.workspace import materialise as module
 from flowbuild.workspace import sidecar
+from flowbuild.workspace.dirs import remove
 from flowbuild.workspace.lfs import Pointer
 from flowbuild.workspace.materialise import materialise, update
 from flowbuild.workspace.objects import FILE_MODE, SYMLINK_MODE, TREE_MODE, MissingObject, ObjectDatabase, TreeEntry
@@ -100,6 +101,9 @@ def test_a_tree_too_deep_is_refused(bench, tmp_path):
             tree = writer.add_tree([TreeEntry(TREE_MODE, b"d", tree)])
     with pytest.raises(WorkspaceError, match="directories deep"):
         make(bench, tree, tmp_path / "out")
+    parent = os.open(tmp_path, os.O_RDONLY)
+    remove(parent, b"out")  # too deep for what cleans up after the tests
+    os.close(parent)
 
 
 def test_a_directory_that_holds_something_is_refused(bench, tmp_path):

@@ -53,7 +53,7 @@ def test_unchanged_files_are_not_read_again(bench, top):
 
 def test_a_write_within_the_same_tick_is_never_missed(bench, tmp_path):
     """Same size, same inode, same times, written just after the snapshot: only the horizon can tell."""
-    top, cache, missed, blind = tmp_path / "racy", StatCache(), 0, 0
+    top, cache, missed = tmp_path / "racy", StatCache(), 0
     top.mkdir()
     path = top / "f"
     for number in range(25):
@@ -62,11 +62,8 @@ def test_a_write_within_the_same_tick_is_never_missed(bench, tmp_path):
         bench.store(top, cache)
         path.write_bytes(b"%04d" % (number + 5000))
         os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
-        blind += path.stat().st_ctime_ns == before.st_ctime_ns
         missed += bench.store(top, cache).tree != bench.store(top).tree
     assert missed == 0
-    entry = next(iter(cache.root.files.values()))
-    assert not statcache.settled(entry.ctime_ns, cache.horizon_ns), "just written, so never trusted"
 
 
 def test_the_horizon_is_what_prevents_it(bench, tmp_path):
@@ -200,15 +197,25 @@ def test_a_real_writer_beside_it_never_gives_a_torn_file(bench, tmp_path):
         writer.join()
 
 
-def test_deeper_than_any_path_and_not_too_deep(bench, tmp_path):
-    top = tmp_path / "deep"
-    top.mkdir()
+@pytest.fixture
+def deep_top(tmp_path):
+    """A place for deep trees: removed here, because what cleans up after the tests recurses."""
+    yield tmp_path / "far"
+    parent = os.open(tmp_path, os.O_RDONLY)
+    remove(parent, b"far")
+    os.close(parent)
+    assert not (tmp_path / "far").exists()
+
+
+def test_deeper_than_any_path_and_not_too_deep(bench, deep_top):
+    top = deep_top / "in"
+    top.mkdir(parents=True)
     fd = os.open(top, os.O_RDONLY)
     for level in range(MAX_DEPTH + 1):
         if level == MAX_DEPTH:
-            stored = bench.store(top)
-            bench.make(stored, tmp_path / "out", warm := StatCache())
-            assert bench.store(tmp_path / "out", warm).tree == stored.tree
+            stored, warm = bench.store(top), StatCache()
+            bench.make(stored, deep_top / "out", warm)
+            assert bench.store(deep_top / "out", warm).tree == stored.tree
         os.mkdir("dd", dir_fd=fd)
         inner = os.open("dd", os.O_RDONLY, dir_fd=fd)
         os.close(fd)
@@ -216,14 +223,6 @@ def test_deeper_than_any_path_and_not_too_deep(bench, tmp_path):
     os.close(fd)
     with pytest.raises(WorkspaceError, match="directories deep"):
         bench.store(top)
-    for name in (b"deep", b"out"):
-        parent = os.open(tmp_path, os.O_RDONLY)
-        if name == b"out":
-            remove(parent, name)
-            assert not (tmp_path / "out").exists()
-        else:
-            subprocess.run(["rm", "-rf", "deep"], cwd=tmp_path, check=True)
-        os.close(parent)
 
 
 def test_set_id_bits_can_be_stripped(bench, top):
