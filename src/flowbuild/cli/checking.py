@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +12,7 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli import options
-from flowbuild.client.base import Connect
+from flowbuild.client.base import Check, Connect
 
 
 class Format(StrEnum):
@@ -45,9 +47,17 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     @app.command("doctor")
     def doctor(directory: options.Directory = ".") -> int:
         """Say whether this machine can run pipelines, and what to do if not."""
-        from flowbuild.cli.doctor import examine  # noqa: PLC0415 (loads the engine's libraries)
 
-        return examine(Path(directory))
+        async def main() -> Sequence[Check]:
+            async with connect(directory) as session:
+                return await session.doctor()
+
+        checks = asyncio.run(main())
+        for check in checks:
+            print(f"{'✓' if check.ok else '✗'} {check.text}")
+            if check.hint:
+                print(f"    hint: {check.hint}")
+        return 0 if all(check.ok for check in checks) else 3
 
 
 def _validate(file: str, directory: str, output: Format, *, graph: bool) -> int:

@@ -83,7 +83,7 @@ def _add_logs(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
 
         async def query(client: FlowClient) -> None:
             found = await client.get(run)
-            steps = [step] if step else [key for key in _in_order(found)]
+            steps = [step] if step else _in_order(found)
             for key in steps:
                 chunks = client.logs(found.id, key, attempt=attempt, follow=follow)
                 await print_log(chunks, prefix=not step, service=service)

@@ -57,7 +57,8 @@ def print_run(run: RunView, diffs: Mapping[str, StepDiff]) -> None:
 
 def print_diff(diff: StepDiff) -> None:
     """Print what a step changed."""
-    from flowbuild.cli.render import diff as rendering, theme  # noqa: PLC0415
+    from flowbuild.cli.render import diff as rendering  # noqa: PLC0415
+    from flowbuild.cli.render import theme
 
     rendering.print_diff(theme.console_for(sys.stdout), diff)
 

@@ -229,6 +229,15 @@ class DebugRequest:
     secrets: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that runs need: whether it is there, what it is, and what to do if not."""
+
+    ok: bool
+    text: str
+    hint: str = ""
+
+
 class Session(Protocol):
     """A connection to a server; the local one is the server itself, for as long as it is open."""
 
@@ -244,6 +253,10 @@ class Session(Protocol):
 
     async def settle(self, run: str) -> None:
         """Return when the run has ended and everything it used is cleaned up."""
+        ...
+
+    async def doctor(self) -> Sequence[Check]:
+        """Look at everything that runs need."""
         ...
 
     async def debug(self, request: DebugRequest) -> int:

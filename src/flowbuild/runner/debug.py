@@ -80,4 +80,4 @@ async def _attach(container: str) -> int:
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
+    sys.stderr.write(line + "\n")

@@ -27,9 +27,9 @@ class Ownership:
         self._lock: int | None = None
         self._socket: socket.socket | None = None
 
-    def claim(self) -> None:
-        """Become an owner."""
-        token = uuid.uuid4().hex[:16]
+    def claim(self, token: str = "") -> None:
+        """Become an owner, of that name if one is given."""
+        token = token or uuid.uuid4().hex[:16]
         hidden = self._path(token, "new")  # renamed when locked: nobody may find it unlocked and call us dead
         self._lock = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -70,6 +70,11 @@ class Ownership:
     def dead(self, tokens: Iterable[str]) -> list[str]:
         """Return those owners that do not live any more."""
         return [token for token in tokens if token != self.token and not self._alive(token)]
+
+    def living(self) -> frozenset[str]:
+        """Return all owners that live, without this one."""
+        tokens = [path.stem for path in self._directory.glob("*.lock")]
+        return frozenset(tokens) - frozenset(self.dead(tokens)) - {self.token}
 
     def release(self) -> None:
         """Stop being an owner."""

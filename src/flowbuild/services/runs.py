@@ -19,6 +19,7 @@ from flowbuild.core.states import Reason, StepState
 from flowbuild.services.assignments import Assignments, SecretBox
 from flowbuild.services.binding import bind_environments, bind_variables
 from flowbuild.services.decisions import Clock, Decisions
+from flowbuild.services.gate import Gate
 from flowbuild.services.ids import new_run_id
 from flowbuild.services.source_files import SourceFiles
 from flowbuild.spec.findings import InvalidFile, has_errors
@@ -54,6 +55,7 @@ class RunService:
         secrets: SecretBox,
         assignments: Assignments,
         places: Places,
+        gate: Gate,
         owner: str,
         clock: Clock,
     ) -> None:
@@ -62,6 +64,7 @@ class RunService:
         self._secrets = secrets
         self._assignments = assignments
         self._places = places
+        self._gate = gate
         self._owner = owner
         self._clock = clock
 
@@ -166,7 +169,7 @@ class RunService:
 
     def _add(self, run: Run, project: str, directory: str, repository: Path, *, dirty: bool) -> None:
         begin: tuple[Event, ...] = (RunStarted(),)
-        with self._database.write() as tx:
+        with self._gate.beginning(), self._database.write() as tx:
             number = tx.runs.next_number(project)
             tx.runs.add(RunRow(run, number, project, self._owner, directory, dirty, str(repository)))
             self._decisions.apply_in(tx, run.id, begin)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from flowbuild.client.base import DebugRequest, RunView
+from flowbuild.client.base import Check, DebugRequest, RunView
 from flowbuild.core.ids import RunId
 from flowbuild.services.client import LocalClient
 from flowbuild.settings import Settings
@@ -25,6 +25,12 @@ class LocalSession:
     async def settle(self, run: str) -> None:
         """See Session."""
         await self.local.runners.settled(RunId(run))
+
+    async def doctor(self) -> Sequence[Check]:
+        """See Session."""
+        from flowbuild.wiring.driving import doctor  # noqa: PLC0415 (loads the engine's libraries)
+
+        return await doctor(self.local)
 
     async def debug(self, request: DebugRequest) -> int:
         """See Session."""

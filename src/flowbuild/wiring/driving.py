@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from time import time
 
-from flowbuild.client.base import DebugRequest, RunView
+from flowbuild.client.base import Check, DebugRequest, RunView
 from flowbuild.client.runner import Assignment
 from flowbuild.core.ids import RunId
+from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.orchestrator.effects import Effects
 from flowbuild.orchestrator.loop import Orchestrator
@@ -19,6 +20,7 @@ from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.worker import Worker
 from flowbuild.services.ids import new_run_id
+from flowbuild.wiring.doctor import examine
 from flowbuild.wiring.local import Local
 from flowbuild.workspace.slots import Slots
 
@@ -30,17 +32,14 @@ async def driving(local: Local, *, abandon: bool) -> AsyncIterator[Sequence[RunV
     What earlier lives left in the engine and on the disk is swept first; with `abandon` their open runs are ended,
     otherwise they stay as they are, to be resumed.
     """
-    engine = ComposeEngine(network_pool=local.settings.network_pool)
-    try:
+    async with _engine(local) as engine:
         await engine.info()
         dead = await asyncio.to_thread(local.dead_owners)
         ended = await asyncio.to_thread(local.runs.abandon, dead) if abandon else []
         views = [await asyncio.to_thread(local.looking.run, row.run.id, {}) for row in ended]
-        keep = await asyncio.to_thread(local.open_runs)
         instance = await asyncio.to_thread(local.instance)
         slots = Slots(local.settings.home / "work")
-        await engine.sweep(instance, keep=keep)
-        await asyncio.to_thread(slots.sweep, keep)
+        await _sweep(local, engine, slots, instance)
         worker = _worker(local, engine, slots, instance)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
@@ -50,8 +49,19 @@ async def driving(local: Local, *, abandon: bool) -> AsyncIterator[Sequence[RunV
             for task in tasks:
                 task.cancel()
             await worker.close()
-    finally:
-        await engine.close()
+
+
+def _engine(local: Local) -> ComposeEngine:
+    return ComposeEngine(network_pool=local.settings.network_pool)
+
+
+async def _sweep(local: Local, engine: Engine, slots: Slots, instance: str) -> None:
+    """Remove what killed programs left in the engine and on the disk."""
+    with ExitStack() as stack:
+        await asyncio.to_thread(stack.enter_context, local.gate.sweeping())
+        keep = await asyncio.to_thread(local.open_runs)
+        await engine.sweep(instance, keep=keep)
+        await asyncio.to_thread(slots.sweep, keep)
 
 
 def _orchestrator(local: Local) -> Orchestrator:
@@ -80,19 +90,26 @@ def _worker(local: Local, engine: ComposeEngine, slots: Slots, instance: str) ->
 async def debug(local: Local, request: DebugRequest) -> int:
     """Open a shell in the input or output of a step of a run; see runner.debug."""
     assignment = await asyncio.to_thread(_debug_assignment, local, request)
-    engine = ComposeEngine(network_pool=local.settings.network_pool)
+    local.debugging.claim(assignment.lease.run)
     try:
-        await engine.info()
-        return await open_shell(
-            assignment,
-            engine=engine,
-            slots=Slots(local.settings.home / "debug"),
-            places=RunnerPlaces(local.settings.home / "debug", await asyncio.to_thread(local.instance)),
-            service=request.service,
-            command=request.command,
-        )
+        async with _engine(local) as engine:
+            await engine.info()
+            return await open_shell(
+                assignment,
+                engine=engine,
+                slots=Slots(local.settings.home / "work"),
+                places=RunnerPlaces(local.settings.home / "work", await asyncio.to_thread(local.instance)),
+                service=request.service,
+                command=request.command,
+            )
     finally:
-        await engine.close()
+        local.debugging.release()
+
+
+async def doctor(local: Local) -> list[Check]:
+    """Look at everything that runs need."""
+    async with _engine(local) as engine:
+        return await examine(engine)
 
 
 def _debug_assignment(local: Local, request: DebugRequest) -> Assignment:

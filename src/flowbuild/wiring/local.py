@@ -15,6 +15,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.services.assignments import Assignments, SecretBox
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Decisions
+from flowbuild.services.gate import Gate
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.looking import Looking
 from flowbuild.services.owners import Ownership
@@ -36,6 +37,8 @@ class Local:
         self.signals = Signals()
         self.database = Database(f"sqlite:///{home / 'flow.db'}")
         self.ownership = Ownership(home / "owners")
+        self.debugging = Ownership(home / "debugging")  # one owner per shell; its token is the run of its objects
+        self.gate = Gate(home / "gate.lock")
         self.logbook = Logbook(home / "logs")
         self.secrets = SecretBox()
         self.decisions = Decisions(self.database, self.signals, time)
@@ -55,6 +58,7 @@ class Local:
             secrets=self.secrets,
             assignments=assignments,
             places=self.places,
+            gate=self.gate,
             owner=self.ownership.token,
             clock=time,
         )
@@ -102,7 +106,8 @@ class Local:
     def open_runs(self) -> frozenset[str]:
         """Return the runs whose objects in the engine and directories must stay."""
         with self.database.read() as tx:
-            return frozenset(run for owner in tx.runs.owners() for run in tx.runs.open_runs(owner))
+            runs = frozenset(run for owner in tx.runs.owners() for run in tx.runs.open_runs(owner))
+        return runs | self.debugging.living()
 
     def close(self) -> None:
         """Let go of files and connections."""
