@@ -42,11 +42,6 @@ class Listing:
         position = self.index.get(name)
         return None if position is None or self.columns is None else self.columns.meta(position)
 
-    @property
-    def plain_leaf(self) -> bool:
-        """Tell whether nothing here refers to another place: no sub-directories, links, attributes, holes, FIFOs."""
-        return self.regular and self.files == len(self.entries) and self.columns is not None and not self.columns.fields
-
     def own(self) -> Meta | None:
         """Return the metadata of the directory itself."""
         return self.columns.meta(0) if self.columns else None

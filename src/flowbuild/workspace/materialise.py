@@ -16,8 +16,7 @@ from pathlib import Path
 
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.workspace import statcache
-from flowbuild.workspace.dirs import DIRECTORY, Descent, remove
-from flowbuild.workspace.helpers import Helpers
+from flowbuild.workspace.dirs import Descent, remove
 from flowbuild.workspace.lfs import LfsStore
 from flowbuild.workspace.making import Listing, Maker, Place, apply_meta, header_of, listing_of
 from flowbuild.workspace.objects import TREE_MODE, ObjectDatabase, TreeEntry
@@ -26,7 +25,6 @@ from flowbuild.workspace.snapshot import Dropped, Options
 from flowbuild.workspace.statcache import DirectoryEntry, StatCache
 
 MAX_ENTRIES = 10_000_000
-_ALONE = 2000  # entries made before threads are worth starting
 
 
 @dataclass(slots=True)
@@ -130,7 +128,7 @@ class _Changer:
         new: tuple[bytes, bytes | None],
         root: DirectoryEntry,
     ) -> None:
-        with Descent(directory) as descent, Helpers(self.where) as helpers:
+        with Descent(directory) as descent:
             self.maker.top = descent.fd
             was = self._listing(*old) if old else None
             change = _Change(was, self._listing(*new), root, b"")
@@ -147,29 +145,9 @@ class _Changer:
                     continue
                 name, inner = step
                 self.where[0] = inner.path
-                if inner.was is None and self.made > _ALONE and inner.new.plain_leaf:
-                    helpers.submit(inner.path, self._leaf, os.open(name, DIRECTORY, dir_fd=descent.fd), inner)
-                    self._count(inner)
-                    continue
                 descent.down(name)
                 stack.append((inner, self._enter(descent.fd, inner)))
-            helpers.finish()
             self.maker.finish_links()
-
-    def _leaf(self, fd: int, change: _Change) -> None:
-        """Make a whole directory without sub-directories or anything that refers to other places; closes `fd`."""
-        try:
-            place = Place(fd, change.path, change.new, change.entry)
-            maker = Maker(self.db, self.maker.store, self.options, [b""])  # its own notes: this runs beside others
-            maker.make_all(place)
-            self._leave(fd, change)
-        finally:
-            os.close(fd)
-
-    def _count(self, change: _Change) -> None:
-        self.made += len(change.new.entries)
-        if self.made > self.limit:
-            raise WorkspaceError(f"The tree holds more than {self.options.max_entries} entries")
 
     def _listing(self, tree: bytes, meta: bytes | None) -> Listing:
         return listing_of(self.db, tree, Node(TREE_MODE, meta) if meta else None)
@@ -177,7 +155,9 @@ class _Changer:
     def _enter(self, fd: int, change: _Change) -> Iterator[tuple[bytes, _Change]]:
         """Make all entries of one directory except what is inside sub-directories; return those left to enter."""
         new, was = change.new, change.was
-        self._count(change)
+        self.made += len(new.entries)
+        if self.made > self.limit:
+            raise WorkspaceError(f"The tree holds more than {self.limit} entries")
         if was is not None:
             self._remove(fd, change, was, new)
         place = Place(fd, change.path, new, change.entry)
@@ -234,7 +214,7 @@ class _Changer:
         """Keep a file that is in both trees, correcting plain metadata in place; otherwise make room for a new one."""
         self.where[0] = place.path + name
         known = was.entries.get(name)
-        if known is None:
+        if known is None or known.mode == TREE_MODE:  # a directory of that name is removed by now
             return False
         if known == entry:
             before, after = was.meta(name), place.listing.meta(name)

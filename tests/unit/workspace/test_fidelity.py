@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowbuild.testing.trees import differences, scan
@@ -247,6 +247,9 @@ def test_generated_trees_come_back(tmp_path_factory, shared_bench, tree):
 
 @relaxed
 @given(trees, trees)
+@example({b"plain": {}}, {b"plain": ("file", POINTER, 0, 0)})
+@example({b"plain": ("file", b"x", 0o644, 0)}, {b"plain": {b"in": ("fifo", b"", 0o600, 0)}})
+@example({b"plain": ("fifo", b"", 0o600, 0)}, {b"plain": ("link", b"to", 0, 0)})
 def test_update_makes_what_a_fresh_directory_would_be(tmp_path_factory, shared_bench, one, other):
     base, bench = tmp_path_factory.mktemp("tree"), shared_bench
     old, new = bench.store(grown(base / "one", one)), bench.store(grown(base / "two", other))
