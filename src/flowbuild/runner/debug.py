@@ -35,6 +35,9 @@ async def open_shell(
     `assignment.lease.run` must be an id that no run has: everything under it is removed afterwards. Services that the
     chosen one depends on are not started.
     """
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if not terminal and not command:
+        raise InvalidRequest("there is no terminal for a shell", hint="give a command: flow debug RUN STEP -- ls -la")
     plan = _alone(make_plan(assignment, places), service, command or SHELL)
     repository = RunRepository.open(Path(assignment.repository))
     run = assignment.lease.run
@@ -44,8 +47,8 @@ async def open_shell(
         await engine.network(plan.network, plan.run_labels)
         plan = replace(plan, digests=await engine.images(plan.images, _tell))
         spec = await asyncio.to_thread(plan.spec)
-        unit = await engine.create(_interactive(spec), _tell)
-        return await _attach(unit.containers[plan.main[0]])
+        unit = await engine.create(_interactive(spec) if terminal else spec, _tell)
+        return await _attach(unit.containers[plan.main[0]], terminal=terminal)
     finally:
         await engine.sweep(places.instance, run=run)
         await asyncio.to_thread(slots.drop_run, run)
@@ -65,17 +68,18 @@ def _alone(plan: Plan, service: str, command: Sequence[str]) -> Plan:
 
 
 def _interactive(spec: UnitSpec) -> UnitSpec:
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    services = {
-        key: {**service, "stdin_open": True, "tty": terminal} for key, service in spec.compose["services"].items()
-    }
+    services = {key: {**service, "stdin_open": True, "tty": True} for key, service in spec.compose["services"].items()}
     compose: dict[str, Any] = {**spec.compose, "services": services}
     return replace(spec, compose=compose)
 
 
-async def _attach(container: str) -> int:
-    """Start a container with this terminal as its own: the docker client knows how to hand a terminal over."""
-    process = await asyncio.create_subprocess_exec("docker", "start", "--attach", "--interactive", container)
+async def _attach(container: str, *, terminal: bool) -> int:
+    """Start a container with this terminal as its own: the docker client knows how to hand a terminal over.
+
+    Input that is no terminal is not handed over: at its end the engine would cut the output, too.
+    """
+    options = ["--attach", *(["--interactive"] if terminal else [])]
+    process = await asyncio.create_subprocess_exec("docker", "start", *options, container)
     return await process.wait()
 
 
