@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
-    top = Path(tempfile.mkdtemp(prefix="bench-workspace-", dir=options.dir))
+    top = Path(tempfile.mkdtemp(prefix="bench-workspace-", dir=options.dir)).resolve()
     results = {}
     try:
         small_files(top / "small", files=options.files)
