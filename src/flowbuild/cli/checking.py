@@ -40,9 +40,9 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     @app.command("schema")
     def schema() -> None:
         """Print the JSON Schema of pipeline files, for editors."""
-        from flowbuild.spec.schema import pipeline_schema  # noqa: PLC0415 (loads the pipeline format)
+        from flowbuild.spec.schema import render  # noqa: PLC0415 (loads the pipeline format)
 
-        print(json.dumps(pipeline_schema(), indent=2))
+        print(render(), end="")
 
     @app.command("doctor")
     def doctor(directory: options.Directory = ".") -> int:

@@ -108,7 +108,7 @@ class LiveView:
             if step.state is StepState.WAITING and step.approve:
                 text = Text("◆ ", "bold yellow").append(safe(step.key), "bold")
                 text.append(f" waits for {safe(' or '.join(step.approve))}: ", "yellow")
-                lines.append(text.append(f"flow approve {run.number} {step.key}", "bold"))
+                lines.append(text.append(f"flow approve {run.number} {safe(step.key)}", "bold"))
         if self._notice:
             lines.append(Text(self._notice, "bold yellow"))
         return [Text(""), *lines] if lines else []

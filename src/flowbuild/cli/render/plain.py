@@ -92,7 +92,7 @@ def _fact(run: RunView, step: StepView, at: float) -> Text:
         return text.append("started" if len(step.attempts) < 2 else f"started, attempt {step.attempts[-1].attempt}")
     if step.state is StepState.WAITING and step.approve:
         return text.append(
-            f"waits for approval by {safe(', '.join(step.approve))}: flow approve {run.number} {step.key}"
+            f"waits for approval by {safe(', '.join(step.approve))}: flow approve {run.number} {safe(step.key)}"
         )
     text.append_text(details(step, at))
     if step.state is StepState.DONE and step.message:
