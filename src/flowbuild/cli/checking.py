@@ -40,7 +40,7 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     @app.command("schema")
     def schema() -> None:
         """Print the JSON Schema of pipeline files, for editors."""
-        from flowbuild.spec.schema import render  # noqa: PLC0415 (loads the pipeline format)
+        from flowbuild.spec.schema import render
 
         print(render(), end="")
 
@@ -61,9 +61,9 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
 
 
 def _validate(file: str, directory: str, output: Format, *, graph: bool) -> int:
-    from flowbuild.cli.folder import Folder  # noqa: PLC0415 (loads the pipeline format)
-    from flowbuild.spec.findings import has_errors  # noqa: PLC0415
-    from flowbuild.spec.load import load_pipelines  # noqa: PLC0415
+    from flowbuild.cli.folder import Folder
+    from flowbuild.spec.findings import has_errors
+    from flowbuild.spec.load import load_pipelines
 
     top = Path(directory)
     if file and not directory.startswith(("/", "..")) and directory == ".":
@@ -81,7 +81,7 @@ def _validate(file: str, directory: str, output: Format, *, graph: bool) -> int:
     for finding in result.findings:
         print(finding)
     if graph:
-        from flowbuild.cli.views import print_graph  # noqa: PLC0415
+        from flowbuild.cli.views import print_graph
 
         for pipeline in result.pipelines.values():
             print_graph(pipeline)

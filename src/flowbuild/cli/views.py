@@ -16,15 +16,15 @@ from flowbuild.core.model import Pipeline
 def choose_view(*, json_lines: bool, plain: bool) -> View:
     """Return how a run is shown while it goes: JSON lines, a live picture on a terminal, or plain lines."""
     if json_lines:
-        from flowbuild.cli.render.jsonlines import JsonLinesView  # noqa: PLC0415 (see above)
+        from flowbuild.cli.render.jsonlines import JsonLinesView
 
         return JsonLinesView(sys.stdout)
     if plain or not sys.stdout.isatty():
-        from flowbuild.cli.render.plain import PlainView  # noqa: PLC0415
+        from flowbuild.cli.render.plain import PlainView
 
         return PlainView(sys.stdout)
-    from flowbuild.cli.render.live import LiveView  # noqa: PLC0415
-    from flowbuild.cli.render.theme import console_for  # noqa: PLC0415
+    from flowbuild.cli.render.live import LiveView
+    from flowbuild.cli.render.theme import console_for
 
     return LiveView(console_for(sys.stdout))
 
@@ -36,28 +36,28 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a view as JSON."""
-    from flowbuild.cli.render.jsonlines import jsonable  # noqa: PLC0415
+    from flowbuild.cli.render.jsonlines import jsonable
 
     print(json.dumps(jsonable(value), indent=2))
 
 
 def print_runs(runs: Sequence[RunView], *, projects: bool) -> None:
     """Print a table of runs."""
-    from flowbuild.cli.render import show, theme  # noqa: PLC0415
+    from flowbuild.cli.render import show, theme
 
     show.print_runs(theme.console_for(sys.stdout), runs, now=time.time(), projects=projects)
 
 
 def print_run(run: RunView, diffs: Mapping[str, StepDiff]) -> None:
     """Print all about a run; `diffs` tells what its steps changed."""
-    from flowbuild.cli.render import show, theme  # noqa: PLC0415
+    from flowbuild.cli.render import show, theme
 
     show.print_run(theme.console_for(sys.stdout), run, diffs, now=time.time())
 
 
 def print_diff(diff: StepDiff) -> None:
     """Print what a step changed."""
-    from flowbuild.cli.render import diff as rendering  # noqa: PLC0415
+    from flowbuild.cli.render import diff as rendering
     from flowbuild.cli.render import theme
 
     rendering.print_diff(theme.console_for(sys.stdout), diff)
@@ -65,8 +65,8 @@ def print_diff(diff: StepDiff) -> None:
 
 def print_graph(pipeline: Pipeline) -> None:
     """Draw a pipeline that does not run."""
-    from flowbuild.cli.render.graph import pipeline_graph  # noqa: PLC0415
-    from flowbuild.cli.render.theme import Look, console_for  # noqa: PLC0415
+    from flowbuild.cli.render.graph import pipeline_graph
+    from flowbuild.cli.render.theme import Look, console_for
 
     console = console_for(sys.stdout)
     for line in pipeline_graph(pipeline, Look.of(console)):
@@ -81,6 +81,6 @@ async def print_log(chunks: AsyncIterator[LogChunk], *, prefix: bool, service: s
                 sys.stdout.buffer.write(chunk.data)
                 sys.stdout.buffer.flush()
         return
-    from flowbuild.cli.render import plain  # noqa: PLC0415
+    from flowbuild.cli.render import plain
 
     await plain.print_log(chunks, sys.stdout, prefix=prefix, colour=sys.stdout.isatty(), service="")
