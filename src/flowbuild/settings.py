@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flowbuild.core.errors import InvalidRequest
 
 
 def _default_home() -> Path:
@@ -26,4 +29,15 @@ class Settings(BaseSettings):
     network_pool: str = Field(
         default="10.201.0.0/16", description="addresses for the networks of runs; each run gets a /26 of it"
     )
-    log_level: str = Field(default="warning", description="level of the program's own log on standard error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="level of the program's own log, flow.log in the home directory"
+    )
+
+
+def read_settings() -> Settings:
+    """Read the options from the environment; raises InvalidRequest naming all that are wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"FLOW_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()]
+        raise InvalidRequest("\n".join(problems), hint="docs/architecture.md lists the options") from error

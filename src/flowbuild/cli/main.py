@@ -24,6 +24,9 @@ def run_program(connect: Connect, arguments: list[str] | None = None) -> int:
         return 3 if isinstance(error, SystemFailed) else 2
     except BrokenPipeError:
         return 0  # whoever read us has seen enough
+    except OSError as error:
+        print(f"flow: the machine refused: {error}", file=sys.stderr)
+        return 3
     except Exception as error:
         show = getattr(error, "show", None)  # usage errors of typer know how to show themselves
         if show is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flowbuild.client.base import Check, DebugRequest, RunView
 from flowbuild.core.ids import RunId
 from flowbuild.services.client import LocalClient
-from flowbuild.settings import Settings
+from flowbuild.settings import read_settings
 from flowbuild.wiring.local import Local
 
 
@@ -42,7 +42,7 @@ class LocalSession:
 @asynccontextmanager
 async def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AsyncIterator[LocalSession]:
     """Open a session on the local server; see client.base.Connect."""
-    local = Local(Settings(), directory)
+    local = Local(read_settings(), directory)
     await asyncio.to_thread(local.open, drive=drive)
     async with AsyncExitStack() as stack:
         stack.callback(local.close)

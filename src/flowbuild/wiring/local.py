@@ -24,6 +24,7 @@ from flowbuild.services.runs import Places, RunService
 from flowbuild.services.signals import Signals
 from flowbuild.settings import Settings
 from flowbuild.store.database import Database
+from flowbuild.wiring.journal import open_journal
 from flowbuild.workspace.source import WorkingTree
 
 
@@ -34,6 +35,7 @@ class Local:
         home = settings.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.settings = settings
+        self.journal = open_journal(home / "flow.log", settings.log_level)
         self.signals = Signals()
         self.database = Database(f"sqlite:///{home / 'flow.db'}")
         self.ownership = Ownership(home / "owners")
@@ -113,6 +115,7 @@ class Local:
         """Let go of files and connections."""
         self.logbook.close_all()
         self.database.close()
+        self.journal.close()
 
 
 def _project(directory: str) -> str | None:
