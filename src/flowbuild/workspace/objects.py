@@ -104,7 +104,8 @@ class ObjectDatabase:
             for directory in _object_dirs(self.git_dir):
                 try:
                     subdirectories = frozenset(path.name for path in directory.iterdir() if len(path.name) == 2)
-                    indexes = [str(path) for path in (directory / "pack").iterdir() if path.suffix == ".idx"]
+                    # "pack-…": an index that is still being written has another name (`PackWriter`, git too)
+                    indexes = [str(path) for path in (directory / "pack").glob("pack-*.idx")]
                 except FileNotFoundError:
                     continue
                 if subdirectories:

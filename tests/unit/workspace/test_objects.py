@@ -101,6 +101,13 @@ def test_new_packs_are_found_on_a_miss(bench):
         assert oid in db
 
 
+def test_an_index_that_is_being_written_is_not_read(bench):
+    (bench.git_dir / "objects/pack/tmp_pack_1.idx").touch()
+    blobs, _ = fill(bench, count=1)
+    with ObjectDatabase(bench.git_dir) as db:
+        assert all(oid in db for oid in blobs)
+
+
 def test_a_missing_object_says_which_and_where(bench):
     with ObjectDatabase(bench.git_dir) as db, pytest.raises(MissingObject, match=f"{'00' * 32}.*run.git"):
         db.read(bytes(32))
