@@ -1,0 +1,81 @@
+"""All benchmarks of the product: `python -m bench`. Needs Docker, git, curl and a static busybox; no registry.
+
+Prints tables with ratios measured within this run and writes them to bench/results/bench.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.chain import Ground, chain, parallel, run
+from bench.large import large
+
+HERE = Path(__file__).parent
+NAMES = ("chain", "parallel", "large", "workspace")
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures depend on."""
+    engine = run(["docker", "version", "--format", "{{.Server.Version}}"]).strip()
+    compose = run(["docker", "compose", "version", "--short"]).strip()
+    return {
+        "cpus": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load_average": os.getloadavg()[0],
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "engine": engine,
+        "compose": compose,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(NAMES)}")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dir", type=Path, help="where to work (default: the temporary directory)")
+    parser.add_argument("--json", type=Path, default=HERE / "results" / "bench.json")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    names = options.names or NAMES
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, object] = {"machine": machine()}
+    print(json.dumps(results["machine"]))
+    top = Path(tempfile.mkdtemp(prefix="flow-bench-", dir=options.dir))
+    try:
+        ground = Ground(top)
+        work = {
+            "chain": lambda: chain(ground, length=10, rounds=options.rounds),
+            "parallel": lambda: parallel(ground, width=20, rounds=options.rounds),
+            "large": lambda: large(ground, steps=500, rounds=options.rounds),
+        }
+        for name in (name for name in work if name in names):
+            figures = work[name]()
+            print(figures.table(), flush=True)
+            results[name] = figures.as_dict()
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+    if "workspace" in names:
+        results["workspace"] = workspace(options.json.with_name("workspace.json"), options.dir)
+    options.json.write_text(json.dumps(results, indent=1))
+    print(f"\nwritten: {options.json}")
+
+
+def workspace(file: Path, where: Path | None) -> object:
+    """(b) is a program of its own: it needs a fresh process, its memory is measured by nobody else."""
+    arguments = [] if where is None else ["--dir", str(where)]
+    subprocess.run([sys.executable, str(HERE / "workspace.py"), "--json", str(file), *arguments], check=True)
+    return json.loads(file.read_text())
+
+
+if __name__ == "__main__":
+    main()
