@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from flowbuild.core.errors import EngineError
@@ -68,6 +70,13 @@ def environment(host: str, docker_config: str) -> dict[str, str]:
     }
 
 
+@cache
+def _leash() -> tuple[str, ...]:
+    """Return what lets a tool die with this program, also when we are killed: what it makes later nobody would find."""
+    setpriv = shutil.which("setpriv", path=PATH)
+    return () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")
+
+
 async def run(
     argv: Sequence[str],
     *,
@@ -85,6 +94,7 @@ async def run(
     """
     try:
         process = await asyncio.create_subprocess_exec(
+            *(_leash() if shutil.which(argv[0], path=PATH) else ()),  # without the tool its own error is the right one
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -39,6 +40,12 @@ class Spool:
     def drop(self, lease: Lease) -> None:
         """Forget a result that was accepted or fenced."""
         self._path(lease).unlink(missing_ok=True)
+
+    def sweep(self, keep: Collection[str]) -> None:
+        """Forget the results of all runs but `keep`: they were accepted, or nobody waits for them any more."""
+        for path in self._root.iterdir():
+            if path.name.partition(".")[0] not in keep:
+                path.unlink(missing_ok=True)
 
     def _path(self, lease: Lease) -> Path:
         return self._root / f"{lease.run}.{lease.step}.{lease.attempt}.{lease.epoch}.json"

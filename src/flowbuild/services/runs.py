@@ -133,6 +133,16 @@ class RunService:
                     ended.append(row)
         return ended
 
+    def complete(self, dead: Sequence[str]) -> list[RunId]:
+        """Take over the final runs of dead owners whose last effects (results, locks) are not yet carried out."""
+        taken = []
+        with self._database.write() as tx:
+            for owner in dead:
+                taken += [run for run in tx.runs.unfinished(owner) if tx.runs.take_over(run, owner, self._owner)]
+        for run in taken:
+            self._decisions.announce(run)
+        return taken
+
     def cancel(self, run: RunId, *, by: str, force: bool) -> None:
         """End a run; nothing happens when it is final."""
         self._decisions.apply(run, CancelRequested(by, Reason.USER, force))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
 from flowbuild.core.errors import NotFound
 from flowbuild.core.events import Event
@@ -14,7 +14,7 @@ from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run
 from flowbuild.core.states import RunState
 from flowbuild.store.codec import dump_event, dump_pipeline, dump_run, load_event, load_pipeline, load_run
-from flowbuild.store.tables import events, runs
+from flowbuild.store.tables import events, outbox, runs
 
 OPEN_STATES = (RunState.RUNNING, RunState.CANCELLING)
 
@@ -107,8 +107,8 @@ class Runs:
         return [_row(row, None) for row in self._connection.execute(query).mappings()]
 
     def owners(self) -> Sequence[str]:
-        """Return who owns runs that are not final."""
-        query = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES)).distinct()
+        """Return who owns runs that are not final, or have effects that are not yet carried out."""
+        query = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES) | _with_effects()).distinct()
         return list(self._connection.execute(query).scalars())
 
     def open_runs(self, owner: str) -> Sequence[RunId]:
@@ -116,6 +116,11 @@ class Runs:
         query = (
             select(runs.c.id).where(runs.c.owner == owner, runs.c.state.in_(OPEN_STATES)).order_by(runs.c.created_at)
         )
+        return [RunId(identifier) for identifier in self._connection.execute(query).scalars()]
+
+    def unfinished(self, owner: str) -> Sequence[RunId]:
+        """Return the final runs of an owner whose last effects are not yet carried out."""
+        query = select(runs.c.id).where(runs.c.owner == owner, runs.c.state.not_in(OPEN_STATES), _with_effects())
         return [RunId(identifier) for identifier in self._connection.execute(query).scalars()]
 
     def take_over(self, run: RunId, old_owner: str, new_owner: str) -> bool:
@@ -143,6 +148,10 @@ class Runs:
         """Return the events of a run after a sequence number."""
         query = select(events).where(events.c.run_id == run, events.c.seq > after).order_by(events.c.seq)
         return [EventRow(row.seq, row.at, load_event(row.body)) for row in self._connection.execute(query)]
+
+
+def _with_effects() -> ColumnElement[bool]:
+    return runs.c.id.in_(select(outbox.c.run_id))
 
 
 def _row(row: RowMapping, pipeline: Pipeline | None) -> RunRow:

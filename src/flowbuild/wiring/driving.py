@@ -9,13 +9,14 @@ from dataclasses import replace
 from time import time
 
 from flowbuild.client.base import Check, DebugRequest, RunView
-from flowbuild.client.runner import Assignment
+from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.ids import RunId
 from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.orchestrator.effects import Effects
 from flowbuild.orchestrator.loop import Orchestrator
 from flowbuild.runner.debug import open_shell
+from flowbuild.runner.plan import project_name
 from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.worker import Worker
@@ -35,17 +36,18 @@ async def driving(local: Local, *, abandon: bool) -> AsyncIterator[Sequence[RunV
     async with _engine(local) as engine:
         await engine.info()
         dead = await asyncio.to_thread(local.dead_owners)
+        completed = await asyncio.to_thread(local.runs.complete, dead)
         ended = await asyncio.to_thread(local.runs.abandon, dead) if abandon else []
         views = [await asyncio.to_thread(local.looking.run, row.run.id, {}) for row in ended]
         instance = await asyncio.to_thread(local.instance)
-        slots = Slots(local.settings.home / "work")
-        await _sweep(local, engine, slots, instance)
-        worker = _worker(local, engine, slots, instance)
+        slots, spool = Slots(local.settings.home / "work"), Spool(local.settings.home / "spool")
+        await _sweep(local, engine, slots, spool, instance)
+        worker = _worker(local, engine, slots, spool, instance)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
             yield views
-            for view in views:
-                await local.runners.settled(RunId(view.id))
+            for run in (*completed, *(RunId(view.id) for view in views)):
+                await local.runners.settled(run)
             for task in tasks:
                 task.cancel()
             await worker.close()
@@ -55,13 +57,35 @@ def _engine(local: Local) -> ComposeEngine:
     return ComposeEngine(network_pool=local.settings.network_pool)
 
 
-async def _sweep(local: Local, engine: Engine, slots: Slots, instance: str) -> None:
+async def _sweep(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> None:
     """Remove what killed programs left in the engine and on the disk."""
     with ExitStack() as stack:
         await asyncio.to_thread(stack.enter_context, local.gate.sweeping())
-        keep = await asyncio.to_thread(local.open_runs)
-        await engine.sweep(instance, keep=keep)
-        await asyncio.to_thread(slots.sweep, keep)
+        runs, objects = await asyncio.to_thread(_kept, local)
+        await engine.sweep(instance, keep=objects)
+        await asyncio.to_thread(slots.sweep, runs)
+        await asyncio.to_thread(spool.sweep, runs)
+
+
+def _kept(local: Local) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what a sweep must keep: runs with their directories, and runs or compose projects in the engine.
+
+    Of runs that no living program drives only attempts whose containers may have started are kept: what was made
+    ahead of time for the others is made anew, it may not be what they need any more.
+    """
+    alive = local.ownership.living()
+    with local.database.read() as tx:
+        runs = {owner: tx.runs.open_runs(owner) for owner in tx.runs.owners()}
+        launched = [
+            project_name(Lease(row.key.run, row.key.step, row.key.attempt, row.key.epoch))
+            for owner in runs.keys() - alive
+            for row in tx.attempts.live(owner=owner)
+            if row.state == "launched"
+        ]
+    driven = [run for owner in runs.keys() & alive for run in runs[owner]]
+    every = frozenset(run for owned in runs.values() for run in owned)
+    shells = local.debugging.living()
+    return every | shells, frozenset([*launched, *driven]) | shells
 
 
 def _orchestrator(local: Local) -> Orchestrator:
@@ -75,13 +99,13 @@ def _orchestrator(local: Local) -> Orchestrator:
     )
 
 
-def _worker(local: Local, engine: ComposeEngine, slots: Slots, instance: str) -> Worker:
+def _worker(local: Local, engine: ComposeEngine, slots: Slots, spool: Spool, instance: str) -> Worker:
     return Worker(
         name=f"local-{local.ownership.token}",
         client=local.runners,
         engine=engine,
         places=RunnerPlaces(local.settings.home / "work", instance),
-        spool=Spool(local.settings.home / "spool"),
+        spool=spool,
         slots=slots,
         capacity=local.settings.capacity,
     )

@@ -105,12 +105,6 @@ class Local:
         if owner != self.ownership.token:
             self.ownership.wake(owner)
 
-    def open_runs(self) -> frozenset[str]:
-        """Return the runs whose objects in the engine and directories must stay."""
-        with self.database.read() as tx:
-            runs = frozenset(run for owner in tx.runs.owners() for run in tx.runs.open_runs(owner))
-        return runs | self.debugging.living()
-
     def close(self) -> None:
         """Let go of files and connections."""
         self.logbook.close_all()
