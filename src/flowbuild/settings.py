@@ -22,7 +22,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLOW_", extra="ignore")
 
-    home: Path = Field(default_factory=_default_home, description="where runs, logs, workspaces and the database are kept")
+    home: Path = Field(
+        default_factory=_default_home, description="where runs, logs, workspaces and the database are kept"
+    )
     capacity: int = Field(
         default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)), ge=1, le=256, description="attempts that run at once"
     )

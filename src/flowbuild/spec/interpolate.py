@@ -46,9 +46,7 @@ class Template:
 
     def render(self, context: Mapping[str, Any], *, quote: Callable[[str], str] = str) -> str:
         """Return the text with the values of its expressions; raises ExpressionError."""
-        return "".join(
-            part if isinstance(part, str) else quote(as_text(part.evaluate(context))) for part in self.parts
-        )
+        return "".join(part if isinstance(part, str) else quote(as_text(part.evaluate(context))) for part in self.parts)
 
 
 def parse(text: str, names: expr.Names = expr.ANY_NAMES, *, compile: Compile | None = None) -> Template:  # noqa: A002 - like expr.compile
