@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from flowbuild.core.commands import Command
+from flowbuild.core.commands import Command, PrepareInput
 from flowbuild.core.errors import FlowError
 from flowbuild.core.events import TimerFired
 from flowbuild.core.ids import RunId
@@ -25,7 +25,11 @@ RETRY_SECONDS = 1.0  # after an effect failed for a reason of ours
 
 
 class Orchestrator:
-    """The loop. Effects of one run happen in the order they were decided, those of different runs side by side."""
+    """The loop. Effects of one run happen one after another, those of different runs side by side.
+
+    Inputs are prepared first: the next step waits for them, and nothing that was decided with them changes them.
+    The rest happens in the order it was decided.
+    """
 
     def __init__(
         self, *, database: Database, decisions: Decisions, effects: Effects, signals: Signals, owner: str, clock: Clock
@@ -68,25 +72,29 @@ class Orchestrator:
         with self._database.write() as tx:
             tx.timers.clear(run, name)
             self._decisions.apply_in(tx, run, [TimerFired(name)])
-        self._decisions.announce(run)
+        self._decisions.announce(run, tx.topics)
 
     async def _carry_out(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
         try:
-            for identifier, command in commands:
-                try:
-                    await asyncio.to_thread(self._effects.carry_out, run, command)
-                except FlowError as error:
-                    log.error("effect_failed", run=run, command=command.type, error=error.message)
-                    await asyncio.sleep(RETRY_SECONDS)
-                    return
-                await asyncio.to_thread(self._forget, identifier)
+            await asyncio.to_thread(self._carry_out_all, run, commands)
+        except FlowError as error:
+            log.error("effect_failed", run=run, error=error.message)
+            await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._busy.pop(run, None)
             self._signals.notify(OUTBOX)
 
-    def _forget(self, identifier: int) -> None:
-        with self._database.write() as tx:
-            tx.outbox.done(identifier)
+    def _carry_out_all(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
+        """Carry out effects until one fails, then forget those that happened, in one transaction."""
+        done: list[int] = []
+        try:
+            for identifier, command in sorted(commands, key=lambda entry: not isinstance(entry[1], PrepareInput)):
+                self._effects.carry_out(run, command)
+                done.append(identifier)
+        finally:
+            with self._database.write() as tx:
+                for identifier in done:
+                    tx.outbox.done(identifier)
 
 
 def _by_run(pending: Sequence[tuple[int, RunId, Command]]) -> dict[RunId, list[tuple[int, Command]]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from flowbuild.client.runner import Assignment, AttemptResult
 from flowbuild.core.errors import EngineError, FlowError, StepFailed, SystemFailed
@@ -21,6 +21,7 @@ from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import Committed, Slot
 
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
+T = TypeVar("T")
 DRAIN_SECONDS = 60.0  # for the last output of containers that have ended
 
 
@@ -92,14 +93,13 @@ class Attempt:
             return AttemptResult(Outcome.CANCELLED)
         plan = make_plan(self.assignment, self._tools.places)
         repository = await asyncio.to_thread(self._tools.repositories.open, self.assignment.repository)
-        network = asyncio.create_task(self._tools.engine.network(plan.network, plan.run_labels))
-        with self._phase("checkout"):
-            await self._tell("checkout")
-            slot = self._slot = await asyncio.to_thread(self._acquire, repository, plan, adopted=adopted)
-        await network
         for note in plan.notes:
             await self._log.note(note)
-        unit = self._unit = await self._make_unit(plan, adopted=adopted)
+        async with self._beside(self._images(plan, adopted=adopted)) as images:
+            with self._phase("checkout"):
+                await self._tell("checkout")
+                slot = self._slot = await asyncio.to_thread(self._acquire, repository, plan, adopted=adopted)
+            unit = self._unit = await self._make_unit(plan, images, adopted=adopted)
         if unit is None:
             return AttemptResult(Outcome.ERRORED, Reason.INFRA_LOST, "the containers of the attempt are gone")
         return await self._run_unit(unit, repository, slot, since)
@@ -111,13 +111,28 @@ class Attempt:
             return slots.adopt(repository, lease.run, commit, plan.directory)
         return slots.acquire(repository, lease.run, commit, plan.directory)
 
-    async def _make_unit(self, plan: Plan, *, adopted: bool) -> Unit | None:
+    async def _images(self, plan: Plan, *, adopted: bool) -> Mapping[str, str]:
+        """Make the network of the run and the images ready; containers that exist already have theirs."""
+        await self._tools.engine.network(plan.network, plan.run_labels)
+        return {} if adopted else await self._tools.engine.images(plan.images, self._progress)
+
+    @asynccontextmanager
+    async def _beside(self, work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+        """Do work at the same time as the body, which awaits it when it needs the result."""
+        task = asyncio.create_task(work)
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _make_unit(self, plan: Plan, images: Awaitable[Mapping[str, str]], *, adopted: bool) -> Unit | None:
         engine = self._tools.engine
-        if adopted:
-            return await engine.adopt(await asyncio.to_thread(plan.spec))
         with self._phase("pull"):
             await self._tell("pull")
-            plan = replace(plan, digests=await engine.images(plan.images, self._progress))
+            plan = replace(plan, digests=await images)
+        if adopted:
+            return await engine.adopt(await asyncio.to_thread(plan.spec))
         with self._phase("create"):
             await self._tell("create")
             spec = await asyncio.to_thread(plan.spec)

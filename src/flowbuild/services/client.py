@@ -10,7 +10,7 @@ from pathlib import Path
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, StepDiff
 from flowbuild.core.errors import NotFound
 from flowbuild.core.ids import RunId
-from flowbuild.services.decisions import Clock, run_topic
+from flowbuild.services.decisions import Clock, log_topic, run_topic
 from flowbuild.services.looking import Looking
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import RunService
@@ -82,7 +82,7 @@ class LocalClient:
     ) -> AsyncIterator[LogChunk]:
         """See FlowClient."""
         run_id = await self._find(run)
-        topic = run_topic(run_id)
+        topic = log_topic(run_id, step)
         while True:
             token = self._signals.token(topic)
             chunks, ended = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset)

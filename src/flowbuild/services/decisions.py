@@ -26,11 +26,17 @@ Clock = Callable[[], float]
 QUEUE = "queue"  # attempts wait for runners
 ORDERS = "orders"  # something is to be stopped, or a run is over
 OUTBOX = "outbox"  # effects or timers wait for the orchestrator
+ALL = (QUEUE, ORDERS, OUTBOX)
 
 
 def run_topic(run: str) -> str:
     """Return the topic that changes with every event of a run."""
     return f"run:{run}"
+
+
+def log_topic(run: str, step: str) -> str:
+    """Return the topic that changes when the log of a step grows or ends."""
+    return f"log:{run}/{step}"
 
 
 class Decisions:
@@ -46,11 +52,11 @@ class Decisions:
         """Apply events in order and return the run after them; raises NotFound."""
         with self._database.write() as tx:
             after = self.apply_in(tx, run, events)
-        self.announce(run)
+        self.announce(run, tx.topics)
         return after
 
     def apply_in(self, tx: Transaction, run: RunId, events: Iterable[Event]) -> Run:
-        """Apply events inside a transaction of the caller, who calls `announce` when it is committed."""
+        """Apply events inside a transaction of the caller, who announces `tx.topics` when it is committed."""
         row = self.load(tx, run)
         state, happened, queue = row.run, [], deque(events)
         while queue:
@@ -71,23 +77,29 @@ class Decisions:
             self._pipelines[run] = row.run.pipeline
         return row
 
-    def announce(self, run: RunId) -> None:
-        """Wake whoever may have something to do after a committed change of a run."""
-        self._signals.notify(OUTBOX, QUEUE, ORDERS, run_topic(run))
+    def announce(self, run: RunId, topics: Iterable[str] = ALL) -> None:
+        """Wake whoever has something to do after a committed change of a run.
+
+        Waking everybody each time cost more than the changes: claim and heartbeat are write transactions.
+        """
+        self._signals.notify(run_topic(run), *topics)
 
     def _carry_out(self, tx: Transaction, run: RunId, command: Command, now: float) -> list[Event]:
         match command:
             case Enqueue(step, attempt, epoch, commit):
                 tx.attempts.enqueue(AttemptKey(run, step, attempt, epoch), commit, now)
+                tx.topics.add(QUEUE)
             case StopAttempt(step, attempt, epoch, force):
+                tx.topics.add(ORDERS)
                 return _stop(tx, AttemptKey(run, step, attempt, epoch), force=force, now=now)
             case SetTimer(name, at):
                 tx.timers.set(run, name, at)
-            case FinishRun():
-                tx.timers.clear(run)
-                tx.outbox.put(run, [command])
+                tx.topics.add(OUTBOX)
             case _:
+                if isinstance(command, FinishRun):
+                    tx.timers.clear(run)
                 tx.outbox.put(run, [command])
+                tx.topics.add(OUTBOX)
         return []
 
 

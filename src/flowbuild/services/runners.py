@@ -10,7 +10,7 @@ from flowbuild.core.errors import Conflict
 from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptStarted
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.services.assignments import Assignments
-from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, run_topic
+from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, log_topic, run_topic
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey, AttemptRow
@@ -76,7 +76,7 @@ class RunnerService:
     async def append_log(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
         """See RunnerClient."""
         kept = await asyncio.to_thread(self._logbook.append, lease, offset, entries)
-        self._signals.notify(run_topic(lease.run))
+        self._signals.notify(log_topic(lease.run, lease.step))
         return kept
 
     async def log_state(self, lease: Lease) -> tuple[int, Mapping[str, int]]:
@@ -142,7 +142,7 @@ class RunnerService:
             commit = CommitId(result.commit) if result.commit else None
             event = AttemptHealthy(key.step, key.attempt, key.epoch, commit, result.variables)
             self._decisions.apply_in(tx, key.run, [event])
-        self._decisions.announce(key.run)
+        self._decisions.announce(key.run, tx.topics)
 
     def _beat(self, runner: str) -> Beat:
         with self._database.write() as tx:
@@ -183,8 +183,9 @@ class RunnerService:
                 result.variables,
             )
             self._decisions.apply_in(tx, key.run, [event])
+        self._decisions.announce(key.run, tx.topics)  # the next step need not wait until the log is on the disk
         self._logbook.close(lease)
-        self._decisions.announce(key.run)
+        self._signals.notify(log_topic(lease.run, lease.step))
 
     def _live(self, row: AttemptRow | None, lease: Lease) -> AttemptKey:
         if row is None or row.state not in ("leased", "launched"):

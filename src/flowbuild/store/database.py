@@ -38,6 +38,7 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.timers = Timers(connection)
         self.locks = Locks(connection)
+        self.topics: set[str] = set()  # what to announce when this is committed; the store itself tells nobody
         self._connection = connection
 
     def setting(self, key: str, default: str) -> str:
