@@ -115,16 +115,17 @@ def play(program: Program, scenario: dict[str, Any], tmp_path: Path) -> Output:
 
 def interrupt(process: subprocess.Popen[str], text: str) -> Output:
     """Press Ctrl-C when the output of the program holds a text."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if text in line:
-            process.send_signal(signal.SIGINT)
-            text = "\0"
-    assert text == "\0", "".join(seen)
-    return Output(process.wait(), "".join(seen), process.stderr.read())
+    with process:  # closes its pipes
+        assert process.stdout is not None
+        assert process.stderr is not None
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if text in line:
+                process.send_signal(signal.SIGINT)
+                text = "\0"
+        assert text == "\0", "".join(seen)
+        return Output(process.wait(), "".join(seen), process.stderr.read())
 
 
 def check(program: Program, scenario: dict[str, Any], output: Output, clone: Path) -> None:

@@ -1,7 +1,7 @@
 """kill -9 of `flow run` at random moments: no run is lost, nothing runs twice, nothing is left behind.
 
-FLOW_KILLS says how often (default 4), FLOW_SEED where the random moments come from. The ledger is the engine's own record of
-started containers, which the program cannot change.
+FLOW_KILLS says how often (default 6), FLOW_SEED where the random moments come from. The ledger is the engine's own record of
+started containers, which the program cannot change. FLOW_KILLS_TABLE names a file for the table of a long test.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowbuild.testing.program import Program, finish, git, leftovers, make_repository
 
-KILLS = int(os.environ.get("FLOW_KILLS", "4"))
+KILLS = int(os.environ.get("FLOW_KILLS", "6"))
 SEED = int(os.environ.get("FLOW_SEED", "1"))
-FINAL = {"succeeded", "failed", "errored", "cancelled"}
 EXPECTED = {"a": "a\n", "b": "a\nb\n", "c": "a\nc\n", "d": "a\na\nb\na\nc\n"}
+# What goes on after a crash is asked for, found by the next run, or crashes too and is asked for again.
+RECOVERIES = ("resume", "run", "resume killed")
+LINES = 20  # that every plain step prints, half of them before its pause
 
 PIPELINE = """
 x-box: &box {image: flow-demo/busybox}
@@ -32,19 +35,19 @@ pipelines:
   crash:
     steps:
       a:
-        compose: {services: {a: {<<: *box, command: [sh, -c, "sleep 0.3; echo a > a"]}}}
+        compose: {services: {a: {<<: *box, command: [sh, -c, "seq 10; sleep 0.3; echo a > a; seq 11 20"]}}}
         success: [server, b, c]
       server:
         background: true
         compose: {services: {web: {<<: *box, command: [sleep, "600"], init: true}}}
       b:
-        compose: {services: {b: {<<: *box, command: [sh, -c, "sleep 0.5; cat a > b; echo b >> b"]}}}
+        compose: {services: {b: {<<: *box, command: [sh, -c, "seq 10; sleep 0.5; cat a > b; echo b >> b; seq 11 20"]}}}
         success: [d]
       c:
-        compose: {services: {c: {<<: *box, command: [sh, -c, "sleep 0.2; cat a > c; echo c >> c"]}}}
+        compose: {services: {c: {<<: *box, command: [sh, -c, "seq 10; sleep 0.2; cat a > c; echo c >> c; seq 11 20"]}}}
         success: [d]
       d:
-        compose: {services: {d: {<<: *box, command: [sh, -c, "sleep 0.3; cat a b c > d"]}}}
+        compose: {services: {d: {<<: *box, command: [sh, -c, "seq 10; sleep 0.3; cat a b c > d; seq 11 20"]}}}
 """
 
 pytestmark = pytest.mark.docker
@@ -80,7 +83,7 @@ def ledger() -> Iterator[Ledger]:
     listed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     for attributes in map(json.loads, listed.splitlines()):
         names = ("flow.run", "flow.step", "flow.attempt", "flow.epoch", "flow.service")
-        result.starts.append(tuple(attributes[name] for name in names))
+        result.starts.append(tuple(attributes.get(name, "") for name in names))
 
 
 @pytest.fixture
@@ -93,26 +96,33 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300 + 60 * KILLS)
-def test_kill_9(program: Program, tmp_path: Path) -> None:
+def test_kill_9(program: Program) -> None:
     chance = random.Random(SEED)
     whole = duration(program)
+    known = {run["id"] for run in runs(program)}
+    table: Counter[tuple[str, str]] = Counter()
     for kill in range(KILLS):
+        recovery = RECOVERIES[kill % len(RECOVERIES)]
+        moment = chance.uniform(0.1, 1.05) * whole
         with ledger() as recorded:
-            known = run_ids(program)
-            moment = chance.uniform(0, whole)
-            acknowledged = killed_run(program, moment)
-            ids = [run for run in run_ids(program) if run not in known]
-            assert len(ids) <= 1
-            assert set(acknowledged) <= set(ids), "a run that was announced is lost"
-            # What goes on after a crash is either asked for, or the next run finds it.
-            recover = ("resume",) if kill % 2 == 0 else ("run", "--json")
-            output = program.call(*recover)
-            assert "Traceback" not in output.stderr, f"seed {SEED}, kill {kill} after {moment:.2f} s: {output.text}"
-        place = f"seed {SEED}, kill {kill} after {moment:.3f} of {whole:.3f} s, then {recover[0]}: {output.text}"
-        for run in ids:
-            check_outcome(program, run, tmp_path / f"clone-{kill}", place)
-            assert not [start for start, count in recorded.of(run).items() if count > 1], place
-        assert leftovers(run_ids(program)) == [], place
+            announced = killed_program(program, moment, "run", "--json")
+            if recovery == "resume killed":
+                announced += killed_program(program, chance.uniform(0.1, 0.8) * whole, "resume", "--json")
+            output = program.call(recovery.split()[0], "--json")
+            views = [run for run in runs(program) if run["id"] not in known]
+        place = f"seed {SEED}, kill {kill} after {moment:.3f} of {whole:.3f} s, then {recovery}: {output.text}"
+        assert "Traceback" not in output.stderr, place
+        assert set(announced) <= {run["id"] for run in views}, f"a run that was announced is lost: {place}"
+        views = [run for run in views if recovery != "run" or run != views[0]]  # without that of the recovery
+        assert len(views) <= 1, place
+        for view in views:
+            check_outcome(program, view, recovery, place)
+            assert not [start for start, count in recorded.of(view["id"]).items() if count > 1], place
+        known |= {run["id"] for run in runs(program)}
+        assert leftovers(sorted(known)) == [], place
+        assert remains(program.home) == [], place
+        table[recovery, views[0]["state"] if views else "killed before the run began"] += 1
+        report(table)
 
 
 def test_a_second_start_would_be_noticed() -> None:
@@ -141,9 +151,9 @@ def duration(program: Program) -> float:
     return time.monotonic() - begun
 
 
-def killed_run(program: Program, moment: float) -> list[str]:
-    """Start a run, kill the program after `moment` seconds unless it ended, return the runs that it announced."""
-    process = program.start("run", "--json")
+def killed_program(program: Program, moment: float, *arguments: str) -> list[str]:
+    """Start the program, kill it after `moment` seconds unless it ended, return the runs that it announced."""
+    process = program.start(*arguments)
     with suppress(subprocess.TimeoutExpired):
         process.wait(moment)
     process.kill()
@@ -151,24 +161,44 @@ def killed_run(program: Program, moment: float) -> list[str]:
     announced = []
     for line in output.stdout.splitlines():
         with suppress(json.JSONDecodeError):  # the last line may be cut
-            announced.append(json.loads(line)["run"])
-    return sorted(set(announced))
+            announced += [json.loads(line).get("run")]
+    return sorted({run for run in announced if run})
 
 
-def run_ids(program: Program) -> list[str]:
+def runs(program: Program) -> list[dict[str, Any]]:
+    """All runs with their steps, the newest first."""
     output = program.call("runs", "--json", "--limit", "1000")
     assert output.code == 0, output.text
-    return [run["id"] for run in output.json()]
+    found: list[dict[str, Any]] = output.json()
+    return found
 
 
-def check_outcome(program: Program, run: str, clone: Path, place: str) -> None:
-    """A run succeeds with the right files, or says which step was interrupted: never anything in between."""
-    view = program.show(run)
-    assert view["state"] in {"succeeded", "errored"}, f"{place}: {view['state']}"
-    if view["state"] == "errored":
-        assert [step for step in view["steps"] if step["outcome"] == "errored" and step["reason"]], place
+def check_outcome(program: Program, view: dict[str, Any], recovery: str, place: str) -> None:
+    """A run succeeds with the right files and output, or says what was interrupted: never anything in between."""
+    reasons = {step["key"]: (step["outcome"], step["reason"]) for step in view["steps"]}
+    if view["state"] == "cancelled":
+        assert recovery == "run", place
+        assert ("cancelled", "interrupted") in reasons.values(), f"{reasons} {place}"
         return
-    assert program.call("clone", run, str(clone)).code == 0
-    git(clone, "fsck", "--strict")
+    assert view["state"] == "succeeded", f"{reasons} {place}"
+    repository = Path(view["repository"])
+    git(repository, "fsck", "--strict")
     for name, content in EXPECTED.items():
-        assert (clone / "workspace" / name).read_text() == content, place
+        assert git(repository, "show", f"main:workspace/{name}") == content, place
+    log = program.call("logs", view["id"]).stdout
+    counted = Counter(line.split()[-1] for line in log.splitlines())
+    assert counted == {str(number): len(EXPECTED) for number in range(1, LINES + 1)}, f"{log} {place}"
+
+
+def remains(home: Path) -> list[str]:
+    """What is left of runs that are over in the data directory: working directories, results, owners."""
+    return [
+        str(path) for name in ("work", "spool", "owners") for path in (home / name).rglob("*") if path.is_file()
+    ] + [str(path) for path in (home / "work").iterdir() if not path.name.startswith(".")]
+
+
+def report(table: Counter[tuple[str, str]]) -> None:
+    """Write how the runs have ended until now, by recovery."""
+    lines = [f"{recovery:15} {state:28} {count:5}" for (recovery, state), count in sorted(table.items())]
+    if path := os.environ.get("FLOW_KILLS_TABLE"):
+        Path(path).write_text("\n".join(lines) + "\n")

@@ -117,13 +117,15 @@ def git(directory: Path, *arguments: str) -> str:
 def leftovers(runs: Sequence[str]) -> list[str]:
     """Return what the engine still holds of the runs with these ids: "container abc", "network def"."""
     found = []
-    for run in runs:
-        for kind, command in KINDS.items():
-            listed = subprocess.run(
-                ["docker", *command, "--quiet", "--filter", f"label=flow.run={run}"],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout.split()
-            found += [f"{kind} {name} of run {run}" for name in listed]
+    for kind, command in KINDS.items():
+        name = "{{.Name}}" if kind == "volume" else "{{.ID}}"
+        listed = subprocess.run(
+            ["docker", *command, "--filter", "label=flow.run", "--format", name + ' {{.Label "flow.run"}}'],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()
+        found += [
+            f"{kind} {name} of run {run}" for name, _, run in (line.partition(" ") for line in listed) if run in runs
+        ]
     return found
