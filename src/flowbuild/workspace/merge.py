@@ -148,11 +148,13 @@ class _Merger:
         mark = len(self.clashes)
         inside = self.directory(path, [_subtree(v) for v in values], [_subtree(v) for v in bases])
         files = [None if _is_directory(v) else v for v in values]
-        if inside is None:
-            return self._file(path, files, [None if _is_directory(v) else v for v in bases])
-        wanted = surviving(files, self._pair([None if _is_directory(v) else v for v in bases]))
+        base_files = [None if _is_directory(v) else v for v in bases]
+        # What stands in for a clash depends on the order of the sides, and may be nothing: it decides nothing here.
+        if inside is None and len(self.clashes) == mark:
+            return self._file(path, files, base_files)
+        wanted = surviving(files, self._pair(base_files))
         if all(files[i] is None for i in wanted):
-            return (TREE_MODE, inside)
+            return None if inside is None else (TREE_MODE, inside)
         del self.clashes[mark:]  # the clash of the whole covers those inside
         return self._settle(path, Kind.FILE_DIRECTORY, values, bases, surviving(values, base))
 

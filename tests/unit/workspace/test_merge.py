@@ -3,7 +3,7 @@
 from itertools import combinations, permutations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from flowbuild.workspace import git
@@ -78,7 +78,12 @@ def versions(draw, count):
     return base, [draw(changed(base)) for _ in range(count)]
 
 
+def inside(content):
+    return {b"a": (TREE_MODE, {b"a": (FILE_MODE, content)})}
+
+
 @given(versions(3))
+@example((inside(b"2"), [inside(b"2"), {b"a": (FILE_MODE, b"1")}, inside(b"1")]))
 @settings(max_examples=120, deadline=None)
 def test_order_of_sides_does_not_matter(case):
     base, sides = case
