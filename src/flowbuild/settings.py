@@ -18,9 +18,9 @@ def _default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """Options, read from the environment once at start."""
+    """Options, read from the environment once at start; an empty variable is as none."""
 
-    model_config = SettingsConfigDict(env_prefix="FLOW_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FLOW_", extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(
         default_factory=_default_home, description="where runs, logs, workspaces and the database are kept"
@@ -30,6 +30,11 @@ class Settings(BaseSettings):
     )
     network_pool: str = Field(
         default="10.201.0.0/16", description="addresses for the networks of runs; each run gets a /26 of it"
+    )
+    docker_host: str = Field(
+        default="unix:///var/run/docker.sock",
+        validation_alias="DOCKER_HOST",
+        description="address of the Docker Engine (the one variable without FLOW_: every Docker tool reads it)",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="level of the program's own log, flow.log in the home directory"

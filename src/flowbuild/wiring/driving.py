@@ -27,13 +27,13 @@ from flowbuild.workspace.slots import Slots
 
 
 @asynccontextmanager
-async def driving(local: Local, *, abandon: bool) -> AsyncIterator[Sequence[RunView]]:
+async def driving(local: Local, *, abandon: bool, on: Engine | None = None) -> AsyncIterator[Sequence[RunView]]:
     """Drive the runs of this process while the context is open; yields the interrupted runs that were ended.
 
     What earlier lives left in the engine and on the disk is swept first; with `abandon` their open runs are ended,
-    otherwise they stay as they are, to be resumed.
+    otherwise they stay as they are, to be resumed. `on` stands in for the one of this machine; it is closed, too.
     """
-    async with _engine(local) as engine:
+    async with _closing(on or _engine(local)) as engine:
         await engine.info()
         dead = await asyncio.to_thread(local.dead_owners)
         completed = await asyncio.to_thread(local.runs.complete, dead)
@@ -53,8 +53,17 @@ async def driving(local: Local, *, abandon: bool) -> AsyncIterator[Sequence[RunV
             await worker.close()
 
 
+@asynccontextmanager
+async def _closing(engine: Engine) -> AsyncIterator[Engine]:
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
 def _engine(local: Local) -> ComposeEngine:
-    return ComposeEngine(network_pool=local.settings.network_pool)
+    settings = local.settings
+    return ComposeEngine(host=settings.docker_host, network_pool=settings.network_pool)
 
 
 async def _sweep(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> None:
@@ -99,7 +108,7 @@ def _orchestrator(local: Local) -> Orchestrator:
     )
 
 
-def _worker(local: Local, engine: ComposeEngine, slots: Slots, spool: Spool, instance: str) -> Worker:
+def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> Worker:
     return Worker(
         name=f"local-{local.ownership.token}",
         client=local.runners,
