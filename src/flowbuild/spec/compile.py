@@ -16,6 +16,7 @@ from flowbuild.spec.definitions import Definition, Definitions
 from flowbuild.spec.expressions import Expressions, Inside
 from flowbuild.spec.findings import Finding, has_errors
 from flowbuild.spec.format import PipelineHeader
+from flowbuild.spec.problems import Checked
 from flowbuild.spec.scalars import check_pipeline_name
 from flowbuild.spec.source import Repository
 from flowbuild.spec.steps import Steps, link_path
@@ -74,11 +75,13 @@ class _Compiler:
         written = self._written
         self._name()
         head = {key: value for key, value in written.data.items() if key != "steps"}
-        header, found = problems.check(PipelineHeader, head, written.place, besides=written.own_keys)
-        self._findings += found
+        checked = problems.check(PipelineHeader, head, written.place, besides=written.own_keys)
+        self._findings += checked.findings
+        header = checked.model
         steps, found = step_reader.read(written)
-        self._findings += found
-        self._scope = _Scope(header, steps, self._graph(steps))
+        if "steps" in written.data or "steps" not in checked.meant:
+            self._findings += found
+        self._scope = _Scope(checked, steps, self._graph(steps))
         if header is not None:
             self._header_texts(header)
         self._step_texts(steps)
@@ -96,11 +99,9 @@ class _Compiler:
 
     def _graph(self, steps: Steps) -> dict[str, frozenset[str]] | None:
         """Check the graph; return what comes before every step, None when the graph cannot be judged."""
-        if not steps.complete:
-            return None
         found = step_reader.graph_findings(self._written, steps)
         self._findings += found
-        return None if has_errors(found) else lint.ancestors(list(steps.specs), steps.links)
+        return None if has_errors(found) or not steps.complete else lint.ancestors(list(steps.checks), steps.links)
 
     def _header_texts(self, header: PipelineHeader) -> None:
         """Check `${{ … }}` where nothing has run yet."""
@@ -176,12 +177,13 @@ class _Scope:
     """Which names expressions may use at a place of the pipeline."""
 
     def __init__(
-        self, header: PipelineHeader | None, steps: Steps, ancestors: dict[str, frozenset[str]] | None
+        self, header: Checked[PipelineHeader], steps: Steps, ancestors: dict[str, frozenset[str]] | None
     ) -> None:
         self.steps = steps
         self._ancestors = ancestors
-        self._inputs = frozenset(header.inputs) if header is not None else None
-        self._names: dict[frozenset[str], expr.Names] = {}
+        complete = header.model is not None and not header.lost("inputs")
+        self._inputs = frozenset(header.model.inputs) if header.model is not None and complete else None
+        self._names: dict[frozenset[str] | None, expr.Names] = {}
         self._known = steps.known()
 
     def at_start(self) -> expr.Names:

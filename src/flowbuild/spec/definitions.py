@@ -41,6 +41,8 @@ class Definitions:
     def load(self, written: Written, name: str, spec: StepSpec) -> tuple[Definition | None, list[Finding]]:
         """Return the definition of a step, or None with every problem found."""
         base: Path = ("steps", name)
+        if (spec.action is None) == (spec.compose is None):
+            return None, []  # reported with the step
         if spec.action is not None:
             loaded = self._file(written.place((*base, "action")), spec.action)
         else:

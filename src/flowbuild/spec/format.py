@@ -224,13 +224,6 @@ class StepSpec(Strict):
     cache: CacheSpec | None = None
     matrix: MatrixSpec | None = None
 
-    @model_validator(mode="after")
-    def _one_definition(self) -> StepSpec:
-        if (self.action is None) == (self.compose is None):
-            what = "both `action` and `compose`" if self.action else "neither `action` nor `compose`"
-            raise problem("step_definition", f"the step has {what}", hint="give exactly one of them")
-        return self
-
 
 PathPolicy = Literal["fail", "ours", "theirs", "union", "text"]
 VariablePolicy = Literal["fail", "first", "last", "append", "max"]

@@ -6,7 +6,8 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +19,9 @@ from flowbuild.spec.yamlpos import Path
 
 M = TypeVar("M", bound=BaseModel)
 Place = Callable[[Path, bool], Position]  # path inside of what is checked, whether its key is meant
+
+MAX_SALVAGED = 200  # with more problems than this nobody asks for those of the rest
+_PASSES = 3  # what depends on dropped parts may fall next; a third time has not been seen
 
 _QUOTED = re.compile("'([^']*)'")
 _WANTED = {
@@ -41,16 +45,93 @@ _BOUNDS = {
 }
 
 
-def check(model: type[M], data: Any, place: Place, *, besides: tuple[str, ...] = ()) -> tuple[M | None, list[Finding]]:
-    """Validate data with a model of `spec.format`; return the model or None, and every problem with its place.
+@dataclass(frozen=True, slots=True)
+class Checked(Generic[M]):
+    """What `check` returns: the model of all that is right, every problem, and the paths that were left out for them.
 
-    `besides` are keys that people may have meant though the model does not have them.
+    `model` is None when nothing could be kept. `meant` are the keys that a misspelt one was probably meant to be.
     """
-    try:
-        return model.model_validate(data), []
-    except ValidationError as error:
-        found = [_finding(model, details, place, besides) for details in error.errors(include_url=False)]
-        return None, list(dict.fromkeys(found))
+
+    model: M | None
+    findings: list[Finding]
+    dropped: tuple[Path, ...] = ()
+    meant: frozenset[str] = frozenset()
+
+    def lost(self, key: str) -> bool:
+        """Whether a part of what stands at a key, or should, was left out: nothing is concluded from what is missing."""
+        return key in self.meant or any(path[:1] == (key,) for path in self.dropped)
+
+
+def check(model: type[M], data: Any, place: Place, *, besides: tuple[str, ...] = ()) -> Checked[M]:
+    """Validate data with a model of `spec.format`, leaving out what is malformed so that the rest can be checked.
+
+    `besides` are keys that people may have meant though the model does not have them. Problems that only appear
+    because something was left out are not reported.
+    """
+    findings: list[Finding] = []
+    dropped: list[Path] = []
+    meant: set[str] = set()
+    for _ in range(_PASSES):
+        try:
+            return Checked(model.model_validate(data), findings, tuple(dropped), frozenset(meant))
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        paths = {_malformed(data, details) for details in errors}
+        if not dropped:
+            findings = list(dict.fromkeys(_finding(model, details, place, besides) for details in errors))
+            meant = {key for finding in findings if finding.code == "unknown_key" for key in _meant(finding)}
+        if () in paths or len(paths) > MAX_SALVAGED:
+            break
+        for path in sorted(paths, key=lambda path: [(isinstance(p, int), p) for p in path], reverse=True):
+            data = _without(data, path)  # from the end: indexes of a list stay right
+        dropped += [_as_written(path, dropped) for path in paths]
+    return Checked(None, findings, tuple(dropped), frozenset(meant))
+
+
+def _malformed(data: Any, error: ErrorDetails) -> Path:
+    """Return the path of the smallest part of the data that has to go for the problem to go."""
+    path = error["loc"]
+    if error["type"] == "missing" or path[-1:] == ("[key]",):
+        path = path[:-1]
+    found: list[str | int] = []
+    for part in path:
+        if part == 0 and not isinstance(data, list):
+            continue  # one item that stands for a list of one
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        found.append(part)
+    return tuple(found)
+
+
+def _as_written(path: Path, dropped: list[Path]) -> Path:
+    """Return the path before anything was dropped from the lists on it."""
+    result: Path = ()
+    for part in path:
+        place = part
+        if isinstance(place, int):
+            for gone in sorted(int(other[-1]) for other in dropped if other[:-1] == result and other[len(result) :]):
+                place += gone <= place
+        result = (*result, place)
+    return result
+
+
+def _without(data: Any, path: Path) -> Any:
+    """Return a copy of the data without what stands at `path`; parts of it may be shared, so nothing is changed."""
+    part, rest = path[0], path[1:]
+    if isinstance(data, list):
+        middle = [_without(data[int(part)], rest)] if rest else []
+        return [*data[: int(part)], *middle, *data[int(part) + 1 :]]
+    if part not in data:
+        return data
+    if rest:
+        return {**data, part: _without(data[part], rest)}
+    return {key: value for key, value in data.items() if key != part}
+
+
+def _meant(finding: Finding) -> list[str]:
+    return re.findall("`([^`]*)`", finding.hint) if finding.hint.startswith("did you mean") else []
 
 
 def _finding(model: type[BaseModel], error: ErrorDetails, place: Place, besides: tuple[str, ...]) -> Finding:
@@ -69,16 +150,24 @@ def _finding(model: type[BaseModel], error: ErrorDetails, place: Place, besides:
     if code == "literal_error":
         message = f"{shown(value)} is not possible here"
         options = _QUOTED.findall(context["expected"])  # pydantic gives one text: 'a', 'b' or 'c'
-        return Finding("bad_value", place(path, is_key), message, did_you_mean(str(value), options))
+        return Finding("bad_value", place(path, is_key), _labelled(path, message), did_you_mean(str(value), options))
     if code in _WANTED:
         hint = f"quote it: {json.dumps(str(value))}" if kind(value) == "a number" and code == "string_type" else ""
-        return Finding("wrong_type", place(path, is_key), f"expected {_WANTED[code]}, got {kind(value)}", hint)
+        message = _labelled(path, f"expected {_WANTED[code]}, got {kind(value)}")
+        return Finding("wrong_type", place(path, is_key), message, hint)
     if code in _BOUNDS:
         key, text = _BOUNDS[code]
         return Finding("bad_value", place(path, is_key), f"{_label(path)} {text.format(context[key])}")
     if context.get("at"):
         path = (*path, context["at"])
-    return Finding(code, place(path, is_key), context.get("message", error["msg"]), context.get("hint", ""))
+    message = _labelled(path, context.get("message", error["msg"]))
+    return Finding(code, place(path, is_key), message, context.get("hint", ""))
+
+
+def _labelled(path: Path, message: str) -> str:
+    """Name the key in a message that does not."""
+    label = _label(path)
+    return message if label in message or not any(isinstance(part, str) for part in path) else f"{label}: {message}"
 
 
 def _label(path: Path) -> str:

@@ -13,6 +13,7 @@ from flowbuild.core.model import Edge, EdgeKind, Join, Position
 from flowbuild.spec import lint, matrix, problems
 from flowbuild.spec.findings import Finding, Severity
 from flowbuild.spec.format import EdgeSpec, StepSpec
+from flowbuild.spec.problems import Checked
 from flowbuild.spec.words import did_you_mean, kind, shown
 from flowbuild.spec.written import Written
 from flowbuild.spec.yamlpos import Path
@@ -23,41 +24,39 @@ MAX_EDGES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Checked steps. `specs` holds None for a step that is wrong, so that its name is still known."""
+    """Checked steps. `checks` holds what was found of each; `complete` says that nothing was, so the graph can be judged."""
 
-    specs: dict[str, StepSpec | None]
+    checks: dict[str, Checked[StepSpec]]
     variants: dict[str, dict[StepKey, matrix.Values]] = field(default_factory=dict)  # by name: key -> matrix values
     links: tuple[lint.Link, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """Whether every step is right, so that the graph can be judged."""
-        return all(spec is not None for spec in self.specs.values())
+    complete: bool = False
 
     def right(self) -> dict[str, StepSpec]:
-        """Return the steps that are right, by name."""
-        return {name: spec for name, spec in self.specs.items() if spec is not None}
+        """Return what is right of the steps, by name."""
+        return {name: check.model for name, check in self.checks.items() if check.model is not None}
 
-    def axes(self, name: str) -> frozenset[str]:
-        """Return the names that `matrix.…` has in a step."""
-        spec = self.specs[name]
+    def axes(self, name: str) -> frozenset[str] | None:
+        """Return the names that `matrix.…` has in a step; None when its matrix is wrong."""
+        if self.checks[name].lost("matrix"):
+            return None
+        spec = self.checks[name].model
         return matrix.names(spec.matrix) if spec and spec.matrix else frozenset()
 
-    def known(self) -> frozenset[str]:
-        """Return what may follow `steps.` in an expression: names, and keys of matrix steps."""
-        return frozenset(self.specs) | {key for variants in self.variants.values() for key in variants}
+    def known(self) -> frozenset[str] | None:
+        """Return what may follow `steps.` in an expression: names, and keys of matrix steps; None when not all are known."""
+        if not all(self.variants.get(name) for name in self.checks):
+            return None
+        return frozenset(self.checks) | {key for variants in self.variants.values() for key in variants}
 
     def name_of(self, name_or_key: str) -> str:
         """Return the name of the step that a name or a key means."""
-        if name_or_key in self.specs:
+        if name_or_key in self.checks:
             return name_or_key
         return next(name for name, variants in self.variants.items() if name_or_key in variants)
 
     def edge_spec(self, link: lint.Link) -> EdgeSpec:
         """Return the edge as it is written."""
-        spec = self.specs[link.source]
-        items: list[EdgeSpec] = getattr(spec, link.kind.value)
-        return items[link.index]
+        return _edge_specs(self.checks[link.source], link.kind)[link.index]
 
 
 def link_path(link: lint.Link) -> Path:
@@ -78,20 +77,29 @@ def read(written: Written) -> tuple[Steps, list[Finding]]:
     if len(raw) > MAX_STEPS:
         return Steps({}), [_too_many_steps(written)]
     findings: list[Finding] = []
-    specs: dict[str, StepSpec | None] = {}
+    checks: dict[str, Checked[StepSpec]] = {}
     for name, data in raw.items():
         base: Path = ("steps", name)
-        specs[name], found = problems.check(StepSpec, data, functools.partial(_place, written, base))
-        findings += found
+        checks[name] = problems.check(StepSpec, data, functools.partial(_place, written, base))
+        findings += [*checks[name].findings, *_definition(checks[name], written.place(base, key=True))]
         if not STEP_NAME.fullmatch(name):
             hint = "up to 48 letters, digits, `-` and `_`, beginning with a letter or a digit"
             message = f"{shown(name)} is not a name of a step"
             findings.append(Finding("bad_name", written.place(base, key=True), message, hint))
-            specs[name] = None
-    variants = _variants(written, specs, findings)
+    variants = _variants(written, checks, findings)
     if sum(map(len, variants.values())) > MAX_STEPS:
         return Steps({}), [*findings, _too_many_steps(written)]
-    return Steps(specs, variants, _links(written, specs, variants, findings)), findings
+    links = _links(written, checks, variants, findings)
+    return Steps(checks, variants, links, complete=not findings), findings
+
+
+def _definition(check: Checked[StepSpec], place: Position) -> list[Finding]:
+    """Return what is wrong when a step does not have exactly one compose definition."""
+    spec = check.model
+    if spec is None or (spec.action is None) != (spec.compose is None) or check.lost("action") or check.lost("compose"):
+        return []
+    what = "both `action` and `compose`" if spec.action else "neither `action` nor `compose`"
+    return [Finding("step_definition", place, f"the step has {what}", "give exactly one of them")]
 
 
 def edges(steps: Steps) -> list[Edge]:
@@ -100,7 +108,7 @@ def edges(steps: Steps) -> list[Edge]:
     for link in steps.links:
         condition = steps.edge_spec(link).condition
         name = steps.edge_spec(link).step
-        targets = steps.variants[name] if name in steps.specs else (StepKey(name),)
+        targets = steps.variants[name] if name in steps.checks else (StepKey(name),)
         for source in steps.variants[link.source]:
             result += [Edge(source, target, link.kind, condition) for target in targets]
     return result
@@ -112,8 +120,11 @@ def edge_count(steps: Steps) -> int:
 
 
 def graph_findings(written: Written, steps: Steps) -> list[Finding]:
-    """Return what is wrong with the graph as a whole: cycles, steps that never run, joins without a meaning."""
-    names = list(steps.specs)
+    """Return what is wrong with the graph as a whole: cycles, steps that never run, joins without a meaning.
+
+    Only cycles are looked for when edges may be missing.
+    """
+    names = list(steps.checks)
     findings = []
     for cycle in lint.cycles(names, steps.links):
         way = " → ".join([cycle[0].source, *(link.target for link in cycle)])
@@ -124,7 +135,7 @@ def graph_findings(written: Written, steps: Steps) -> list[Finding]:
         message = f"more than {MAX_EDGES} edges after matrices are expanded"
         hint = "put a step between two matrices"
         findings.append(Finding("too_many", written.place(("steps",), key=True), message, hint))
-    if findings:
+    if findings or not steps.complete:
         return findings
     specs = steps.right()
     joins = {name: Join(spec.join) for name, spec in specs.items()}
@@ -143,13 +154,16 @@ def graph_findings(written: Written, steps: Steps) -> list[Finding]:
 
 
 def _variants(
-    written: Written, specs: Mapping[str, StepSpec | None], findings: list[Finding]
+    written: Written, checks: Mapping[str, Checked[StepSpec]], findings: list[Finding]
 ) -> dict[str, dict[StepKey, matrix.Values]]:
-    """Return the keys of every step with their matrix values."""
+    """Return the keys of every step with their matrix values; none for a step whose matrix is wrong."""
     variants: dict[str, dict[StepKey, matrix.Values]] = {}
-    taken = dict.fromkeys(specs, "the step of that name")
-    for name, spec in specs.items():
+    taken = dict.fromkeys(checks, "the step of that name")
+    for name, check in checks.items():
         variants[name] = {}
+        spec = check.model
+        if check.lost("matrix"):
+            continue
         where: Path = ("steps", name, "matrix")
         if spec is None or spec.matrix is None:
             variants[name][StepKey(name)] = {}
@@ -178,24 +192,25 @@ def _pairs(values: matrix.Values) -> str:
 
 def _links(
     written: Written,
-    specs: Mapping[str, StepSpec | None],
+    checks: Mapping[str, Checked[StepSpec]],
     variants: Mapping[str, Mapping[StepKey, matrix.Values]],
     findings: list[Finding],
 ) -> tuple[lint.Link, ...]:
     """Return the edges by name, after looking up what they name."""
     by_key = {str(key): name for name, keys in variants.items() for key in keys}
+    unknown = tuple(f"{name}-" for name, keys in variants.items() if not keys)  # how keys of a wrong matrix begin
     links: list[lint.Link] = []
-    for source, spec in specs.items():
-        for edge_kind in EdgeKind if spec is not None else ():
+    for source, check in checks.items():
+        for edge_kind in EdgeKind:
             seen: set[str] = set()
-            items: list[EdgeSpec] = getattr(spec, edge_kind.value)
-            for index, item in enumerate(items):
-                link = lint.Link(
-                    source, item.step if item.step in specs else by_key.get(item.step, ""), edge_kind, index
-                )
+            for index, item in _edge_specs(check, edge_kind).items():
+                target = item.step if item.step in checks else by_key.get(item.step, "")
+                link = lint.Link(source, target, edge_kind, index)
                 if not link.target:
+                    if written.unnamed or item.step.startswith(unknown):
+                        continue
                     message = f"there is no step {shown(item.step)}"
-                    hint = did_you_mean(item.step, specs)
+                    hint = did_you_mean(item.step, checks)
                     findings.append(Finding("unknown_step", written.place(_name_path(link)), message, hint))
                 elif item.step in seen:
                     message = f"the edge to {shown(item.step)} stands here a second time"
@@ -206,6 +221,14 @@ def _links(
                     links.append(link)
                 seen.add(item.step)
     return tuple(links)
+
+
+def _edge_specs(check: Checked[StepSpec], edge_kind: EdgeKind) -> dict[int, EdgeSpec]:
+    """Return the edges of a step by their index in the file."""
+    items: list[EdgeSpec] = getattr(check.model, edge_kind.value) if check.model is not None else []
+    gone = {path[1] for path in check.dropped if path[:1] == (edge_kind.value,) and isinstance(path[-1], int)}
+    indexes = (index for index in range(len(items) + len(gone)) if index not in gone)
+    return dict(zip(indexes, items, strict=True))
 
 
 def _place(written: Written, base: Path, path: Path, key: bool) -> Position:  # noqa: FBT001 - a problems.Place

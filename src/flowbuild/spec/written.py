@@ -24,7 +24,7 @@ class Written:
     """One pipeline of a file in canonical shape, not checked yet, and where its parts stand.
 
     `base` is its path in the document; `moved` holds the path of what stands elsewhere than the canonical shape says,
-    `named` the path of the text that is the name of a step.
+    `named` the path of the text that is the name of a step. `unnamed` says that it has a step whose name is not known.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Written:
     position: Position
     moved: dict[Path, Path] = field(default_factory=dict)
     named: dict[Path, Path] = field(default_factory=dict)
+    unnamed: bool = False
 
     @property
     def own_keys(self) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ def read(document: Document) -> tuple[list[Written], list[Finding]]:
             findings.append(
                 Finding("unknown_key", document.position((key,), key=True), f"unknown key {shown(key)}", hint)
             )
-    if not any(key in data for key in TOP_KEYS):
+    if not findings and not any(key in data for key in TOP_KEYS):
         findings.append(Finding("missing_key", document.position(()), "the file has no `pipelines`"))
     found: dict[str, Written] = {}
     for count, written in enumerate([*_canonical(document, findings), *_workflows(document, findings)]):
@@ -134,35 +135,44 @@ def _workflow(document: Document, base: Path, data: dict[str, Any], findings: li
     steps: dict[str, Any] = {}
     moved: dict[Path, Path] = {("steps",): (*base, "jobs")}
     named: dict[Path, Path] = {}
+    unnamed = False
     for path, name_path, name, job in _jobs(document, (*base, "jobs"), data["jobs"], findings):
+        if name is None:
+            unnamed = True
+            continue
         if name in steps:
             message = f"the job {shown(name)} stands here a second time"
             findings.append(Finding("duplicate_step", document.position(name_path), message, "give it another name"))
             continue
-        steps[name] = {key: value for key, value in job.items() if key != "name"}
+        is_mapping = isinstance(job, dict)
+        steps[name] = {key: value for key, value in job.items() if key != "name"} if is_mapping else job
         moved["steps", name] = path
         named["steps", name] = name_path
     canonical = {key: value for key, value in data.items() if key not in ("name", "jobs")}
     position = document.position((*base, "name"))
-    return Written(data["name"], {**canonical, "steps": steps}, document, base, position, moved, named)
+    return Written(data["name"], {**canonical, "steps": steps}, document, base, position, moved, named, unnamed)
 
 
 def _jobs(
     document: Document, root: Path, jobs: dict[str, Any] | list[Any], findings: list[Finding]
-) -> Iterator[tuple[Path, Path, str, dict[str, Any]]]:
-    """Yield path, path of the name, name and mapping of every job."""
+) -> Iterator[tuple[Path, Path, str | None, Any]]:
+    """Yield path, path of the name, name and content of every job; None as name of one without a usable one."""
     entries = (
         [((*root, key), key, job) for key, job in jobs.items()]
         if isinstance(jobs, dict)
         else [_list_item((*root, index), item) for index, item in enumerate(jobs)]
     )
     for path, key, job in entries:
-        if not isinstance(job, dict):
+        if not isinstance(job, dict) and key in (None, "job"):
             findings.append(_wrong(document, path, "a mapping with `action`", job))
+            yield path, path, None, None
+        elif not isinstance(job, dict):
+            yield path, path, str(key), job
         elif isinstance(job.get("name"), str):
             yield path, (*path, "name"), job["name"], job
         elif key in (None, "job") or "name" in job:
             findings.append(_nameless(document, path, "a job", job))
+            yield path, path, None, None
         else:
             yield path, path, str(key), job
 
