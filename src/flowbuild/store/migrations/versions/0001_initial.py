@@ -8,7 +8,14 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create all tables."""
+    """Create all tables; those that belong to a run refer to it, so it comes first."""
+    _runs()
+    _attempts()
+    _decisions()
+
+
+def _runs() -> None:
+    """Create what is kept of a run as a whole."""
     op.create_table(
         "meta",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -36,6 +43,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("project", "number", name=op.f("uq_runs_project")),
     )
     op.create_index("ix_runs_owner_state", "runs", ["owner", "state"], unique=False)
+
+
+def _attempts() -> None:
+    """Create the queue of attempts."""
     op.create_table(
         "attempts",
         sa.Column("run_id", sa.String(length=26), nullable=False),
@@ -61,6 +72,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "step", "attempt", name=op.f("pk_attempts")),
     )
     op.create_index("ix_attempts_state_queued_at", "attempts", ["state", "queued_at"], unique=False)
+
+
+def _decisions() -> None:
+    """Create what decisions read and write: events, locks, commands to carry out, timers."""
     op.create_table(
         "events",
         sa.Column("run_id", sa.String(length=26), nullable=False),
