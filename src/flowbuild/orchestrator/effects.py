@@ -16,12 +16,22 @@ from flowbuild.workspace.repo import RunRepository
 
 
 class Effects:
-    """One method per kind of command. Blocking: call from threads."""
+    """One method per kind of command. Blocking: call from threads.
 
-    def __init__(self, database: Database, decisions: Decisions, run_ended: Callable[[RunId], None]) -> None:
+    `run_ended` is told the end of a run; `wake` that a run, perhaps one of another program, has something to do.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        decisions: Decisions,
+        run_ended: Callable[[RunId], None],
+        wake: Callable[[RunId], None] = lambda _run: None,
+    ) -> None:
         self._database = database
         self._decisions = decisions
         self._run_ended = run_ended
+        self._wake = wake
         self._repositories: dict[RunId, RunRepository] = {}
 
     def carry_out(self, run: RunId, command: Command) -> None:
@@ -48,6 +58,7 @@ class Effects:
                     following = tx.locks.leave(lock, run, step)
                 if following is not None:
                     self._answer(following[0], LockGranted(following[1]))
+                    self._wake(following[0])
             case FinishRun():
                 self._repositories.pop(run, None)
                 self._run_ended(run)
