@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import structlog
+
 from flowbuild.client.runner import Assignment, AttemptResult
-from flowbuild.core.errors import EngineError, FlowError, StepFailed, SystemFailed
+from flowbuild.core.errors import Conflict, EngineError, FlowError, SystemFailed, UserError
 from flowbuild.core.ids import CommitId
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine.base import BuildFailed, ImageUnavailable, Unit, Verdict
@@ -20,9 +22,11 @@ from flowbuild.runner.tools import Tools
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import Committed, Slot
 
+log = structlog.get_logger()
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
-T = TypeVar("T")
 DRAIN_SECONDS = 60.0  # for the last output of containers that have ended
+RETRY_SECONDS = 1.0  # after the server could not take a result
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +71,39 @@ class Attempt:
             if self._unit is not None:
                 self._tools.clean(self._tools.engine.remove(self._unit))
         try:
-            await self._tools.client.finish(lease, result)
-        finally:
+            await self._hand_in(result)
+        except UserError:  # the lease is lost: nobody waits for the result any more
             await asyncio.to_thread(spool.drop, lease)
+            raise
+        await asyncio.to_thread(spool.drop, lease)
+
+    async def _hand_in(self, result: AttemptResult) -> None:
+        """Offer the result until the server takes or refuses it: an attempt without an answer would never end."""
+        while True:
+            try:
+                await self._tools.client.finish(self._lease, result)
+            except SystemFailed as error:
+                log.error("finish_failed", run=self._lease.run, step=self._lease.step, error=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     def _keep(self, result: AttemptResult) -> None:
         """Make the result survive us; only then may the next step have the directory."""
-        self._tools.spool.put(self._lease, result)
+        try:
+            self._tools.spool.put(self._lease, result)
+        except OSError as error:  # a full disk: the result is as good as long as we live
+            log.error("spool_failed", run=self._lease.run, step=self._lease.step, error=str(error))
         if self._slot is not None:
             self._tools.slots.release(self._slot)
 
     async def _result(self) -> AttemptResult:
         try:
             return replace(await self._work(), phases=self._phases)
-        except FlowError as error:
-            outcome, reason = _classify(error)
-            message = f"{error.message} ({error.hint})" if error.hint else error.message
-            await self._log.note(message)
+        except Exception as error:  # noqa: BLE001 (whatever happens in one attempt, the others go on)
+            outcome, reason, message = _classify(error)
+            with suppress(FlowError, OSError):  # it may be the log that does not work
+                await self._log.note(message)
             return AttemptResult(outcome, reason, message, phases=self._phases)
 
     async def _work(self) -> AttemptResult:
@@ -99,9 +119,13 @@ class Attempt:
             with self._phase("checkout"):
                 await self._tell("checkout")
                 slot = self._slot = await asyncio.to_thread(self._acquire, repository, plan, adopted=adopted)
-            unit = self._unit = await self._make_unit(plan, images, adopted=adopted)
+            work = self._make_unit(plan, images, adopted=adopted)
+            unit = await (work if adopted else self._unless_stopped(work))
+        if unit is None and not adopted:
+            return AttemptResult(Outcome.CANCELLED)
         if unit is None:
             return AttemptResult(Outcome.ERRORED, Reason.INFRA_LOST, "the containers of the attempt are gone")
+        self._unit = unit
         return await self._run_unit(unit, repository, slot, since)
 
     def _acquire(self, repository: RunRepository, plan: Plan, *, adopted: bool) -> Slot:
@@ -126,6 +150,17 @@ class Attempt:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Do work that nobody needs once the attempt is told to stop; None then."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return None if self._stopping.is_set() else working.result()
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+
     async def _make_unit(self, plan: Plan, images: Awaitable[Mapping[str, str]], *, adopted: bool) -> Unit | None:
         engine = self._tools.engine
         with self._phase("pull"):
@@ -136,6 +171,7 @@ class Attempt:
         with self._phase("create"):
             await self._tell("create")
             spec = await asyncio.to_thread(plan.spec)
+            self._unit = Unit(spec, {}, {})  # from here on there may be something to remove
             unit = await self._tools.prepared.take(spec)
             return unit or await engine.create(spec, self._progress)
 
@@ -158,6 +194,7 @@ class Attempt:
             await self._log.note("the last output of the containers did not arrive; the log is incomplete")
         finally:
             logs.cancel()
+            await asyncio.gather(logs, return_exceptions=True)
         return _result(ended, committed or await self._commit(repository, slot, ended), unit)
 
     async def _until_over(self, unit: Unit, repository: RunRepository, slot: Slot) -> tuple[Ended, Committed | None]:
@@ -167,8 +204,9 @@ class Attempt:
 
     async def _until_ended(self, unit: Unit, *, background: bool) -> Ended | None:
         """Run until the main services ended; None when a background step is up and healthy."""
-        work = self._start_and_wait(unit, background=background)
-        verdict = await self._bounded(unit, work, self.assignment.step.timeout)
+        verdict = await self._bounded(
+            unit, lambda: self._start_and_wait(unit, background=background), self.assignment.step.timeout
+        )
         return verdict if isinstance(verdict, Ended) or verdict is None else _ended(verdict)
 
     async def _start_and_wait(self, unit: Unit, *, background: bool) -> Verdict | None:
@@ -189,16 +227,19 @@ class Attempt:
         result = replace(_result(healthy, committed, unit), phases=self._phases)
         await self._tools.client.healthy(self._lease, result)
         await self._tell("serving")
-        ended = await self._bounded(unit, self._tools.engine.wait(unit), None)
+        ended = await self._bounded(unit, lambda: self._tools.engine.wait(unit), None)
         if isinstance(ended, Verdict):
             return _ended(ended), committed
         return healthy, committed  # told to stop: the run is over
 
     async def _bounded(
-        self, unit: Unit, work: Coroutine[Any, Any, Verdict | None], seconds: float | None
+        self, unit: Unit, work: Callable[[], Coroutine[Any, Any, Verdict | None]], seconds: float | None
     ) -> Verdict | Ended | None:
-        """Await work on a unit; stop the unit when the time is over or the attempt is told to stop."""
-        working = asyncio.create_task(work)
+        """Do work on a unit; stop the unit when the time is over or the attempt is told to stop (before: start nothing)."""
+        if self._stopping.is_set():
+            await self._stop_unit(unit)
+            return Ended(Outcome.CANCELLED)
+        working = asyncio.create_task(work())
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({working, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         try:
@@ -287,14 +328,20 @@ def _ended(verdict: Verdict) -> Ended:
     return Ended(verdict.outcome, verdict.reason, verdict.message, verdict.exit_code)
 
 
-def _classify(error: FlowError) -> tuple[Outcome, Reason]:
-    """Tell the user's fault from ours."""
+def _classify(error: Exception) -> tuple[Outcome, Reason, str]:
+    """Tell the user's fault from ours; our own bugs count as the engine's."""
+    if not isinstance(error, FlowError):
+        if isinstance(error, OSError):
+            return Outcome.ERRORED, Reason.WORKSPACE_ERROR, f"the machine refused: {error}"
+        log.error("attempt_broke", exc_info=error)
+        return Outcome.ERRORED, Reason.ENGINE_ERROR, f"internal error: {error!r}; flow.log tells more"
+    message = f"{error.message} ({error.hint})" if error.hint else error.message
     if isinstance(error, BuildFailed):
-        return Outcome.FAILED, Reason.EXIT_CODE
-    if isinstance(error, StepFailed) or not isinstance(error, SystemFailed):
-        return Outcome.FAILED, Reason.REFUSED
+        return Outcome.FAILED, Reason.EXIT_CODE, message
     if isinstance(error, ImageUnavailable):
-        return Outcome.ERRORED, Reason.IMAGE_UNAVAILABLE
+        return Outcome.ERRORED, Reason.IMAGE_UNAVAILABLE, message
     if isinstance(error, EngineError):
-        return Outcome.ERRORED, Reason.ENGINE_ERROR
-    return Outcome.ERRORED, Reason.WORKSPACE_ERROR
+        return Outcome.ERRORED, Reason.ENGINE_ERROR, message
+    if isinstance(error, SystemFailed | Conflict):  # a conflict: something of ours is not as it should be
+        return Outcome.ERRORED, Reason.WORKSPACE_ERROR, message
+    return Outcome.FAILED, Reason.REFUSED, message

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 
 from flowbuild.client.runner import Lease, LogEntry, RunnerClient
+from flowbuild.core.errors import FlowError
 from flowbuild.core.redact import Redactor
 from flowbuild.engine.base import LogRecord
 
@@ -38,17 +39,18 @@ class LogShip:
 
     async def follow(self, records: AsyncIterator[LogRecord]) -> None:
         """Ship records until there are no more."""
-        sender: asyncio.Task[None] | None = None
-        async for record in records:
-            await self._add(record)
-            if sender is None or sender.done():
-                if sender is not None:
+        sender = asyncio.create_task(self.flush())
+        try:
+            async for record in records:
+                await self._add(record)
+                if sender.done():
                     sender.result()
-                sender = asyncio.create_task(self.flush())
-            elif self._size > MAX_PENDING:
-                await sender
-        if sender is not None:
-            await sender
+                    sender = asyncio.create_task(self.flush())
+                elif self._size > MAX_PENDING:
+                    await sender
+        finally:
+            await asyncio.wait({sender})  # whatever comes next continues where it ended
+        sender.result()
         for (service, stream), redactor in self._redactors.items():
             self._append(LogEntry(service, stream, time.time_ns(), redactor.flush()))
         await self.flush()
@@ -57,8 +59,13 @@ class LogShip:
         """Send all that is pending."""
         async with self._sending:
             while self._pending:
-                batch, self._pending, self._size = self._pending, [], 0
-                self._offset = await self._client.append_log(self._lease, self._offset, batch)
+                batch, size = self._pending, self._size
+                self._pending, self._size = [], 0
+                try:
+                    self._offset = await self._client.append_log(self._lease, self._offset, batch)
+                except (FlowError, OSError):
+                    self._pending, self._size = batch + self._pending, size + self._size
+                    raise
 
     async def _add(self, record: LogRecord) -> None:
         key = (record.service, record.stream)

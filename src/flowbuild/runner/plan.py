@@ -133,4 +133,7 @@ def _confine(workspace: Path, paths: tuple[str, ...], mounts: tuple[str, ...]) -
         if real != top and not real.startswith(top + os.sep):
             raise StepFailed(f"{path}: leads out of the workspace, to {real}", hint="mount a path inside the workspace")
         if path in mounts and not os.path.lexists(wanted):
-            wanted.mkdir(parents=True)
+            try:
+                wanted.mkdir(parents=True)
+            except OSError as error:  # a file of the workspace is in the way
+                raise StepFailed(f"{path}: cannot be made in the workspace: {error.strerror}") from error

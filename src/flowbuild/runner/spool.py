@@ -41,6 +41,11 @@ class Spool:
         """Forget a result that was accepted or fenced."""
         self._path(lease).unlink(missing_ok=True)
 
+    def drop_run(self, run: str) -> None:
+        """Forget the results of a run that is over: accepted or fenced, and its runner died before it knew."""
+        for path in self._root.glob(f"{run}.*"):
+            path.unlink(missing_ok=True)
+
     def sweep(self, keep: Collection[str]) -> None:
         """Forget the results of all runs but `keep`: they were accepted, or nobody waits for them any more."""
         for path in self._root.iterdir():

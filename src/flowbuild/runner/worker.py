@@ -51,8 +51,11 @@ class Worker:
         self._clean = Cleaner(_report)
         self._prepared = Prepared(engine, self._clean)
         self._slots = slots
+        self._spool = spool
         self._repositories = Repositories()
         self._running: dict[Lease, Attempt] = {}
+        self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
+        self._gone: set[str] = set()  # runs of which nothing may be made any more
         self._free = asyncio.Semaphore(capacity)
         self._tools = Tools(
             client=client,
@@ -84,7 +87,8 @@ class Worker:
         await self._clean.drain()
 
     async def close(self) -> None:
-        """Remove what was prepared in vain and wait for all clean-up."""
+        """Remove what was prepared in vain and wait for all clean-up; nothing may run any more."""
+        await self._clean.drain()
         await self._prepared.drop_all()
         await self._clean.drain()
 
@@ -102,6 +106,8 @@ class Worker:
     def _begin(self, group: asyncio.TaskGroup, assignment: Assignment) -> None:
         attempt = Attempt(assignment, self._tools)
         self._running[assignment.lease] = attempt
+        if assignment.lease in self._early:
+            attempt.stop(force=self._early.pop(assignment.lease))
         group.create_task(self._work(attempt))
 
     async def _work(self, attempt: Attempt) -> None:
@@ -131,16 +137,20 @@ class Worker:
             attempt = self._running.get(order.lease)
             if attempt is not None:
                 attempt.stop(force=order.force)
+            else:  # its assignment is on its way to us
+                self._early[order.lease] = order.force
         for run in beat.ended_runs:
             self._clean(self._forget(run))
 
     async def _forget(self, run: str) -> None:
         """Free all that a run has here: prepared units, network, directories."""
+        self._gone.add(run)
         await self._prepared.drop_run(run)
         try:
             await self._engine.sweep(self._places.instance, run=run)
         finally:
             await asyncio.to_thread(self._slots.drop_run, run)
+            await asyncio.to_thread(self._spool.drop_run, run)
             self._repositories.forget(run)
             await self._client.forgotten(self._name, run)
 
@@ -153,8 +163,14 @@ class Worker:
         try:
             plan = make_plan(assignment, self._places)
             images = await self._engine.images(plan.images, lambda _line: None)
-            if plan.predictable:
-                self._prepared.begin(await asyncio.to_thread(replace(plan, digests=images).predict))
+            run = assignment.lease.run
+            if not plan.predictable or run in self._gone:
+                return
+            spec = await asyncio.to_thread(replace(plan, digests=images).predict)
+            if run in self._gone:  # it ended meanwhile, and took its directories along
+                await asyncio.to_thread(self._slots.drop_run, run)
+            else:
+                self._prepared.begin(spec)
         except FlowError as error:
             log.info("prepare_failed", step=assignment.lease.step, error=error.message)
 
