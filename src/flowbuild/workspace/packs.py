@@ -216,13 +216,3 @@ class PackWriter:
             )
         )
         return index + sha256(index).digest()
-
-
-def sync(pack: Path) -> None:
-    """Force a finished pack, its index and their directory entry to the disk; call before promising durability."""
-    for path, flags in ((pack, os.O_RDONLY), (pack.with_suffix(".idx"), os.O_RDONLY), (pack.parent, os.O_DIRECTORY)):
-        descriptor = os.open(path, flags | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowbuild.core.errors import Conflict, InvalidRequest, WorkspaceError
+from flowbuild.workspace.durable import Syncer
 
 _NAME = re.compile(r"refs/(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _OID = re.compile(r"[0-9a-f]{64}")
@@ -35,6 +36,7 @@ class Refs:
 
     def __init__(self, git_dir: Path) -> None:
         self._git_dir = git_dir
+        self._syncer = Syncer(git_dir)
         self._mutex = threading.RLock()  # flock does not exclude threads that share a descriptor
         self._depth = 0
 
@@ -83,19 +85,27 @@ class Refs:
                     found[name] = oid
         return dict(sorted(found.items()))
 
-    def update(self, name: str, new: str, *, old: str | None) -> None:
-        """Point a ref to `new` if it points to `old` (None: if it does not exist); StaleRef otherwise."""
+    def update(self, name: str, new: str, *, old: str | None, durable: bool = False) -> None:
+        """Point a ref to `new` if it points to `old` (None: if it does not exist); StaleRef otherwise.
+
+        `durable`: return when it would survive a loss of power; the objects must be on the disk before.
+        """
         path = self._path(name)
         with self.exclusive():
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = path.with_name(path.name + ".lock")
             with os.fdopen(_take(lock), "w") as file:
                 file.write(new + "\n")
+                if durable:  # before it gets its name: an empty ref would be a damaged one
+                    file.flush()
+                    os.fsync(file.fileno())
             found = self.read(name)
             if found != old:
                 lock.unlink()
                 raise StaleRef(f"{name} is at {found or 'nothing'}, not at {old or 'nothing'}")
             lock.replace(path)
+            if durable:
+                self._syncer.names(path.parent)
 
     def _path(self, name: str) -> Path:
         if not _is_name(name):

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from flowbuild.workspace.durable import Syncer
 from flowbuild.workspace.objects import OID_BYTES, ObjectDatabase
-from flowbuild.workspace.packs import PackWriter, sync
+from flowbuild.workspace.packs import PackWriter
 
 SMALL = 32 << 20  # bytes; larger packs are left alone, so that the cost does not grow with the history
 _TABLE = 8 + 256 * 4
@@ -38,7 +39,7 @@ def repack(
         made = writer.close()
     if made is None:
         return False
-    sync(made)
+    Syncer(git_dir).sync([made, made.with_suffix(".idx")])
     with exclusive():
         for pack in small:
             if pack != made:

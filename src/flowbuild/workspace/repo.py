@@ -6,6 +6,7 @@ Everything on the hot path reads and writes git's formats directly; stock git is
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -20,8 +21,9 @@ from flowbuild.core.ids import STEP_NAME, CommitId, StepKey, attempt_ref, step_r
 from flowbuild.core.model import MergeRule
 from flowbuild.workspace import commits, diff, history, layout, variables
 from flowbuild.workspace.commits import Commit
+from flowbuild.workspace.durable import Syncer
 from flowbuild.workspace.layout import Layout, TreeKeeper
-from flowbuild.workspace.lfs import LfsStore
+from flowbuild.workspace.lfs import LfsStore, parse_pointer
 from flowbuild.workspace.merging import Merged, merge_commits
 from flowbuild.workspace.objects import ObjectDatabase
 from flowbuild.workspace.refs import Refs
@@ -75,6 +77,7 @@ class RunRepository:
         self.db = ObjectDatabase(path)
         self.refs = Refs(path)
         self._commits: dict[str, Commit] = {}
+        self._objects, self._large = Syncer(path), Syncer(lfs.root)
 
     @classmethod
     def create(cls, path: Path, *, lfs: Path) -> RunRepository:
@@ -188,23 +191,48 @@ class RunRepository:
     ) -> None:
         """Make a commit the result of its step and merge it into `main`, where conflicts go to the later result.
 
-        Only the server may call this, in the decision that accepts the result. Again with the same is no error.
+        Only the server may call this, in the decision that accepts the result. Again with the same is no error. When
+        it returns, the result survives a loss of power; this waits for the disk, so keep it off the hot path.
         """
         _check_step(step)
         self.commit(commit)
-        with self.refs.exclusive():
-            name = step_ref(step)
-            present = self.refs.read(name)
-            if present != commit:
-                self.refs.update(name, commit, old=present)
+        self._sync_large(commit)
+        name = step_ref(step)
+        while True:
             main = self.refs.read(MAIN)
-            merged: str = commit
-            if main is not None:
-                parents = [(StepKey("main"), CommitId(main)), (StepKey(step), commit)]
-                result = merge_commits(self, parents, rules=rules, variable_rules=variable_rules, later_wins=True)
-                merged = result.commit or commit
-            if merged != main:
-                self.refs.update(MAIN, merged, old=main)
+            merged = self._onto_main(main, step, commit, rules, variable_rules)
+            # Outside of the lock: other steps do not wait for the disk to record their attempts.
+            self._objects.sync([self.path / "config", self.path / "HEAD", *self.path.glob("objects/pack/pack-*")])
+            with self.refs.exclusive():
+                if self.refs.read(MAIN) != main:  # another result came first
+                    continue
+                if (present := self.refs.read(name)) != commit:
+                    self.refs.update(name, commit, old=present, durable=True)
+                if merged != main:
+                    self.refs.update(MAIN, merged, old=main, durable=True)
+                return
+
+    def _onto_main(
+        self,
+        main: str | None,
+        step: str,
+        commit: CommitId,
+        rules: Sequence[MergeRule],
+        variable_rules: Sequence[MergeRule],
+    ) -> str:
+        if main is None:
+            return commit
+        parents = [(StepKey("main"), CommitId(main)), (StepKey(step), commit)]
+        result = merge_commits(self, parents, rules=rules, variable_rules=variable_rules, later_wins=True)
+        return result.commit or commit
+
+    def _sync_large(self, commit: CommitId) -> None:
+        """Force the large files of a commit to the disk."""
+        stored = self.layout(commit)
+        read_tree = functools.cache(self.db.tree)
+        entries = (layout.lookup(stored.workspace, path, read_tree) for path in stored.lfs)
+        pointers = (parse_pointer(self.db.blob(entry.oid)) for entry in entries if entry is not None)
+        self._large.sync(self.lfs.path(pointer.oid) for pointer in pointers if pointer is not None)
 
     def changes(self, old: CommitId | None, new: CommitId) -> list[diff.Change]:
         """Return what changed in the workspace between two commits (None: nothing at all), sorted by path."""
