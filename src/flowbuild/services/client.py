@@ -87,6 +87,7 @@ class LocalClient:
             token = self._signals.token(topic)
             chunks, ended = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset)
             for chunk in chunks:
+                attempt = chunk.attempt  # from here on this one, also when the step is tried again
                 offset = chunk.offset + len(chunk.data)
                 yield chunk
             if not chunks:

@@ -11,7 +11,8 @@ import fcntl
 import os
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flowbuild.services.signals import Signals
@@ -40,13 +41,8 @@ class Ownership:
         """Pass on wake-ups from other processes; needs a running event loop."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        address = self._path(self.token, "sock")
-        try:
-            self._socket.bind(str(address))
-        except OSError:  # the path is longer than a socket address may be: others cannot wake us, timers still do
-            self._socket.close()
-            self._socket = None
-            return
+        with self._address(self.token) as address:
+            self._socket.bind(address)
         asyncio.get_running_loop().add_reader(self._socket, self._woken, signals)
 
     def _woken(self, signals: Signals) -> None:
@@ -62,10 +58,8 @@ class Ownership:
         """Tell another owner that one of its runs changed; nothing happens when it is gone."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
-            try:
-                sender.sendto(b"!", str(self._path(token, "sock")))
-            except OSError:
-                return
+            with suppress(OSError), self._address(token) as address:
+                sender.sendto(b"!", address)
 
     def dead(self, tokens: Iterable[str]) -> list[str]:
         """Return those owners that do not live any more."""
@@ -100,6 +94,16 @@ class Ownership:
         for kind in ("sock", "lock"):
             self._path(token, kind).unlink(missing_ok=True)
         return False
+
+    @contextmanager
+    def _address(self, token: str) -> Iterator[str]:
+        """Give the socket of an owner a short name: an address holds about 100 bytes, a path may be longer."""
+        folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            short = Path(f"/proc/self/fd/{folder}")
+            yield str((short if short.exists() else self._directory) / f"{token}.sock")
+        finally:
+            os.close(folder)
 
     def _path(self, token: str, kind: str) -> Path:
         return self._directory / f"{token}.{kind}"

@@ -114,9 +114,10 @@ class RunService:
             row = tx.runs.get(run)
             if row.run.state.final:
                 raise Conflict(f"run {row.number} is finished: {row.run.state}", hint="flow rerun starts it again")
-            if row.owner not in dead or not tx.runs.take_over(run, row.owner, self._owner):
+            if row.owner not in dead:
                 raise Conflict(f"run {row.number} is being driven by another program", hint="flow logs -f follows it")
-        self._secrets.put(run, row.run.pipeline, secrets)
+            self._secrets.put(run, row.run.pipeline, secrets)  # before its attempts can be claimed here
+            tx.runs.take_over(run, row.owner, self._owner)
         self._decisions.announce(run)
 
     def abandon(self, dead: Sequence[str]) -> list[RunRow]:

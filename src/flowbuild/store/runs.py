@@ -88,11 +88,11 @@ class Runs:
         scoped = query if project is None else query.where(runs.c.project == project)
         if text == "last":
             found = self._connection.execute(scoped).scalars().all()[:1]
-        elif text.isdigit() and len(text) < 10:
+        elif text.isascii() and text.isdigit() and len(text) < 10:
             found = self._connection.execute(scoped.where(runs.c.number == int(text))).scalars().all()
         else:
-            wanted = text.upper()
-            found = self._connection.execute(query.where(runs.c.id.startswith(wanted, autoescape=True))).scalars().all()
+            beginning = runs.c.id.startswith(text.upper(), autoescape=True)
+            found = self._connection.execute(query.where(beginning)).scalars().all() if text else []
         if not found:
             raise NotFound(f"there is no run {text!r} here", hint="flow runs lists them; --all shows every project's")
         if len(found) > 1:
