@@ -132,7 +132,8 @@ def flow_run(ground: Ground, project: Path, figures: Figures) -> None:
         ground.flow("run", "-C", str(project), "--plain")
     newest = json.loads(ground.flow("show", "last", "-C", str(project), "--json"))
     figures.add("inside the run", newest["finished_at"] - newest["created_at"])
-    times = sorted((int(event["timeNano"]), event["Action"]) for event in seen)
+    ours = [event for event in seen if event["Actor"]["Attributes"]["flow.run"] == newest["id"]]  # others may run, too
+    times = sorted((int(event["timeNano"]), event["Action"]) for event in ours)
     ends = [at for at, action in times if action == "die"]
     starts = [at for at, action in times if action == "start"]
     gaps = [(start - end) / 1e9 for end, start in zip(ends, starts[1:], strict=False)]
