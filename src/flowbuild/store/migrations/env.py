@@ -9,16 +9,12 @@ from alembic import context
 from flowbuild.store.tables import metadata
 
 with context.config.attributes["engine"].connect() as connection:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
     if connection.dialect.name == "sqlite":  # the driver begins nothing by itself (see store.database)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
-            context.run_migrations()
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
+    # Configured after the beginning: alembic leaves a transaction alone that it finds.
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("COMMIT")
-    else:
-        with context.begin_transaction():
-            context.run_migrations()
-        connection.commit()
+    connection.commit()
