@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import structlog
+
 from flowbuild.core.commands import AcceptResult, AcquireLock, Command, FinishRun, PrepareInput, ProbeInput, ReleaseLock
 from flowbuild.core.errors import FlowError
 from flowbuild.core.events import Event, InputConflict, InputFailed, InputReady, LockGranted
@@ -13,6 +15,8 @@ from flowbuild.core.model import Pipeline
 from flowbuild.services.decisions import Decisions
 from flowbuild.store.database import Database
 from flowbuild.workspace.repo import RunRepository
+
+log = structlog.get_logger()
 
 
 class Effects:
@@ -64,6 +68,23 @@ class Effects:
                 self._run_ended(run)
             case _:
                 raise AssertionError(f"{type(command).__name__} is carried out inside the decision")
+
+    def give_up(self, run: RunId, command: Command, error: Exception) -> bool:
+        """Let the run go on although a command cannot be carried out; False when it cannot go on without.
+
+        A step without its input is errored. A result that `step/<name>` and `main` do not show is still the input of
+        later steps: those name it by its commit.
+        """
+        match command:
+            case PrepareInput(step, _, _):
+                self._answer(run, InputFailed(step, f"the input could not be prepared: {error}"))
+            case ProbeInput():
+                pass  # the conflict, if any, is found when the input is prepared
+            case AcceptResult(step, attempt, epoch, commit):
+                log.error("result_not_shown", run=run, step=step, attempt=attempt, epoch=epoch, commit=commit)
+            case _:
+                return False
+        return True
 
     def _prepare(
         self, run: RunId, step: StepKey, parents: tuple[tuple[StepKey, CommitId], ...], variables: Mapping[str, str]

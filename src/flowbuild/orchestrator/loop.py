@@ -7,12 +7,12 @@ by the next life of the program, because its outbox row is deleted only after it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from flowbuild.core.commands import Command, PrepareInput
-from flowbuild.core.errors import FlowError
 from flowbuild.core.events import TimerFired
 from flowbuild.core.ids import RunId
 from flowbuild.orchestrator.effects import Effects
@@ -21,18 +21,29 @@ from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
 
 log = structlog.get_logger()
-RETRY_SECONDS = 1.0  # after an effect failed for a reason of ours
+RETRY_SECONDS = 1.0  # after the first failure of an effect; twice as long after each further one
+RETRY_MOST = 30.0
+TRIES = 5  # of an effect that a run can go on without
 
 
 class Orchestrator:
     """The loop. Effects of one run happen one after another, those of different runs side by side.
 
     Inputs are prepared first: the next step waits for them, and nothing that was decided with them changes them.
-    The rest happens in the order it was decided.
+    The rest happens in the order it was decided. An effect that fails is tried again, later and later; after TRIES the run
+    goes on without it where that is possible (`Effects.give_up`).
     """
 
     def __init__(
-        self, *, database: Database, decisions: Decisions, effects: Effects, signals: Signals, owner: str, clock: Clock
+        self,
+        *,
+        database: Database,
+        decisions: Decisions,
+        effects: Effects,
+        signals: Signals,
+        owner: str,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._decisions = decisions
@@ -40,25 +51,35 @@ class Orchestrator:
         self._signals = signals
         self._owner = owner
         self._clock = clock
+        self._sleep = sleep
         self._busy: dict[RunId, asyncio.Task[None]] = {}
+        self._failures: Counter[int] = Counter()  # by row of the outbox
 
     async def run(self) -> None:
         """Work until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    token = self._signals.token(OUTBOX)
-                    pending, due, next_at = await asyncio.to_thread(self._look)
-                    for run, commands in _by_run(pending).items():
-                        if run not in self._busy:
-                            self._busy[run] = group.create_task(self._carry_out(run, commands))
-                    for run, name in due:
-                        await asyncio.to_thread(self._fire, run, name)
-                    if not due:
-                        patience = None if next_at is None else max(0.0, next_at - self._clock())
-                        await self._signals.wait(OUTBOX, token, patience)
+                    try:
+                        await self._work(group)
+                    except Exception as error:  # noqa: BLE001 (a database that is away for a while comes back)
+                        log.error("orchestrator_failed", error=repr(error))
+                        await self._sleep(RETRY_SECONDS)
         finally:
             self._busy.clear()
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        """Do what there is to do now, or wait until there is something."""
+        token = self._signals.token(OUTBOX)
+        pending, due, next_at = await asyncio.to_thread(self._look)
+        for run, commands in _by_run(pending).items():
+            if run not in self._busy:
+                self._busy[run] = group.create_task(self._carry_out(run, commands))
+        for run, name in due:
+            await asyncio.to_thread(self._fire, run, name)
+        if not due:
+            patience = None if next_at is None else max(0.0, next_at - self._clock())
+            await self._signals.wait(OUTBOX, token, patience)
 
     def _look(self) -> tuple[Sequence[tuple[int, RunId, Command]], Sequence[tuple[RunId, str]], float | None]:
         with self._database.read() as tx:
@@ -76,25 +97,46 @@ class Orchestrator:
 
     async def _carry_out(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
         try:
-            await asyncio.to_thread(self._carry_out_all, run, commands)
-        except FlowError as error:
-            log.error("effect_failed", run=run, error=error.message)
-            await asyncio.sleep(RETRY_SECONDS)
+            pause = await asyncio.to_thread(self._carry_out_all, run, commands)
+            if pause:
+                await self._sleep(pause)
+        except Exception as error:  # noqa: BLE001 (one run must not end the others)
+            log.error("effects_failed", run=run, error=repr(error))
+            await self._sleep(RETRY_SECONDS)
         finally:
             self._busy.pop(run, None)
             self._signals.notify(OUTBOX)
 
-    def _carry_out_all(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
-        """Carry out effects until one fails, then forget those that happened, in one transaction."""
+    def _carry_out_all(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> float:
+        """Carry out effects until one fails, then forget those that happened, in one transaction.
+
+        Returns how many seconds to wait before the rest is tried again, 0 when all is done.
+        """
         done: list[int] = []
-        try:
-            for identifier, command in sorted(commands, key=lambda entry: not isinstance(entry[1], PrepareInput)):
+        pause = 0.0
+        for identifier, command in sorted(commands, key=lambda entry: not isinstance(entry[1], PrepareInput)):
+            try:
                 self._effects.carry_out(run, command)
-                done.append(identifier)
-        finally:
+            except Exception as error:  # noqa: BLE001 (whatever it was, the run must get an answer in the end)
+                pause = self._failed(run, identifier, command, error)
+                if pause:
+                    break
+            done.append(identifier)
+            self._failures.pop(identifier, None)
+        if done:
             with self._database.write() as tx:
                 for identifier in done:
                     tx.outbox.done(identifier)
+        return pause
+
+    def _failed(self, run: RunId, identifier: int, command: Command, error: Exception) -> float:
+        """Return how long to wait until an effect is tried again, 0 when the run goes on without it."""
+        self._failures[identifier] += 1
+        tries = self._failures[identifier]
+        log.error("effect_failed", run=run, command=command.type, tries=tries, error=repr(error))
+        if tries >= TRIES and self._effects.give_up(run, command, error):
+            return 0.0
+        return min(RETRY_SECONDS * 2.0 ** (tries - 1), RETRY_MOST)
 
 
 def _by_run(pending: Sequence[tuple[int, RunId, Command]]) -> dict[RunId, list[tuple[int, Command]]]:
