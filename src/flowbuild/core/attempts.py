@@ -110,6 +110,8 @@ def _gone(turn: Turn, step: StepRun, message: str) -> None:
 
 
 def _ended(turn: Turn, step: StepRun, outcome: Outcome, reason: Reason | None, message: str, **result: Any) -> None:
+    if outcome is Outcome.CANCELLED:
+        reason = reason or turn.cancel_reason()  # the runner was told to stop, not why
     delay = retry_delay(turn.definition(step.key), step.attempt, outcome, reason)
     if delay is None or turn.state is RunState.CANCELLING:
         end(turn, step.key, outcome, reason, message, **result)
