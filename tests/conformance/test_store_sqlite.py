@@ -1,0 +1,106 @@
+"""SQLite keeps the contract of the store; and what would go wrong without our care."""
+
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from alembic.operations import Operations
+
+from flowbuild.core.errors import StoreError
+from flowbuild.store.database import Database
+from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'flow.db'}"
+
+
+class TestSqlite(StoreSuite):
+    pass
+
+
+def test_a_deferred_begin_loses_writes(tmp_path):
+    """Negative control of `test_readers_that_become_writers_all_succeed`."""
+    path = tmp_path / "deferred.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t (n); INSERT INTO t VALUES (0)")
+
+    def count(_):
+        lost = 0
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+            for _ in range(50):
+                connection.execute("BEGIN DEFERRED")
+                try:
+                    (value,) = connection.execute("SELECT n FROM t").fetchone()
+                    connection.execute("UPDATE t SET n = ?", (value + 1,))
+                except sqlite3.OperationalError:
+                    lost += 1
+                    connection.execute("ROLLBACK")
+                else:
+                    connection.execute("COMMIT")
+        return lost
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(count, range(16))) > 0
+
+
+@pytest.mark.parametrize("tables", range(8))
+def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkeypatch, tables):
+    class Died(BaseException):
+        pass
+
+    made = []
+    create = Operations.create_table
+
+    def create_table(self, name, *columns, **options):
+        if len(made) == tables:
+            raise Died
+        made.append(name)
+        return create(self, name, *columns, **options)
+
+    database = Database(url)
+    with monkeypatch.context() as patched:
+        patched.setattr(Operations, "create_table", create_table)
+        if tables < 7:
+            with pytest.raises(Died):
+                database.migrate()
+        else:
+            database.migrate()  # there are seven tables: the last one of these dies nowhere
+    database.close()
+    again = Database(url)
+    again.migrate()
+    add(again, make_run())
+    again.close()
+    assert len(made) == tables
+
+
+def test_programs_that_start_together(url):
+    script = f"from flowbuild.store.database import Database; Database({url!r}).migrate()"
+    started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
+    assert [process.wait() for process in started] == [0, 0, 0]
+
+
+def test_a_broken_file_is_told(tmp_path, url):
+    (tmp_path / "flow.db").write_bytes(b"not a database at all, but long enough to be looked at" * 50)
+    database = Database(url)
+    with pytest.raises(StoreError, match="schema"):
+        database.migrate()
+    with pytest.raises(StoreError, match="refused"), database.write() as tx:
+        tx.runs.take_over(ONE, "a", "b")
+    with pytest.raises(StoreError, match="read"), database.read() as tx:
+        tx.runs.get(ONE)
+    database.close()
+
+
+def test_a_power_cut_loses_nothing(url):
+    """What that takes of SQLite: every commit is on the disk, whoever wrote it."""
+    with TestSqlite().database(url) as database, database._engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
