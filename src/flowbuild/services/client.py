@@ -65,11 +65,11 @@ class LocalClient:
         topic, phases = run_topic(run_id), dict[str, str]()
         while True:
             token = self._signals.token(topic)
-            events, view = await asyncio.to_thread(self._looking.since, run_id, after, self._runners.phases(run_id))
+            now = dict(self._runners.phases(run_id))
+            events, view = await asyncio.to_thread(self._looking.since, run_id, after, now)
             for row in events:
                 after = row.seq
                 yield RunUpdate(row.seq, row.at, dataclasses.asdict(row.event), view)
-            now = dict(self._runners.phases(run_id))
             for step, phase in now.items() - phases.items():
                 yield RunUpdate(after, self._clock(), {"type": "attempt_phase", "step": step, "phase": phase}, view)
             phases = now
