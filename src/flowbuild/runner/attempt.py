@@ -261,9 +261,12 @@ class Attempt:
         gentle = asyncio.create_task(engine.stop(unit, grace=GRACE_SECONDS, force=self._force.is_set()))
         forced = asyncio.create_task(self._force.wait())
         await asyncio.wait({gentle, forced}, return_when=asyncio.FIRST_COMPLETED)
-        if not gentle.done():
-            await engine.stop(unit, grace=0, force=True)
         forced.cancel()
+        if not gentle.done():
+            gentle.cancel()
+            await asyncio.gather(gentle, return_exceptions=True)
+            await engine.stop(unit, grace=0, force=True)
+            return
         await gentle
 
     async def _commit(self, repository: RunRepository, slot: Slot, ended: Ended) -> Committed:

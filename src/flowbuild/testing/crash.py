@@ -157,8 +157,11 @@ async def live_and_die(
     pool = ThreadPoolExecutor(max_workers=8)
     loop.set_default_executor(pool)
 
+    lives: list[Life] = []
+
     async def life() -> None:
         async with home.life(engine=LedgerEngine(home, ledger)) as one:
+            lives.append(one)
             await work(one)
 
     with reaper.watching():
@@ -172,6 +175,8 @@ async def live_and_die(
             await asyncio.gather(*tasks, return_exceptions=True)
         loop.set_default_executor(ThreadPoolExecutor(max_workers=8))
         await asyncio.to_thread(pool.shutdown)  # what its threads still do comes to the next point
+        for dead in lives:
+            dead.local.logbook.close_all()  # a thread may have opened a log after all were closed
     if not reaper.dead and error is not None:
         raise error
 

@@ -1,0 +1,231 @@
+"""How attempts end: every kind of end, with the real server around the runner and an engine without containers."""
+
+import asyncio
+import shutil
+
+import pytest
+
+from flowbuild.core.errors import EngineError
+from flowbuild.engine.base import Labels
+from flowbuild.testing.engine import DummyEngine, Machine
+from flowbuild.testing.home import Home, service, step
+from flowbuild.testing.images import BUSYBOX
+
+FOREVER = 100_000
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+async def run_of(home, steps, **options):
+    home.write(steps)
+    async with home.life(**options) as life:
+        view = await life.finished((await life.start(home)).id)
+    assert home.leftovers() == []
+    return {found.key: found for found in view.steps}, view
+
+
+def end(found):
+    return str(found.outcome), found.reason and str(found.reason), found.exit_code
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ({}, ("succeeded", None, 0)),
+        ({"exit": 7}, ("failed", "exit_code", 7)),
+        ({"oom": 1}, ("failed", "oom", 137)),
+        ({"lost": 1}, ("errored", "infra_lost", None)),
+        ({"error": "no room"}, ("errored", "engine_error", None)),
+        ({"sleep": FOREVER, "more": {"timeout": "1s"}}, ("failed", "timeout", None)),
+        ({"sleep": FOREVER, "stubborn": 1, "more": {"timeout": "1s"}}, ("failed", "timeout", None)),
+        (
+            {"sleep": FOREVER, "health": True, "unhealthy": 1, "more": {"background": True}},
+            ("failed", "unhealthy", None),
+        ),
+        ({"exit": 3, "health": True, "more": {"background": True}}, None),
+    ],
+)
+async def test_ends(home, script, expected):
+    steps, view = await run_of(home, {"a": step(log="out\n", **script)})
+    if expected is None:  # a background step that ends at once is healthy for a moment, or never
+        assert end(steps["a"])[0] in ("succeeded", "failed")
+        return
+    assert end(steps["a"]) == expected
+    assert view.state == expected[0]
+    assert {"checkout", "pull", "create", "run", "commit", "push"} <= set(steps["a"].attempts[0].phases)
+
+
+async def test_a_background_step_that_ends_late_stays_succeeded(home):
+    home.write({"a": step(health=True, sleep=30, exit=3, then="b", more={"background": True}), "b": step(sleep=80)})
+    async with home.life() as life:
+        view = await life.finished((await life.start(home)).id)
+    assert [str(found.outcome) for found in view.steps] == ["succeeded", "succeeded"]
+    assert view.steps[0].exit_code == 3
+
+
+async def test_an_image_that_is_not_there(tmp_path):
+    steps, view = await run_of(Home(tmp_path, Machine(missing_images=frozenset({BUSYBOX}))), {"a": step()})
+    assert end(steps["a"])[:2] == ("errored", "image_unavailable")
+    assert BUSYBOX in steps["a"].message
+    assert view.state == "errored"
+
+
+class Broken(DummyEngine):
+    """An engine of which one call does not work, with any error."""
+
+    call, error = "", EngineError("the engine is ill", hint="call a doctor")
+
+    def __getattribute__(self, name):
+        if name == object.__getattribute__(self, "call"):
+            raise object.__getattribute__(self, "error")
+        return object.__getattribute__(self, name)
+
+
+@pytest.mark.parametrize("call", ["network", "images", "create", "start", "wait", "logs", "stop"])
+@pytest.mark.parametrize("error", [EngineError("the engine is ill"), OSError(28, "No space left"), ValueError("a bug")])
+async def test_an_engine_that_does_not_work(home, call, error):
+    engine = Broken(home.machine)
+    engine.call, engine.error = call, error
+    steps, _ = await run_of(home, {"a": step()}, engine=engine)
+    assert end(steps["a"])[0] == "errored"
+    assert str(steps["a"].reason) in ("engine_error", "workspace_error")
+    assert str(error.args[-1]) in steps["a"].message
+
+
+async def test_a_compose_file_that_is_refused_only_now(home):
+    bind = {"services": {"main": {**service(), "volumes": ["./made:/made"]}}}
+    first = step(write="made/../link=x", then="b")
+    steps, _ = await run_of(home, {"a": first, "b": {"compose": bind}})
+    assert end(steps["b"])[0] == "succeeded"
+
+
+async def test_a_file_in_the_way_of_a_mount_is_the_fault_of_the_step(home):
+    bind = {"services": {"main": {**service(), "volumes": ["./file/below:/made"]}}}
+    steps, _ = await run_of(home, {"a": step(write="file=x", then="b"), "b": {"compose": bind}, "c": step()})
+    assert end(steps["b"])[:2] == ("failed", "refused")
+    assert "file/below" in steps["b"].message
+    assert end(steps["c"])[0] == "succeeded"
+
+
+async def test_a_workspace_that_is_gone(home):
+    home.write({"a": step(sleep=FOREVER)})
+    async with home.life() as life:
+        run = await life.start(home)
+        await life.until(run.id, "a", "run")
+        shutil.rmtree(home.data / "work" / run.id)
+        await life.client.cancel(run.id)
+        view = await life.finished(run.id)
+    assert end(view.steps[0])[:2] == ("errored", "workspace_error")
+    assert home.leftovers() == []
+
+
+class Slow(DummyEngine):
+    """An engine of which one call takes for ever; it tells when it is called."""
+
+    def __init__(self, home, call):
+        super().__init__(home.machine)
+        self.called = asyncio.Event()
+        setattr(self, call, self.never)
+
+    async def never(self, *_arguments):
+        self.called.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("call", ["network", "images", "create"])
+async def test_cancelled_while_it_is_made_ready(home, call):
+    home.write({"a": step()})
+    engine = Slow(home, call)
+    async with home.life(engine=engine) as life:
+        run = await life.start(home)
+        await engine.called.wait()
+        await life.client.cancel(run.id)
+        view = await life.finished(run.id)
+    assert (view.state, end(view.steps[0])[0]) == ("cancelled", "cancelled")
+    assert home.leftovers() == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_cancelled_while_it_runs(home, force):
+    home.write({"a": step(sleep=FOREVER, then="b"), "b": step()})
+    async with home.life() as life:
+        run = await life.start(home)
+        await life.until(run.id, "a", "run")
+        await life.client.cancel(run.id, force=force)
+        view = await life.finished(run.id)
+    assert [end(found)[0] for found in view.steps] == ["cancelled", "cancelled"]
+    assert home.leftovers() == []
+
+
+async def test_the_second_time_kills_what_does_not_listen(home):
+    home.write({"a": step(sleep=FOREVER, stubborn=1)})
+    engine = DummyEngine(home.machine)  # in real time: the grace is longer than the test
+    async with home.life(engine=engine) as life:
+        run = await life.start(home)
+        await life.until(run.id, "a", "run")
+        await life.client.cancel(run.id)
+        await life.until(run.id, "a", "stopping")
+        await life.client.cancel(run.id, force=True)
+        view = await life.finished(run.id)
+    assert end(view.steps[0])[0] == "cancelled"
+
+
+async def test_cancelled_before_a_runner_has_it(tmp_path):
+    home = Home(tmp_path, capacity=1)
+    home.write({"a": step(sleep=FOREVER), "b": step()})
+    async with home.life() as life:
+        run = await life.start(home)
+        await life.until(run.id, "a", "run")
+        await life.client.cancel(run.id)
+        view = await life.finished(run.id)
+    assert [end(found)[0] for found in view.steps] == ["cancelled", "cancelled"]
+    assert view.steps[1].attempts[0].started_at is None
+
+
+async def test_no_more_at_once_than_the_capacity(tmp_path):
+    home = Home(tmp_path, capacity=2)
+    home.write({f"s{number}": step(sleep=3) for number in range(6)})
+    most = 0
+
+    class Counting(DummyEngine):
+        async def wait(self, unit):
+            nonlocal most
+            most = max(most, len(self.machine.units))
+            return await super().wait(unit)
+
+    async with home.life(engine=Counting(home.machine, sleep=home.engine()._sleep)) as life:
+        view = await life.finished((await life.start(home)).id)
+    assert view.state == "succeeded"
+    assert most <= 2 + 2  # two at work, two whose containers are being removed
+
+
+async def test_a_lost_lease_ends_the_containers(home):
+    home.write({"a": step(sleep=30)})
+    async with home.life() as life:
+        run = await life.start(home)
+        await life.until(run.id, "a", "run")
+
+        def fence():
+            with life.local.database.write() as tx:
+                (row,) = tx.attempts.of_run(run.id)
+                from flowbuild.store.tables import attempts
+
+                tx._connection.execute(attempts.update().values(epoch=row.key.epoch + 1, state="done"))
+
+        await asyncio.to_thread(fence)
+        async with asyncio.timeout(10):
+            while home.machine.units:
+                await home.machine.change()
+        assert (await life.client.get(run.id)).steps[0].result_commit is None
+        await life.client.cancel(run.id, force=True)
+
+
+async def test_foreign_objects_are_left_alone(home):
+    home.machine.networks["theirs"] = Labels("somebody else", "r")
+    home.write({"a": step()})
+    async with home.life() as life:
+        await life.finished((await life.start(home)).id)
+    assert home.leftovers() == ["network theirs"]
