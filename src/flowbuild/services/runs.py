@@ -30,6 +30,7 @@ from flowbuild.store.database import Database
 from flowbuild.store.runs import RunRow
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.source import WorkingTree
+from flowbuild.workspace.variables import check
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class RunService:
         if not row.run.state.final:
             raise Conflict(f"run {row.number} is not finished", hint="cancel it first, or wait for it")
         keys = [_step(row.run, name) for name in from_steps]
+        check(variables)
         now = self._clock()
         run_id = new_run_id(now)
         self._secrets.put(run_id, row.run.pipeline, secrets)
