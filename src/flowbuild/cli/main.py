@@ -22,7 +22,7 @@ def run_program(connect: Connect, arguments: list[str] | None = None) -> int:
     except FlowError as error:
         _print_error(error)
         return 3 if isinstance(error, SystemFailed) else 2
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # SystemExit: what typer makes of a closed pipe
         return 0  # whoever read us has seen enough
     except OSError as error:
         print(f"flow: the machine refused: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from time import time
 
-from flowbuild.core.errors import UserError
+from flowbuild.core.errors import InvalidRequest, UserError
 from flowbuild.core.ids import RunId
 from flowbuild.services.assignments import Assignments, SecretBox
 from flowbuild.services.client import LocalClient
@@ -32,6 +33,7 @@ class Local:
     """The services of one process over the files below `settings.home`."""
 
     def __init__(self, settings: Settings, directory: str) -> None:
+        self.project = _project(directory)
         home = settings.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.settings = settings
@@ -46,7 +48,6 @@ class Local:
         self.decisions = Decisions(self.database, self.signals, time)
         self.looking = Looking(self.database, self.logbook)
         self.places = Places(runs=home / "runs", lfs=home / "lfs")
-        self.project = _project(directory)
 
     def open(self, *, drive: bool) -> None:
         """Bring the database up to date; with `drive`, become the owner of runs."""
@@ -113,9 +114,12 @@ class Local:
 
 
 def _project(directory: str) -> str | None:
+    project = None
     with suppress(UserError):
-        return WorkingTree(Path(directory)).project
-    return None
+        project = WorkingTree(Path(directory)).project
+    if project is not None and os.fsencode(project).decode(errors="ignore") != project:
+        raise InvalidRequest(f"the name of {project!r} is not valid UTF-8", hint="rename the directory")
+    return project
 
 
 def _source_objects(directory: str) -> tuple[str, ...]:
