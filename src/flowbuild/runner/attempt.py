@@ -199,8 +199,16 @@ class Attempt:
 
     async def _until_over(self, unit: Unit, repository: RunRepository, slot: Slot) -> tuple[Ended, Committed | None]:
         """Run until nothing of the unit matters any more; what was committed on the way, if anything."""
-        ended = await self._until_ended(unit, background=self.assignment.step.background)
+        background = self.assignment.step.background
+        if background and unit.started and await asyncio.to_thread(self._was_healthy, repository):
+            return await self._serve(unit, repository, slot)
+        ended = await self._until_ended(unit, background=background)
         return await self._serve(unit, repository, slot) if ended is None else (ended, None)
+
+    def _was_healthy(self, repository: RunRepository) -> bool:
+        """Whether an earlier life of this runner found the background step healthy: it has committed that."""
+        commit = repository.attempt_result(self._lease.step, self._lease.attempt, self._lease.epoch)
+        return commit is not None and repository.commit(commit).trailers.get("Flow-Outcome") == Outcome.SUCCEEDED
 
     async def _until_ended(self, unit: Unit, *, background: bool) -> Ended | None:
         """Run until the main services ended; None when a background step is up and healthy."""
