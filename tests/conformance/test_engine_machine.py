@@ -5,6 +5,7 @@ import hashlib
 import json
 import secrets
 import subprocess
+import tempfile
 from contextlib import aclosing
 from itertools import pairwise
 from pathlib import Path
@@ -268,10 +269,17 @@ async def test_compose_missing_and_too_old(engine, tmp_path):
     assert (await engine.info()).compose_version
 
 
+@pytest.fixture
+def short_path():
+    """A directory whose sockets fit into a socket address (108 bytes), which those of tmp_path may not."""
+    with tempfile.TemporaryDirectory(prefix="flow-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
 @pytest.mark.parametrize("signal", ["TERM"])
-async def test_engine_restarted_under_a_step(names, tmp_path, signal):
+async def test_engine_restarted_under_a_step(names, short_path, signal):
     """An engine of its own, in a network namespace of its own, goes away while a step runs and comes back."""
-    nested = Nested(tmp_path)
+    nested = Nested(short_path)
     nested.start()
     try:
         async with ComposeEngine(host=nested.host, patience=30) as engine:
@@ -298,7 +306,7 @@ async def test_engine_restarted_under_a_step(names, tmp_path, signal):
             assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.INFRA_LOST)
             assert "did not come back" in verdict.message
     except Exception:
-        print((tmp_path / "log").read_text()[-3000:])  # shown with the failure
+        print((short_path / "log").read_text()[-3000:])  # shown with the failure
         raise
     finally:
         nested.stop("KILL")

@@ -29,13 +29,13 @@ def test_tutorial(tmp_path: Path) -> None:
     for text in EXPECTED:
         assert text in output
     assert output.rstrip().endswith("\n3\ncount")  # the variable and the directory, read from the clone
-    runs = re.findall(r"[0-9a-hjkmnp-tv-z]{26}", play(["cd words", "flow runs --json"], tmp_path))
+    runs = re.findall(r"[0-9A-HJKMNP-TV-Z]{26}", play(["cd words", "flow runs --json"], tmp_path))
     assert len(set(runs)) >= 3
     assert leftovers(sorted(set(runs))) == []
 
 
 def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"no such pipeline|no pipeline|not a git"):
+    with pytest.raises(AssertionError, match="not inside a git repository"):
         play(["flow run nonsense"], tmp_path)
 
 

@@ -94,17 +94,8 @@ def torture(top):
         os.truncate(file.fileno(), 3 << 20)
     os.setxattr(top / "plain", "user.note", b"\0binary\xff")
     os.setxattr(top / "dirs", "user.dir", b"d")
-    deep = os.open(top, os.O_RDONLY)
-    for _ in range(30):
-        os.mkdir(b"d" * 200, dir_fd=deep)
-        inner = os.open(b"d" * 200, os.O_RDONLY, dir_fd=deep)
-        os.close(deep)
-        deep = inner
-    os.close(os.open("bottom", os.O_CREAT | os.O_WRONLY, dir_fd=deep))
-    os.close(deep)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(os.path.relpath(top / "socket"))
-    listener.close()
+    deeper_than_any_path(top)
+    bind_socket(top / "socket")
     lost = [Dropped(b"socket", "sockets are not carried")]
     if ROOT:
         os.chown(top / "time-0", 1234, 4321)
@@ -117,6 +108,23 @@ def torture(top):
         os.setxattr(top / "plain", "trusted.secret", b"x")
         lost.insert(0, Dropped(b"device", "device files are not carried"))
     return lost
+
+
+def bind_socket(path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(os.path.relpath(path))
+    listener.close()
+
+
+def deeper_than_any_path(top):
+    deep = os.open(top, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir(b"d" * 200, dir_fd=deep)
+        inner = os.open(b"d" * 200, os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = inner
+    os.close(os.open("bottom", os.O_CREAT | os.O_WRONLY, dir_fd=deep))
+    os.close(deep)
 
 
 def same(left, right, lost=()):
