@@ -55,8 +55,9 @@ class Looking:
     def since(self, run: RunId, after: int, phases: Mapping[str, str]) -> tuple[Sequence[EventRow], RunView]:
         """Return the events after a sequence number, and the run as it is now."""
         with self._database.read() as tx:
-            row = tx.runs.get(run)  # first: a final run has no events that come later
-            return tx.runs.events(run, after), _view(tx, row, phases)
+            row = tx.runs.get(run)
+            # Only those that the view shows: what happens meanwhile is for the next look, together with its view.
+            return tx.runs.events(run, after, row.last_seq), _view(tx, row, phases)
 
     def log(self, run: RunId, step: str, attempt: int | None, offset: int) -> tuple[list[LogChunk], bool]:
         """Return a piece of an attempt's log from an offset, and whether the attempt has ended."""

@@ -144,9 +144,11 @@ class Runs:
         )
         return new_seq
 
-    def events(self, run: RunId, after: int = 0) -> Sequence[EventRow]:
-        """Return the events of a run after a sequence number."""
+    def events(self, run: RunId, after: int = 0, until: int | None = None) -> Sequence[EventRow]:
+        """Return the events of a run after a sequence number, up to and with another one."""
         query = select(events).where(events.c.run_id == run, events.c.seq > after).order_by(events.c.seq)
+        if until is not None:
+            query = query.where(events.c.seq <= until)
         return [EventRow(row.seq, row.at, load_event(row.body)) for row in self._connection.execute(query)]
 
 

@@ -94,6 +94,7 @@ class StoreSuite:
             with database.read() as tx:
                 row, stored = tx.runs.get(ONE), tx.runs.events(ONE)
                 assert [event.seq for event in tx.runs.events(ONE, after=2)] == [3]
+                assert [event.seq for event in tx.runs.events(ONE, after=0, until=2)] == [1, 2]
             replayed = first
             for entry in stored:
                 replayed, _ = decide(replayed, entry.event, entry.at)
