@@ -33,6 +33,13 @@ pipelines:
   deaf:
     steps:
       work: {compose: {services: {work: {<<: *box, command: [sh, -c, "trap '' TERM; echo working; sleep 300"]}}}}
+  lingering:
+    steps:
+      server:
+        background: true
+        compose: {services: {web: {<<: *box, command: [sh, -c, "trap '' TERM; sleep 300"]}}}
+        success: [work]
+      work: {compose: {services: {work: {<<: *box, command: [echo, done]}}}}
   gated:
     steps:
       release:
@@ -203,6 +210,20 @@ def test_cancel_from_another_terminal(program: Program, force: bool) -> None:  #
     assert output.code == 4, output.text
     assert time.monotonic() - begun < 9
     assert outcome(program.show(run), "work") == ("cancelled", "user")
+    check_gone(program)
+
+
+def test_a_run_killed_when_only_its_server_was_left_keeps_its_outcome(program: Program) -> None:
+    started = Started(program, "run", "lingering", "--json")
+    run = run_of(started.wait_for('"phase": "stopping"'))
+    started.process.kill()
+    started.end()
+    output = program.call("run", "locked", "--json")
+    assert output.code == 0, output.text
+    assert "was interrupted when all of its steps had ended" in output.stderr
+    view = program.show(run)
+    assert view["state"] == "succeeded"
+    assert outcome(view, "server") == outcome(view, "work") == ("succeeded", None)
     check_gone(program)
 
 

@@ -12,6 +12,7 @@ from flowbuild.cli import options
 from flowbuild.cli.following import EXIT_CODES, Follower
 from flowbuild.cli.views import choose_view, say
 from flowbuild.client.base import Connect, DebugRequest, RunView, Session, StartRequest
+from flowbuild.core.states import Outcome
 
 Plain = Annotated[bool, typer.Option("--plain", help="One line per fact, as when the output is no terminal.")]
 Start = Callable[[Session], Awaitable[RunView]]
@@ -40,13 +41,18 @@ def _follow(
         view = choose_view(json_lines=json_lines, plain=plain)
         async with connect(directory, drive=True, abandon=abandon) as session:
             for run in session.abandoned:
-                say(
-                    f"run {run.number} of {run.project} was interrupted and is ended now; flow rerun {run.id} --from STEP"
-                )
+                say(_abandoned(run))
             run = await start(session)
             return await Follower(session, view, approve or ()).run(run)
 
     return EXIT_CODES[asyncio.run(main()).state]
+
+
+def _abandoned(run: RunView) -> str:
+    was = f"run {run.number} of {run.project} was interrupted"
+    if all(step.outcome not in (None, Outcome.CANCELLED) for step in run.steps):
+        return f"{was} when all of its steps had ended; it is ended now"
+    return f"{was} and is ended now; flow rerun {run.id} --from STEP"
 
 
 def _add_run(app: typer.Typer, connect: Connect) -> None:

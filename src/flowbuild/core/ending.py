@@ -16,26 +16,22 @@ STOP_TIMER = "stop-grace"
 
 
 def cancel(turn: Turn, reason: Reason, *, force: bool) -> None:
-    """End everything: what does not run at once, what runs by being stopped. Steps that ended keep their outcome."""
-    if turn.state is RunState.CANCELLING:
+    """End everything: what does not run at once, what runs by being stopped. Steps that ended keep their outcome.
+
+    When only background steps are left nothing is cancelled: they are being stopped, and the run has its outcome.
+    """
+    if turn.state is RunState.CANCELLING or turn.settled():
         if force and not turn.before.cancel_forced:
             turn.update_run(cancel_forced=True)
             _stop(turn, force=True)
         return
     turn.update_run(state=RunState.CANCELLING, cancel_reason=reason, cancel_forced=force)
-    if force or not turn.settled():  # else the background steps, all that is left, are being stopped already
-        _stop(turn, force=force)
+    _stop(turn, force=force)
     for key in turn.pipeline.by_key:
         if turn.steps[key].state not in SETTLED and turn.steps[key].state is not StepState.RUNNING:
             end(turn, key, Outcome.CANCELLED, reason)
     if _up(turn):
         turn.emit(SetTimer(CANCEL_TIMER, turn.now + GRACE))
-
-
-def run_timeout(turn: Turn) -> None:
-    """The time of the run is over; nothing to do when only background steps are left, which are being stopped."""
-    if not turn.settled():
-        cancel(turn, Reason.RUN_TIMEOUT, force=False)
 
 
 def cancel_grace_over(turn: Turn) -> None:

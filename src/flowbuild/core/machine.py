@@ -159,7 +159,7 @@ def _reject(turn: Turn, event: Rejected) -> None:
 def _timer(turn: Turn, name: str) -> None:
     match name.split("/"):
         case [ending.RUN_TIMEOUT_TIMER]:
-            ending.run_timeout(turn)
+            ending.cancel(turn, Reason.RUN_TIMEOUT, force=False)
         case [ending.CANCEL_TIMER]:
             ending.cancel_grace_over(turn)
         case [ending.STOP_TIMER]:

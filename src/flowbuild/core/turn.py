@@ -85,7 +85,10 @@ class Turn:
         return reason
 
     def outcome(self) -> RunState:
-        """Return how the run ends when all of its steps have ended. Failed before errored before cancelled."""
+        """Return how the run ends when all of its steps have ended. Failed before errored before cancelled.
+
+        A cancel that came too late to keep any step from its end cancelled nothing.
+        """
         ended = {
             step.outcome
             for key, step in self.steps.items()
@@ -95,7 +98,7 @@ class Turn:
             return RunState.FAILED
         if Outcome.ERRORED in ended:
             return RunState.ERRORED
-        if Outcome.CANCELLED in ended or self.state is RunState.CANCELLING:
+        if Outcome.CANCELLED in ended:
             return RunState.CANCELLED
         return RunState.SUCCEEDED
 

@@ -293,15 +293,43 @@ def test_cancel_ends_what_never_answers() -> None:
     assert player.run.state is RunState.CANCELLED
 
 
-def test_cancel_before_the_start_and_while_services_stop() -> None:
+def test_cancel_before_the_start() -> None:
     player = Player(new_run(make_pipeline("a b", "a>b")))
     assert player.send(CancelRequested()) == (FinishRun(),)
-    player = begin({"a": SERVICE})
-    player.healthy("a")
-    assert player.send(CancelRequested()) == (SetTimer("cancel-grace", player.now + 90),)  # it is being stopped already
-    assert player.send(CancelRequested(force=True)) == (StopAttempt("a", 1, 1, force=True),)
-    assert player.send(AttemptFinished("a", 1, 1, Outcome.CANCELLED)) == (FinishRun(),)
     assert player.run.state is RunState.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("word", "end"), [("ok", RunState.SUCCEEDED), ("failed", RunState.FAILED), ("errored", RunState.ERRORED)]
+)
+def test_cancel_while_only_services_are_left(word: str, end: RunState) -> None:
+    """They are being stopped already: the run keeps its outcome, and only force adds something."""
+    player = begin({"up": SERVICE, "a": {}})
+    player.healthy("up")
+    assert player.finish("a", word)[-2:] == (StopAttempt("up", 1, 1), SetTimer("stop-grace", player.now + 90))
+    assert player.send(CancelRequested("ada")) == ()
+    assert player.send(CancelRequested("flow", Reason.INTERRUPTED, force=True)) == (
+        StopAttempt("up", 1, 1, force=True),
+    )
+    assert player.send(CancelRequested("ada", force=True)) == ()
+    assert player.send(AttemptFinished("up", 1, 1, Outcome.CANCELLED)) == (FinishRun(),)
+    assert (player.run.state, player.run.cancel_reason) == (end, None)
+
+
+def test_a_service_that_ignores_a_forced_stop_is_given_up() -> None:
+    player = begin({"up": SERVICE})
+    player.healthy("up")
+    player.send(CancelRequested("flow", Reason.INTERRUPTED, force=True))
+    assert player.send(TimerFired("stop-grace")) == (StopAttempt("up", 1, 1, force=True), FinishRun())
+    assert player.run.state is RunState.SUCCEEDED
+
+
+def test_a_cancel_that_crosses_the_last_result_cancels_nothing() -> None:
+    player = begin("a")
+    player.started("a")
+    player.send(CancelRequested("flow", Reason.INTERRUPTED, force=True))
+    assert player.finish("a")[-1] == FinishRun()
+    assert player.run.state is RunState.SUCCEEDED
 
 
 def test_a_result_after_cancel_is_kept_but_leads_to_nothing() -> None:
