@@ -37,7 +37,7 @@ class Signals:
     def notify_all(self) -> None:
         """Wake everybody: another process changed something."""
         with self._lock:
-            topics = list(self._waiting)
+            topics = list(self._versions)  # also those that somebody looks at now, to wait for them next
         self.notify(*topics)
 
     async def wait(self, topic: str, token: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109 (a long poll: running out of time is a normal answer)

@@ -281,3 +281,11 @@ async def test_wake_ups_are_never_lost():
         working.result()
     assert not await signals.wait("t", signals.token("t"), 0.001)
     assert not signals._waiting["t"]
+
+
+async def test_another_program_wakes_also_who_is_just_looking():
+    signals = Signals()
+    token = signals.token("t")
+    signals.notify_all()  # it changed what was looked at after that
+    assert await signals.wait("t", token, 0.001)
+    assert not await signals.wait("t", signals.token("t"), 0.001)
