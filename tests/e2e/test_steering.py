@@ -256,6 +256,32 @@ def test_looking_from_another_terminal(program: Program) -> None:
     check_gone(program)
 
 
+def test_who_follows_an_interrupted_run_is_told_so(program: Program) -> None:
+    started = Started(program, "run", "polite", "--json")
+    started.wait_for("working")
+    commands = (["watch", "last", "--json"], ["watch", "last", "--plain"], ["logs", "last", "work", "-f"])
+    followers = [Started(program, *command) for command in commands]
+    for follower in followers:
+        follower.wait_for("working")
+    started.process.kill()
+    started.end()
+    machine, person, log = (follower.end() for follower in followers)
+    assert [output.code for output in (machine, person, log)] == [5, 5, 5]
+    assert [event["type"] for event in machine.events()][-1] == "run_interrupted"
+    assert "interrupted" in person.stdout
+    for advice in (person.stdout, log.stderr):
+        assert "flow resume 1" in advice
+    late = program.call("logs", "last", "-f")
+    assert (late.code, late.stdout) == (5, "work/work | working\n")
+    assert "interrupted" in program.call("runs").stdout
+    resumed = Started(program, "resume", "--json")
+    resumed.wait_for('"phase": "run"')
+    assert program.call("cancel", "last").code == 0
+    assert resumed.end().code == 4
+    assert program.call("logs", "last", "work", "-f").code == 0
+    check_gone(program)
+
+
 def test_two_runs_of_a_project_at_once(program: Program) -> None:
     """Both finish, have different numbers, and wait for each other where an environment is exclusive."""
     begun = time.monotonic()

@@ -11,12 +11,18 @@ from flowbuild.client.base import LogChunk, RunUpdate, RunView, Session
 from flowbuild.core.errors import Conflict
 from flowbuild.core.states import RunState
 
+INTERRUPTED = 5  # nobody drives the run: nothing more will come until it is resumed or ended
 EXIT_CODES = {
     RunState.SUCCEEDED: 0,
     RunState.FAILED: 1,
     RunState.ERRORED: 3,
     RunState.CANCELLED: 4,
 }
+
+
+def exit_code(run: RunView) -> int:
+    """Return the exit code of a command that followed a run as long as there was something to follow."""
+    return INTERRUPTED if run.interrupted else EXIT_CODES[run.state]
 
 
 class View(Protocol):
@@ -32,7 +38,7 @@ class View(Protocol):
         """Show that the run is being ended because a person asked for it."""
 
     def finish(self, run: RunView) -> None:
-        """Show the end of the run."""
+        """Show the end of the run, or that nobody drives it any more."""
 
 
 class Follower:
@@ -47,7 +53,10 @@ class Follower:
         self._signals = 0
 
     async def run(self, run: RunView, *, steer: bool = True) -> RunView:
-        """Show everything until the run is final and, when this process drives it, cleaned up; return it then."""
+        """Show everything until the run is final and, when this process drives it, cleaned up; return it then.
+
+        A run that this process does not drive is also returned when nobody drives it any more.
+        """
         last = run
         async with asyncio.TaskGroup() as group:
             if steer:

@@ -9,22 +9,23 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli import options
-from flowbuild.cli.following import EXIT_CODES, Follower
+from flowbuild.cli.following import INTERRUPTED, Follower, exit_code
 from flowbuild.cli.views import choose_view, print_diff, print_json, print_log, print_run, print_runs, say
 from flowbuild.client.base import Connect, FlowClient, RunView
 
-Query = Callable[[FlowClient], Awaitable[None]]
+Query = Callable[[FlowClient], Awaitable[int | None]]
+Ask = Callable[[str, Query], int | None]
 
 
 def add_commands(app: typer.Typer, connect: Connect) -> None:
     """Add the commands to the command line."""
 
-    def ask(directory: str, query: Query) -> None:
-        async def main() -> None:
+    def ask(directory: str, query: Query) -> int | None:
+        async def main() -> int | None:
             async with connect(directory) as session:
-                await query(session.client)
+                return await query(session.client)
 
-        asyncio.run(main())
+        return asyncio.run(main())
 
     _add_runs(app, ask)
     _add_show(app, ask)
@@ -33,7 +34,7 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     _add_watch(app, connect)
 
 
-def _add_runs(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+def _add_runs(app: typer.Typer, ask: Ask) -> None:
     @app.command("runs")
     def runs(
         directory: options.Directory = ".",
@@ -50,7 +51,7 @@ def _add_runs(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
         ask(directory, query)
 
 
-def _add_show(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+def _add_show(app: typer.Typer, ask: Ask) -> None:
     @app.command("show")
     def show(run: options.Run, directory: options.Directory = ".", as_json: options.Json = False) -> None:
         """Show a run: graph, steps, phases with their times, what every step changed."""
@@ -67,7 +68,7 @@ def _add_show(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
         ask(directory, query)
 
 
-def _add_logs(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+def _add_logs(app: typer.Typer, ask: Ask) -> None:
     @app.command("logs")
     def logs(
         run: options.Run,
@@ -78,20 +79,27 @@ def _add_logs(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
             int | None, typer.Option("--attempt", min=1, help="The attempt; default: the latest.")
         ] = None,
         service: Annotated[str, typer.Option("--service", help="Only this service; bytes exactly as written.")] = "",
-    ) -> None:
-        """Print the log of a step, or of all steps."""
+    ) -> int | None:
+        """Print the log of a step, or of all steps. With -f until it ends, or until nobody drives the run: exit code 5 then."""
 
-        async def query(client: FlowClient) -> None:
+        async def query(client: FlowClient) -> int | None:
             found = await client.get(run)
             steps = [step] if step else _in_order(found)
             for key in steps:
                 chunks = client.logs(found.id, key, attempt=attempt, follow=follow)
                 await print_log(chunks, prefix=not step, service=service)
+            if not follow or not _cut(await client.get(found.id), step, attempt):
+                return None
+            say(
+                f"run {found.number} was interrupted, nobody drives it: "
+                f"flow resume {found.number} goes on with it, the next flow run ends it"
+            )
+            return INTERRUPTED
 
-        ask(directory, query)
+        return ask(directory, query)
 
 
-def _add_diff(app: typer.Typer, ask: Callable[[str, Query], None]) -> None:
+def _add_diff(app: typer.Typer, ask: Ask) -> None:
     @app.command("diff")
     def diff(
         run: options.Run,
@@ -132,14 +140,22 @@ def _add_watch(app: typer.Typer, connect: Connect) -> None:
         json_lines: options.Json = False,
         plain: Annotated[bool, typer.Option("--plain", help="One line per fact.")] = False,
     ) -> int:
-        """Watch a run that another terminal drives, until it ends."""
+        """Watch a run that another terminal drives, until it ends, or until nobody drives it: exit code 5 then."""
 
         async def main() -> RunView:
             async with connect(directory) as session:
                 view = choose_view(json_lines=json_lines, plain=plain)
                 return await Follower(session, view).run(await session.client.get(run), steer=False)
 
-        return EXIT_CODES[asyncio.run(main()).state]
+        return exit_code(asyncio.run(main()))
+
+
+def _cut(run: RunView, step: str, attempt: int | None) -> bool:
+    """Whether nobody drives the run although what was followed (all of it without `step`) has not ended."""
+    tried = [
+        found for view in run.steps if view.key == step for found in view.attempts if attempt in (None, found.attempt)
+    ]
+    return run.interrupted and not (tried and tried[-1].state == "done")
 
 
 def _in_order(run: RunView) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line `flow`. Exit codes: 0 succeeded, 1 failed, 2 wrong usage or file, 3 errored, 4 cancelled."""
+"""The command line `flow`. Exit codes: 0 succeeded, 1 failed, 2 wrong usage or file, 3 errored, 4 cancelled, 5 interrupted."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli import options
-from flowbuild.cli.following import EXIT_CODES, Follower
+from flowbuild.cli.following import Follower, exit_code
 from flowbuild.cli.views import choose_view, say
 from flowbuild.client.base import Connect, DebugRequest, RunView, Session, StartRequest
 from flowbuild.core.states import Outcome
@@ -45,7 +45,7 @@ def _follow(
             run = await start(session)
             return await Follower(session, view, approve or ()).run(run)
 
-    return EXIT_CODES[asyncio.run(main()).state]
+    return exit_code(asyncio.run(main()))
 
 
 def _abandoned(run: RunView) -> str:

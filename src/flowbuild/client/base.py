@@ -77,7 +77,10 @@ class EdgeView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with its whole graph; steps and edges in file order. `number` counts within the project."""
+    """A run with its whole graph; steps and edges in file order. `number` counts within the project.
+
+    `interrupted`: it is not final, and nobody drives it. It can be resumed; until then nothing happens.
+    """
 
     id: str
     number: int
@@ -93,6 +96,7 @@ class RunView:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     rerun_of: int | None = None
+    interrupted: bool = False
     repository: str = ""
     steps: tuple[StepView, ...] = ()
     edges: tuple[EdgeView, ...] = ()
@@ -177,13 +181,19 @@ class FlowClient(Protocol):
         ...
 
     def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:
-        """Yield every change of the run after event number `after`, then as it happens, until the run is final."""
+        """Yield every change of the run after event number `after`, then as it happens, until the run is final.
+
+        Ends also when nobody drives the run: with an update of type `run_interrupted` that is not stored.
+        """
         ...
 
     def logs(
         self, run: str, step: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
     ) -> AsyncIterator[LogChunk]:
-        """Yield the log of an attempt (default: the latest) from a byte offset; with `follow` until the attempt ends."""
+        """Yield the log of an attempt (default: the latest) from a byte offset.
+
+        With `follow` also what comes, until the attempt ends or nobody drives its run any more.
+        """
         ...
 
     async def cancel(self, run: str, *, force: bool = False) -> None:

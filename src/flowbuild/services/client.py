@@ -73,7 +73,9 @@ class LocalClient:
             for step, phase in now.items() - phases.items():
                 yield RunUpdate(after, self._clock(), {"type": "attempt_phase", "step": step, "phase": phase}, view)
             phases = now
-            if view.state.final:
+            if view.interrupted:
+                yield RunUpdate(after, self._clock(), {"type": "run_interrupted"}, view)
+            if view.state.final or view.interrupted:
                 return
             await self._signals.wait(topic, token, FOREIGN_INTERVAL)
 
@@ -85,13 +87,13 @@ class LocalClient:
         topic = log_topic(run_id, step)
         while True:
             token = self._signals.token(topic)
-            chunks, ended = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset)
-            for chunk in chunks:
+            found = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset)
+            for chunk in found.chunks:
                 attempt = chunk.attempt  # from here on this one, also when the step is tried again
                 offset = chunk.offset + len(chunk.data)
                 yield chunk
-            if not chunks:
-                if ended or not follow:
+            if not found.chunks:
+                if found.ended or found.interrupted or not follow:
                     return
                 await self._signals.wait(topic, token, FOREIGN_INTERVAL)
 

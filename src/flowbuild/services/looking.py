@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flowbuild.client.base import FileChange, LogChunk, RunView, StepDiff, VariableChange
@@ -22,12 +23,22 @@ LOG_PIECE = 1 << 20  # bytes of log handed out at once
 PATCH_LIMIT = 32 << 20  # bytes of a patch
 
 
-class Looking:
-    """Reads what the other services wrote."""
+@dataclass(frozen=True, slots=True)
+class LogLook:
+    """A piece of a log; whether the attempt has `ended`; whether its run is `interrupted`, so that nothing comes for now."""
 
-    def __init__(self, database: Database, logbook: Logbook) -> None:
+    chunks: Sequence[LogChunk]
+    ended: bool
+    interrupted: bool
+
+
+class Looking:
+    """Reads what the other services wrote. `driven` tells whether a program lives that drives the runs of an owner."""
+
+    def __init__(self, database: Database, logbook: Logbook, driven: Callable[[str], bool]) -> None:
         self._database = database
         self._logbook = logbook
+        self._driven = driven
 
     def find(self, project: str | None, text: str) -> RunId:
         """Return the id of a run named by `last`, number, id or beginning of an id; raises NotFound."""
@@ -37,12 +48,12 @@ class Looking:
     def run(self, run: RunId, phases: Mapping[str, str]) -> RunView:
         """Return the view of a run."""
         with self._database.read() as tx:
-            return _view(tx, tx.runs.get(run), phases)
+            return self._view(tx, tx.runs.get(run), phases)
 
     def newest(self, project: str | None, limit: int) -> list[RunView]:
         """Return runs, the newest first."""
         with self._database.read() as tx:
-            return [_view(tx, row, {}) for row in tx.runs.newest(project, limit)]
+            return [self._view(tx, row, {}) for row in tx.runs.newest(project, limit)]
 
     def interrupted(self, project: str | None, dead: Sequence[str]) -> RunId | None:
         """Return the newest open run of the project whose owner is dead."""
@@ -57,16 +68,17 @@ class Looking:
         with self._database.read() as tx:
             row = tx.runs.get(run)
             # Only those that the view shows: what happens meanwhile is for the next look, together with its view.
-            return tx.runs.events(run, after, row.last_seq), _view(tx, row, phases)
+            return tx.runs.events(run, after, row.last_seq), self._view(tx, row, phases)
 
-    def log(self, run: RunId, step: str, attempt: int | None, offset: int) -> tuple[list[LogChunk], bool]:
-        """Return a piece of an attempt's log from an offset, and whether the attempt has ended."""
+    def log(self, run: RunId, step: str, attempt: int | None, offset: int) -> LogLook:
+        """Return a piece of an attempt's log from an offset, as it was after the state that is returned with it."""
         with self._database.read() as tx:
             row = tx.runs.get(run)
             found = _attempt(tx, row, step, attempt)
             state = row.run.steps[StepKey(step)]
+            interrupted = self._interrupted(tx, row)
         if found is None:
-            return [], state.outcome is not None or row.run.state.final
+            return LogLook((), state.outcome is not None or row.run.state.final, interrupted)
         key = found.key
         lease = Lease(key.run, key.step, key.attempt, key.epoch)
         with LogReader(self._logbook.directory(lease)) as reader:
@@ -75,7 +87,7 @@ class Looking:
                 LogChunk(step, key.attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset)
                 for piece in reader.read(offset, end=end)
             ]
-        return chunks, found.state == "done"
+        return LogLook(chunks, found.state == "done", interrupted)
 
     def diff(self, run: RunId, step: str, other: str | None, *, patch: bool) -> StepDiff:
         """Return what a step changed, or how the result of `other` differs from its result."""
@@ -107,11 +119,17 @@ class Looking:
             patch=_bounded(repository, old, new) if patch else b"",
         )
 
+    def _view(self, tx: Transaction, row: RunRow, phases: Mapping[str, str]) -> RunView:
+        rerun_of = row.run.rerun_of
+        number = None if rerun_of is None else tx.runs.get(rerun_of).number
+        attempts = tx.attempts.of_run(row.run.id)
+        return run_view(row, attempts, phases, rerun_number=number, interrupted=self._interrupted(tx, row))
 
-def _view(tx: Transaction, row: RunRow, phases: Mapping[str, str]) -> RunView:
-    rerun_of = row.run.rerun_of
-    number = None if rerun_of is None else tx.runs.get(rerun_of).number
-    return run_view(row, tx.attempts.of_run(row.run.id), phases, number)
+    def _interrupted(self, tx: Transaction, row: RunRow) -> bool:
+        if row.run.state.final or self._driven(row.owner):
+            return False
+        now = tx.runs.get(row.run.id)  # it may have ended, or been taken over, just before its program let go of it
+        return now.owner == row.owner and not now.run.state.final
 
 
 def _attempt(tx: Transaction, row: RunRow, step: str, attempt: int | None) -> AttemptRow | None:

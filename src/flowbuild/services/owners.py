@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ class Ownership:
         self.token = ""
         self._lock: int | None = None
         self._socket: socket.socket | None = None
+        self._minded: set[str] = set()
 
     def claim(self, token: str = "") -> None:
         """Become an owner, of that name if one is given."""
@@ -65,6 +67,17 @@ class Ownership:
         """Return those owners that do not live any more."""
         return [token for token in tokens if token != self.token and not self._alive(token)]
 
+    def mind(self, token: str, signals: Signals) -> None:
+        """Wake everybody here when another owner dies: the kernel hands its lock to a thread that waits for it."""
+        if token not in self._minded:
+            self._minded.add(token)
+            threading.Thread(target=self._outlive, args=(token, signals), daemon=True).start()
+
+    def _outlive(self, token: str, signals: Signals) -> None:
+        with suppress(FileNotFoundError), self._opened(token) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        signals.notify_all()
+
     def living(self) -> frozenset[str]:
         """Return all owners that live, without this one."""
         tokens = [path.stem for path in self._directory.glob("*.lock")]
@@ -82,18 +95,23 @@ class Ownership:
 
     def _alive(self, token: str) -> bool:
         try:
-            descriptor = os.open(self._path(token, "lock"), os.O_RDWR | os.O_CLOEXEC)
+            with self._opened(token) as descriptor:  # shared: others who ask just now must not be taken for the owner
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        finally:
-            os.close(descriptor)
         for kind in ("sock", "lock"):
             self._path(token, kind).unlink(missing_ok=True)
         return False
+
+    @contextmanager
+    def _opened(self, token: str) -> Iterator[int]:
+        descriptor = os.open(self._path(token, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _address(self, token: str) -> Iterator[str]:

@@ -14,7 +14,12 @@ from flowbuild.store.runs import RunRow
 
 
 def run_view(
-    row: RunRow, attempts: Sequence[AttemptRow], phases: Mapping[str, str], rerun_number: int | None = None
+    row: RunRow,
+    attempts: Sequence[AttemptRow],
+    phases: Mapping[str, str],
+    *,
+    rerun_number: int | None = None,
+    interrupted: bool = False,
 ) -> RunView:
     """Return the view of a run; `phases` tells what running steps do now, by step key."""
     by_step: defaultdict[str, list[AttemptRow]] = defaultdict(list)
@@ -27,6 +32,7 @@ def run_view(
         project=row.project,
         pipeline=run.pipeline.name,
         state=run.state,
+        interrupted=interrupted,
         created_at=run.created_at,
         finished_at=run.finished_at,
         branch=run.context.branch,

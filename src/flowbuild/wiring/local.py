@@ -46,7 +46,7 @@ class Local:
         self.logbook = Logbook(home / "logs")
         self.secrets = SecretBox()
         self.decisions = Decisions(self.database, self.signals, time)
-        self.looking = Looking(self.database, self.logbook)
+        self.looking = Looking(self.database, self.logbook, self.driven)
         self.places = Places(runs=home / "runs", lfs=home / "lfs")
 
     def open(self, *, drive: bool) -> None:
@@ -98,6 +98,15 @@ class Local:
         """Return the owners of open runs that do not live any more."""
         with self.database.read() as tx:
             return self.ownership.dead(tx.runs.owners())
+
+    def driven(self, owner: str) -> bool:
+        """Whether a program lives that drives the runs of an owner; everybody here is woken when another one dies."""
+        if owner == self.ownership.token:
+            return True
+        if self.ownership.dead([owner]):
+            return False
+        self.ownership.mind(owner, self.signals)
+        return True
 
     def wake(self, run: RunId) -> None:
         """Tell the process that drives a run to look at it."""

@@ -1,6 +1,7 @@
 """What clients can do and what they are told when they cannot; several programs over one home."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -233,6 +234,15 @@ def test_the_dead_are_known_however_they_died(tmp_path):
     for process in started:
         process.stdout.close()
     me.release()
+
+
+def test_who_asks_for_the_dead_is_not_taken_for_the_owner(tmp_path):
+    owner = Ownership(tmp_path)
+    owner.claim()
+    os.close(owner._lock)  # what the kernel does to a dead process
+    with (tmp_path / f"{owner.token}.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # another program asks at the same moment
+        assert Ownership(tmp_path).dead([owner.token]) == [owner.token]
 
 
 def test_nobody_who_just_became_an_owner_is_taken_for_dead(tmp_path):

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from flowbuild.services import client
+from flowbuild.services.looking import Looking
 from flowbuild.store.runs import Runs
-from flowbuild.testing.home import Home, step
+from flowbuild.testing.home import LIMIT, Home, step
 
 
 @pytest.fixture
@@ -39,3 +41,62 @@ async def test_events_never_run_ahead_of_the_view(home, monkeypatch):
         assert later[0].event.type == "cancel_requested"
         assert view.state != "running"
         assert (await life.finished(run)).state == "cancelled"
+
+
+async def test_who_watches_learns_that_nobody_drives_the_run(home, monkeypatch):
+    """By the lock of its driver, not by looking again and again."""
+    monkeypatch.setattr(client, "FOREIGN_INTERVAL", 100_000)
+    home.write({"done": step(log="first\n", then="a"), "a": step(log="so far\n", sleep=100_000)})
+    async with home.looking() as other:
+        waiting, loop, mind = asyncio.Event(), asyncio.get_running_loop(), other.local.ownership.mind
+        monkeypatch.setattr(
+            other.local.ownership, "mind", lambda *all_: (mind(*all_), loop.call_soon_threadsafe(waiting.set))
+        )
+        async with home.life() as life:
+            run = (await life.start(home)).id
+            await anext(life.client.logs(run, "done", follow=True))
+            await life.until(run, "a", "run")
+            await anext(life.client.logs(run, "a", follow=True))
+            watching = asyncio.create_task(other.updates(run))
+            following = asyncio.create_task(other.log(run, "a", follow=True))
+            await waiting.wait()
+        updates = await watching
+        async with asyncio.timeout(LIMIT):
+            assert (await following).endswith(b"so far\n")
+        assert updates[-1].event == {"type": "run_interrupted"}
+        assert (updates[-1].run.state, updates[-1].run.interrupted) == ("running", True)
+        assert [found.interrupted for found in await other.client.runs()] == [True]
+        assert (await other.updates(run))[-1].run.interrupted  # also who comes later
+        assert (await other.log(run, "done", follow=True)).endswith(b"first\n")
+    async with home.life() as life:
+        view = await life.client.resume("", secrets={})
+        assert not view.interrupted
+        await life.client.cancel(run, force=True)
+        assert not (await life.finished(run)).interrupted
+
+
+async def test_a_run_that_ends_as_its_program_does_was_not_interrupted(home):
+    """Its driver is gone only after the run was read: what was read says nothing any more."""
+    home.write({"a": step(sleep=100_000)})
+    async with home.life() as life:
+        run = (await life.start(home)).id
+        await life.until(run, "a", "running")
+
+        def gone(_owner):
+            life.local.runs.cancel(run, by="somebody", force=True)
+            with life.local.database.write() as tx:
+                assert tx.runs.take_over(run, life.local.ownership.token, "another")
+            return False
+
+        looking = Looking(life.local.database, life.local.logbook, gone)
+        assert not (await asyncio.to_thread(looking.run, run, {})).interrupted
+        with_nobody = Looking(life.local.database, life.local.logbook, lambda _owner: False)
+        assert (await asyncio.to_thread(with_nobody.run, run, {})).interrupted  # the negative control
+        await asyncio.to_thread(take_back, life, run)
+        await life.finished(run)
+
+
+def take_back(life, run):
+    with life.local.database.write() as tx:
+        assert tx.runs.take_over(run, "another", life.local.ownership.token)
+    life.local.decisions.announce(run)

@@ -30,7 +30,9 @@ class JsonLinesView:
         self._write("interrupted", {"force": force})
 
     def finish(self, run: RunView) -> None:
-        """Write the last line: outcome of the run and of every step."""
+        """Write the last line: outcome of the run and of every step; an interrupted run has none yet."""
+        if run.interrupted:
+            return
         steps = {
             step.key: {
                 name: getattr(step, name)

@@ -19,7 +19,7 @@ from flowbuild.cli.render.screen import Screen
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import Tails
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.render.theme import SPINNER, Look, details, run_symbol, safe, step_symbol, title
+from flowbuild.cli.render.theme import SPINNER, Look, details, run_state, run_symbol, safe, step_symbol, title
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
 from flowbuild.core.states import RunState, StepState
 
@@ -81,7 +81,8 @@ class LiveView:
         self._timer = None
         now = self._clock()
         self._screen.paint(self.frame(now))
-        if self._run is not None and any(step.state in _MOVING for step in self._run.steps):
+        run = self._run
+        if run is not None and not run.interrupted and any(step.state in _MOVING for step in run.steps):
             self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._tick)
 
     def frame(self, now: float) -> list[Text]:
@@ -95,11 +96,11 @@ class LiveView:
         return [*head, *self._body(self._run, look, now, room), *foot]
 
     def _headline(self, run: RunView, now: float) -> Text:
-        symbol, style = run_symbol(run.state)
-        moving = not run.state.final and run.state is not RunState.CANCELLING
+        symbol, style = run_symbol(run)
+        moving = run.state is RunState.RUNNING and not run.interrupted
         text = Text(f"{_spinner(now) if moving else symbol} ", style).append_text(title(run))
         ended = sum(step.state in (StepState.DONE, StepState.SERVING) for step in run.steps)
-        text.append(f"  {run.state}", style).append(f"  {ended}/{len(run.steps)} steps", "dim")
+        text.append(f"  {run_state(run)}", style).append(f"  {ended}/{len(run.steps)} steps", "dim")
         return text.append(f"  {human.duration((run.finished_at or now) - run.created_at)}", "dim")
 
     def _foot(self, run: RunView) -> list[Text]:

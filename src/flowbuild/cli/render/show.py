@@ -12,7 +12,7 @@ from rich.text import Text
 from flowbuild.cli.render import human
 from flowbuild.cli.render.diff import change_lines
 from flowbuild.cli.render.graph import legend, run_graph
-from flowbuild.cli.render.theme import Look, phase, run_symbol, safe, step_symbol, title, why
+from flowbuild.cli.render.theme import Look, phase, run_state, run_symbol, safe, step_symbol, title, why
 from flowbuild.client.base import PHASES, AttemptView, RunView, StepDiff, StepView
 from flowbuild.core.states import StepState
 
@@ -38,8 +38,8 @@ def print_run(
 
 
 def _about(run: RunView, now: float, zone: tzinfo | None) -> list[Text]:
-    symbol, style = run_symbol(run.state)
-    head = Text(f"{symbol} ", style).append_text(title(run)).append(f"  {run.state}", style)
+    symbol, style = run_symbol(run)
+    head = Text(f"{symbol} ", style).append_text(title(run)).append(f"  {run_state(run)}", style)
     end = run.finished_at if run.finished_at is not None else now
     head.append(f"  {human.duration(end - run.created_at)}", "dim")
     rows = [
@@ -145,10 +145,10 @@ def print_runs(console: Console, runs: Sequence[RunView], *, now: float, project
     for column in table.columns:
         column.overflow = "ellipsis" if look.unicode else "crop"
     for run in runs:
-        symbol, style = run_symbol(run.state)
+        symbol, style = run_symbol(run)
         cells = [Text(str(run.number), "bold")]
         cells += [Text(safe(run.project))] * projects
-        cells += [Text(safe(run.pipeline)), Text(f"{symbol} {run.state}", style), Text(safe(run.branch))]
+        cells += [Text(safe(run.pipeline)), Text(f"{symbol} {run_state(run)}", style), Text(safe(run.branch))]
         if look.width >= 80:
             cells.append(Text(safe(run.commit[:7]) + ("+" if run.dirty else ""), "dim"))
         end = run.finished_at if run.finished_at is not None else now
@@ -160,7 +160,7 @@ def print_runs(console: Console, runs: Sequence[RunView], *, now: float, project
 
 
 def _short(run: RunView, now: float) -> Text:
-    symbol, style = run_symbol(run.state)
+    symbol, style = run_symbol(run)
     line = Text(f"{symbol} ", style).append(f"#{run.number} ", "bold").append(safe(run.pipeline))
     return line.append(f"  {human.ago(run.created_at, now)}", "dim")
 
@@ -172,7 +172,7 @@ def history(runs: Sequence[RunView]) -> Text:
     longest = max(spent) or 1.0
     text = Text("last runs ", "dim")
     for run, seconds in zip(last, spent, strict=True):
-        symbol, style = run_symbol(run.state)
+        symbol, style = run_symbol(run)
         # A bad run shows its symbol instead of a bar: colour alone would not say it.
         bad = symbol != "✓"
         text.append(symbol if bad else "▁▂▃▄▅▆▇█"[min(7, int(seconds / longest * 8))], style)

@@ -9,7 +9,7 @@ from rich.text import Text
 from flowbuild.cli.render import human
 from flowbuild.cli.render.tails import Tails, first_error
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.render.theme import Look, elapsed, run_symbol, safe, step_symbol, title, why
+from flowbuild.cli.render.theme import Look, elapsed, run_state, run_symbol, safe, step_symbol, title, why
 from flowbuild.client.base import RunView, StepView
 from flowbuild.core.states import Outcome, Reason, StepState
 
@@ -30,9 +30,9 @@ def summary(run: RunView, look: Look, tails: Tails) -> list[Text]:
 
 
 def _headline(run: RunView) -> Text:
-    symbol, style = run_symbol(run.state)
+    symbol, style = run_symbol(run)
     line = Text(f"{symbol} ", style, no_wrap=True).append_text(title(run))
-    line.append(f"  {run.state}", style)
+    line.append(f"  {run_state(run)}", style)
     if run.finished_at is not None:
         line.append(f" in {human.duration(run.finished_at - run.created_at)}", style)
     return line
@@ -88,6 +88,8 @@ def _not_run(run: RunView) -> list[Text]:
 def _next(run: RunView, bad: list[StepView]) -> list[tuple[str, str]]:
     """Return commands to type next and what they do."""
     number = run.number
+    if run.interrupted:
+        return [(f"flow resume {number}", "go on with it"), ("flow run", "end it, and run anew")]
     if bad:
         key = safe(bad[0].key)
         started = bool(bad[0].attempts)

@@ -132,9 +132,14 @@ def step_symbol(step: StepView) -> tuple[str, str]:
     return _STATES[step.state]
 
 
-def run_symbol(state: RunState) -> tuple[str, str]:
+def run_symbol(run: RunView) -> tuple[str, str]:
     """Return symbol and style of a run."""
-    return _RUNS[state]
+    return ("!", "bold yellow") if run.interrupted else _RUNS[run.state]
+
+
+def run_state(run: RunView) -> str:
+    """Return the word for the state of a run."""
+    return "interrupted" if run.interrupted else str(run.state)
 
 
 def why(outcome: Outcome | None, reason: Reason | None, exit_code: int | None) -> str:
