@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from flowbuild.cli.views import say
 from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.redact import WEAK, weak_secrets
 
 MAX_SECRET_FILE = 1 << 20  # bytes
 
@@ -54,11 +56,15 @@ def secrets(texts: Sequence[str] | None, file: Path | None) -> dict[str, str]:
     found = _secret_file(file) if file is not None else {}
     for text in texts or ():
         name, equals, value = text.partition("=")
+        if not name:
+            raise InvalidRequest("a secret without a name", hint="--secret NAME (from the environment) or NAME=VALUE")
         if not equals:
             if name not in os.environ:
                 raise InvalidRequest(f"secret {name!r} is not in the environment", hint=f"export {name}=… first")
             value = os.environ[name]
         found[name] = value
+    if weak := weak_secrets(found):
+        say(f"masked in logs, but short enough to be guessed: {', '.join(weak)}; use at least {WEAK} characters")
     return found
 
 

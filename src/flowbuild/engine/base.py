@@ -161,14 +161,6 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """An image that a unit needs: a reference to pull, or a build whose result gets that name."""
-
-    reference: str
-    build: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Swept:
     """What a sweep removed."""
 

@@ -48,10 +48,9 @@ class Effects:
                 if isinstance(answer, InputConflict):
                     self._answer(run, answer)
             case AcceptResult(step, _, _, commit):
-                pipeline = self._pipeline(run)
-                self._repository(run).accept(
-                    step, commit, rules=pipeline.merge, variable_rules=pipeline.merge_variables
-                )
+                pipeline, repository = self._pipeline(run), self._repository(run)
+                repository.accept(step, commit, rules=pipeline.merge, variable_rules=pipeline.merge_variables)
+                _tidy(run, repository)
             case AcquireLock(step, lock):
                 with self._database.write() as tx:
                     granted = tx.locks.join(lock, run, step)
@@ -119,3 +118,11 @@ class Effects:
                 path = self._decisions.load(tx, run).repository
             self._repositories[run] = RunRepository.open(Path(path))
         return self._repositories[run]
+
+
+def _tidy(run: RunId, repository: RunRepository) -> None:
+    """Put small packs together when there are many; a repository that is not tidy is only slower."""
+    try:
+        repository.tidy()
+    except (FlowError, OSError) as error:
+        log.warning("tidy_failed", run=run, error=str(error))

@@ -1,7 +1,7 @@
 """The runner: claims attempts while it has free slots, keeps their leases, obeys orders to stop, re-adopts after a restart.
 
 Start/stop contract: `run` is awaited once; cancelling it stops claiming and leaves containers as they are, so that the
-next life of the runner finds them. `drained` may be awaited at any time for all clean-up to be done.
+next life of the runner finds them; `close` comes last, when nothing runs any more.
 """
 
 from __future__ import annotations
@@ -81,10 +81,6 @@ class Worker:
                 except BaseException:
                     self._free.release()
                     raise
-
-    async def drained(self) -> None:
-        """Return when everything that ended is cleaned up."""
-        await self._clean.drain()
 
     async def close(self) -> None:
         """Remove what was prepared in vain and wait for all clean-up; nothing may run any more."""

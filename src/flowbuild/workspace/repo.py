@@ -32,6 +32,7 @@ from flowbuild.workspace.source import Source
 from flowbuild.workspace.source_tree import store_source
 
 MAIN = "refs/heads/main"
+MANY_PACKS = 50  # of the small ones; every look-up may ask them all
 _OID = re.compile(r"[0-9a-f]{64}")
 _CONFIG = """\
 [core]
@@ -259,12 +260,12 @@ class RunRepository:
             )
         return sorted(found, key=lambda one: (one.time, one.step, one.attempt, one.epoch))
 
-    def tidy(self, *, packs: int = 50) -> bool:
-        """Put small packs together when there are at least `packs`; return whether that was done.
+    def tidy(self) -> bool:
+        """Put small packs together when there are at least MANY_PACKS; return whether that was done.
 
         Safe beside readers and writers: objects are in the new pack before they leave the old ones.
         """
-        return repack(self.path, self.db, self.refs.exclusive, at_least=packs)
+        return repack(self.path, self.db, self.refs.exclusive, at_least=MANY_PACKS)
 
     def commit(self, oid: str) -> Commit:
         """Return a commit; raises InvalidRequest for what is not an id, WorkspaceError when it is missing or damaged."""

@@ -114,13 +114,6 @@ class WorkingTree:
         status = self._query("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames")
         return bool(status)
 
-    def describe(self) -> str:
-        """Return a readable name of what is on disk: tag or commit, with `-dirty` when it was changed."""
-        if not self.commit:
-            return "no commit yet"
-        name = _text(self._query("describe", "--tags", "--always", "HEAD"))
-        return name + ("-dirty" if self.dirty else "")
-
     def paths(self) -> Iterator[bytes]:
         """Yield the paths of all files that belong to the tree, sorted; those of submodules included.
 

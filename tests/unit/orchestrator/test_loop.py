@@ -9,6 +9,7 @@ from flowbuild.core.errors import StoreError, WorkspaceError
 from flowbuild.orchestrator import loop
 from flowbuild.orchestrator.effects import Effects
 from flowbuild.testing.home import Home, step
+from flowbuild.workspace import repo
 from flowbuild.workspace.repo import RunRepository
 
 JOINED = {
@@ -135,6 +136,27 @@ async def test_a_run_that_takes_too_long_is_ended(home):
     view, steps = await run(home, {"a": step(sleep=100_000)}, timeout="1s")
     assert (view.state, str(steps["a"].outcome)) == ("failed", "cancelled")
     assert 1.0 <= view.finished_at - view.created_at < 10.0
+
+
+@pytest.mark.parametrize(("many", "left"), [(3, 3), (1000, 7)])
+async def test_small_packs_are_put_together(home, monkeypatch, many, left):
+    monkeypatch.setattr(repo, "MANY_PACKS", many)
+    chain = {
+        f"s{number}": step(write=f"f{number}=1", then=f"s{number + 1}" if number < 5 else "") for number in range(6)
+    }
+    view, _ = await run(home, chain)
+    packs = home.data / "runs" / view.id / "repository.git" / "objects" / "pack"
+    assert view.state == "succeeded"
+    assert len(list(packs.glob("pack-*.pack"))) <= left
+    assert (len(list(packs.glob("pack-*.pack"))) < 7) == (many == 3)
+    RunRepository.open(packs.parent.parent).changes(None, view.steps[-1].result_commit)
+
+
+async def test_a_repository_that_cannot_be_put_in_order_holds_nothing_up(home, monkeypatch):
+    failed = breaking(monkeypatch, RunRepository, "tidy", OSError(28, "No space left"), times=10**6)
+    view, steps = await run(home)
+    assert view.state == "succeeded"
+    assert len(failed) == len(steps)
 
 
 @pytest.mark.parametrize("programs", [1, 2])

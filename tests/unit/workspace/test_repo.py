@@ -12,7 +12,7 @@ import pytest
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, WorkspaceError
 from flowbuild.core.ids import StepKey
 from flowbuild.core.model import MergePolicy, MergeRule
-from flowbuild.workspace import git
+from flowbuild.workspace import git, repo
 from flowbuild.workspace.refs import Refs, StaleRef
 from flowbuild.workspace.repo import MAIN, RunRepository
 from flowbuild.workspace.slots import Slots
@@ -282,16 +282,17 @@ def test_fork_shares_objects_but_not_fate(run, tmp_path):
         run.repo.fork(tmp_path / "fork.git")
 
 
-def test_tidy_keeps_every_object_and_every_reader(run):
+def test_tidy_keeps_every_object_and_every_reader(run, monkeypatch):
     commits = [run.start]
     for number in range(12):
         commits.append(run.step("a", [commits[-1]], writes("f", str(number)), attempt=number + 1))
     reader, before = RunRepository.open(run.repo.path), len(list((run.repo.path / "objects/pack").iterdir()))
-    assert not run.repo.tidy(packs=1000)
-    assert run.repo.tidy(packs=10)
+    assert not run.repo.tidy()
+    monkeypatch.setattr(repo, "MANY_PACKS", 10)
+    assert run.repo.tidy()
     assert len(list((run.repo.path / "objects/pack").iterdir())) == 2 < before
-    for repo in (reader, run.repo, RunRepository.open(run.repo.path)):
-        assert [len(repo.changes(None, commit)) for commit in commits] == [0] + [1] * 12
+    for found in (reader, run.repo, RunRepository.open(run.repo.path)):
+        assert [len(found.changes(None, commit)) for commit in commits] == [0] + [1] * 12
 
 
 def test_changes_and_patch_show_real_names_and_sizes(run):
