@@ -34,6 +34,7 @@ from flowbuild.engine.base import (
     UnitSpec,
     Verdict,
 )
+from flowbuild.engine.binds import resume
 from flowbuild.engine.cleanup import Cleaner
 from flowbuild.engine.follow import follow
 from flowbuild.engine.images import Images, Problem, classify
@@ -126,6 +127,8 @@ class ComposeEngine:
     async def adopt(self, spec: UnitSpec) -> Unit | None:
         """Find the unit of an earlier life by project and labels."""
         unit = await self._existing(spec)
+        if unit is not None:  # we may have died while they were paused, see `binds`
+            await together(*(resume(self._api, container) for container in unit.containers.values()))
         return None if unit is None or set(unit.containers) != set(make_plan(spec).keys) else unit
 
     async def start(self, unit: Unit) -> Verdict | None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from flowbuild.core.errors import StepFailed
 from flowbuild.core.states import Outcome, Reason
+from flowbuild.engine import binds
 from flowbuild.engine.api import Api, EngineRefused, together
 from flowbuild.engine.base import Unit, Verdict
 from flowbuild.engine.observe import States, inspected, observed
@@ -74,6 +76,18 @@ async def start(api: Api, unit: Unit, plan: Plan, begun: Callable[[str], None], 
     """Start all services; see `Engine.start`. `begun` is told each service whose container runs or ran."""
     engine_started_ns = await api.started_ns()
     refused: dict[str, str] = {}
+    redirectable = binds.redirectable(unit.spec)
+
+    async def start_some(services: Sequence[str], states: States) -> None:
+        """Start services; first those whose mounts the others could redirect, one by one while nothing else runs."""
+        running = [unit.containers[name] for name, state in states.items() if state and state.status == "running"]
+        for service in filter(redirectable.__contains__, services):
+            async with binds.paused(api, running):
+                await binds.confine(redirectable[service])
+                await _start_one(api, unit, service, begun, refused)
+            running.append(unit.containers[service])
+        others = [service for service in services if service not in redirectable]
+        await together(*(_start_one(api, unit, service, begun, refused) for service in others))
 
     async def advance(states: States) -> Verdict | bool:
         """Start what may start, until nothing may: True when nothing is left."""
@@ -89,7 +103,11 @@ async def start(api: Api, unit: Unit, plan: Plan, begun: Callable[[str], None], 
                 return services
             if not services:
                 return not any(state is not None and state.status == "created" for state in states.values())
-            await together(*(_start_one(api, unit, service, begun, refused) for service in services))
+            try:
+                await start_some(services, states)
+            except StepFailed as error:
+                ends = tuple(state.end() for state in states.values() if state is not None)
+                return Verdict(Outcome.FAILED, Reason.REFUSED, error.message, None, ends)
             states = await inspected(api, unit.containers)
 
     result = await advance(await inspected(api, unit.containers))
