@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from flowbuild.core.errors import UserError
 from flowbuild.core.model import Position
+from flowbuild.spec.words import printable
 
 
 class Severity(StrEnum):
@@ -28,8 +29,9 @@ class Finding:
     severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        hint = f"\n    hint: {self.hint}" if self.hint else ""
-        return f"{self.position}: {self.severity}: {self.message} [{self.code}]{hint}"
+        """Return the finding for a terminal: names of files, keys and values in it may hold anything."""
+        hint = f"\n    hint: {printable(self.hint)}" if self.hint else ""
+        return f"{printable(str(self.position))}: {self.severity}: {printable(self.message)} [{self.code}]{hint}"
 
     def to_dict(self) -> dict[str, str | int]:
         """Return the finding as plain data, for JSON."""

@@ -15,8 +15,13 @@ def shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return kind(value)
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    text = "".join(c if c.isprintable() else "\ufffd" for c in text[: _SHOWN + 1])
+    text = printable(text[: _SHOWN + 1])
     return f"`{text}`" if len(text) <= _SHOWN else f"`{text[:_SHOWN]}…`"
+
+
+def printable(text: str) -> str:
+    """Return text that cannot act on a terminal and stays on one line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def kind(value: Any) -> str:

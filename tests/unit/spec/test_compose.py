@@ -245,3 +245,12 @@ def test_untrusted_ports_are_not_published():
     assert model is not None
     assert model["services"]["s"] == {"image": "i", "expose": ["1", "81/tcp"]}
     assert [finding.code for finding in findings] == ["compose_ignored"]
+
+
+@pytest.mark.parametrize("section", ["configs", "secrets", "networks", "volumes"])
+@pytest.mark.parametrize("value", ["5", "-1.5", "true", "text", "[file]", "[[file]]"])
+def test_an_entry_that_is_no_mapping(section: str, value: str):
+    text = f"services:\n  a: {{image: x}}\n{section}:\n  entry: {value}\n"
+    model, findings = load(text)
+    assert model is None
+    assert any(f"{section}.entry must be a mapping" in finding.message for finding in findings)

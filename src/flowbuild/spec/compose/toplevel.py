@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowbuild.spec.compose.checker import Allow, Check, Ignore, Refuse, Rule
@@ -66,10 +66,11 @@ def section(kind: str, rules: dict[str, Rule], keep: tuple[str, ...]) -> Callabl
             return result
         check.names_of(node, kind)
         for name, item in node.items():
+            written = item.value if isinstance(item.value, Mapping) else {}
             found = {} if item.value is None else check.table(item, rules)
             result[name] = {key: value for key, value in found.items() if key in keep}
             sources = [key for key in ("file", "content") if key in rules]
-            if sources and len(result[name]) != 1 and not {"external", "environment"} & set(item.value or ()):
+            if sources and len(result[name]) != 1 and not {"external", "environment"} & set(written):
                 wanted = " or ".join(f"`{key}`" for key in sources)
                 check.error("value", item.key_position, f"{item.name} needs {wanted}")
         return result
