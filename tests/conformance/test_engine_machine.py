@@ -226,6 +226,35 @@ async def test_failing_build_is_the_steps_fault(engine, names, tmp_path):
     assert "why" in caught.value.hint
 
 
+PLANTED = """\
+[core]
+\trepositoryformatversion = 1
+\tsshCommand = touch {marker};
+[extensions]
+\tpartialClone = origin
+[remote "origin"]
+\turl = ssh://localhost/nowhere
+\tpromisor = true
+"""
+
+
+async def test_a_build_does_not_obey_the_git_configuration_of_its_context(engine, names, tmp_path):
+    """Any git command that looks for the commit of this repository runs a program of the step's choice."""
+    context, marker = tmp_path / "context", tmp_path / "marker"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM {BUSYBOX}\n")
+    assert program("git", "init", "-q", "-b", "main", str(context)).returncode == 0
+    (context / ".git/refs/heads/main").write_text("1" * 40 + "\n")
+    (context / ".git/config").write_text(PLANTED.format(marker=marker))
+    lines = []
+    await engine.create(names.spec({"a": {"build": {"context": str(context)}}}), lines.append)
+    assert any("load build definition" in line for line in lines)
+    assert not any("commit information" in line for line in lines)
+    assert not marker.exists()
+    program("git", "-C", str(context), "show", "HEAD")
+    assert marker.exists()  # so it is dangerous
+
+
 async def test_nothing_is_interpolated_and_no_environment_leaks(engine, names, monkeypatch):
     monkeypatch.setenv("SECRET_OF_THE_SERVER", "leak")
     values = {"A": "$SECRET_OF_THE_SERVER ${SECRET_OF_THE_SERVER:-x} $$ $", "SECRET_OF_THE_SERVER": None}

@@ -67,6 +67,9 @@ def environment(host: str, docker_config: str) -> dict[str, str]:
         "COMPOSE_DISABLE_ENV_FILE": "true",
         "COMPOSE_MENU": "false",
         "LC_ALL": "C.UTF-8",
+        # A build asks git about its context, which is a workspace: what a step planted in its .git would run here.
+        "GIT_DIR": "/nonexistent",
+        "BUILDX_GIT_INFO": "false",
     }
 
 
