@@ -9,14 +9,13 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowbuild.testing.program import LIMIT, Output, Program, finish, leftovers, make_repository
+from flowbuild.testing.program import LIMIT, Program, Started, make_repository, remains
 
 PIPELINES = """
 x-box: &box {image: flow-demo/busybox}
@@ -98,40 +97,12 @@ def program(tmp_path: Path) -> Program:
     )
 
 
-class Started:
-    """A program that runs; `wait_for` reads its output up to a text."""
-
-    def __init__(self, program: Program, *arguments: str) -> None:
-        self.process = program.start(*arguments)
-        self._watchdog = threading.Timer(LIMIT, self.process.kill)
-        self._watchdog.start()
-        self._seen = ""
-
-    def wait_for(self, text: str) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._seen += line
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} never came: {self.end().text}")
-
-    def end(self) -> Output:
-        self._watchdog.cancel()
-        output = finish(self.process)
-        return Output(output.code, self._seen + output.stdout, output.stderr)
-
-
 def run_of(line: str) -> str:
     return str(json.loads(line)["run"])
 
 
 def check_gone(program: Program) -> None:
-    runs = [run["id"] for run in program.call("runs", "--json").json()]
-    assert runs
-    assert leftovers(runs) == []
-    assert [path.name for path in (program.home / "work").iterdir() if not path.name.startswith(".")] == []
-    assert list((program.home / "spool").iterdir()) == []
-    assert list((program.home / "owners").iterdir()) == []
+    assert remains(program) == []
 
 
 def outcome(view: dict[str, Any], step: str) -> tuple[str | None, str | None]:
@@ -216,8 +187,7 @@ def test_cancel_from_another_terminal(program: Program, force: bool) -> None:  #
 def test_a_run_killed_when_only_its_server_was_left_keeps_its_outcome(program: Program) -> None:
     started = Started(program, "run", "lingering", "--json")
     run = run_of(started.wait_for('"phase": "stopping"'))
-    started.process.kill()
-    started.end()
+    started.kill()
     output = program.call("run", "locked", "--json")
     assert output.code == 0, output.text
     assert "was interrupted when all of its steps had ended" in output.stderr
@@ -263,8 +233,7 @@ def test_who_follows_an_interrupted_run_is_told_so(program: Program) -> None:
     followers = [Started(program, *command) for command in commands]
     for follower in followers:
         follower.wait_for("working")
-    started.process.kill()
-    started.end()
+    started.kill()
     machine, person, log = (follower.end() for follower in followers)
     assert [output.code for output in (machine, person, log)] == [5, 5, 5]
     assert [event["type"] for event in machine.events()][-1] == "run_interrupted"

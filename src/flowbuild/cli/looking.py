@@ -92,7 +92,7 @@ def _add_logs(app: typer.Typer, ask: Ask) -> None:
                 return None
             say(
                 f"run {found.number} was interrupted, nobody drives it: "
-                f"flow resume {found.number} goes on with it, the next flow run ends it"
+                f"flow resume {found.number} goes on with it, flow cancel {found.number} ends it"
             )
             return INTERRUPTED
 

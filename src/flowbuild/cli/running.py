@@ -23,7 +23,8 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     _add_run(app, connect)
     _add_rerun(app, connect)
     _add_resume(app, connect)
-    _add_steering(app, connect)
+    _add_cancel(app, connect)
+    _add_gates(app, connect)
     _add_debug(app, connect)
 
 
@@ -147,22 +148,44 @@ def _add_resume(app: typer.Typer, connect: Connect) -> None:
         )
 
 
-def _add_steering(app: typer.Typer, connect: Connect) -> None:
-    def steer(directory: str, verb: Callable[[Session], Awaitable[None]]) -> None:
-        async def main() -> None:
-            async with connect(directory) as session:
-                await verb(session)
-
-        asyncio.run(main())
-
+def _add_cancel(app: typer.Typer, connect: Connect) -> None:
     @app.command("cancel")
     def cancel(
         run: options.Run,
         directory: options.Directory = ".",
         force: Annotated[bool, typer.Option("--force", help="Kill at once instead of stopping gracefully.")] = False,
     ) -> None:
-        """End a run that another terminal drives."""
-        steer(directory, lambda session: session.client.cancel(run, force=force))
+        """End a run that another terminal drives, or one that was interrupted."""
+
+        async def main() -> None:
+            async with connect(directory) as session:
+                view = await session.client.get(run)
+                await session.client.cancel(view.id, force=force)
+            if view.interrupted:
+                await _end_interrupted(connect, directory, view.id)
+
+        asyncio.run(main())
+
+
+async def _end_interrupted(connect: Connect, directory: str, run: str) -> None:
+    """Do what its own program would have done for a run that was asked to end; a session that drives cleans up, too."""
+    async with connect(directory, drive=True) as session:
+        view = await session.client.get(run)
+        if not view.state.final:
+            await session.client.resume(run, secrets={})
+            async for update in session.client.watch(run):
+                view = update.run
+            await session.settle(run)
+    say(f"run {view.number} was interrupted and is ended now: {view.state}")
+
+
+def _add_gates(app: typer.Typer, connect: Connect) -> None:
+    def steer(directory: str, verb: Callable[[Session], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with connect(directory) as session:
+                await verb(session)
+
+        asyncio.run(main())
 
     @app.command("approve")
     def approve(

@@ -40,6 +40,18 @@ class AttemptView:
 
 
 @dataclass(frozen=True, slots=True)
+class HolderView:
+    """The step that holds an exclusive environment. `interrupted`: nobody drives its run, so it does not let go by itself."""
+
+    environment: str
+    run: str
+    number: int
+    project: str
+    step: str
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StepView:
     """A step of a run and all its attempts."""
 
@@ -56,6 +68,7 @@ class StepView:
     reused: bool = False
     cached: bool = False
     approve: tuple[str, ...] = ()  # who may approve, while it waits for that
+    holder: HolderView | None = None  # of the environment that it waits for
     main: tuple[str, ...] = ()
     started_at: float | None = None
     finished_at: float | None = None

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import structlog
 
-from flowbuild.core.commands import AcceptResult, AcquireLock, Command, FinishRun, PrepareInput, ProbeInput, ReleaseLock
+from flowbuild.core.commands import AcceptResult, Command, FinishRun, PrepareInput, ProbeInput
 from flowbuild.core.errors import FlowError
-from flowbuild.core.events import Event, InputConflict, InputFailed, InputReady, LockGranted
+from flowbuild.core.events import Event, InputConflict, InputFailed, InputReady
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.core.model import Pipeline
 from flowbuild.services.decisions import Decisions
@@ -20,22 +20,12 @@ log = structlog.get_logger()
 
 
 class Effects:
-    """One method per kind of command. Blocking: call from threads.
+    """One method per kind of command. Blocking: call from threads. `run_ended` is told the end of a run."""
 
-    `run_ended` is told the end of a run; `wake` that a run, perhaps one of another program, has something to do.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        decisions: Decisions,
-        run_ended: Callable[[RunId], None],
-        wake: Callable[[RunId], None] = lambda _run: None,
-    ) -> None:
+    def __init__(self, database: Database, decisions: Decisions, run_ended: Callable[[RunId], None]) -> None:
         self._database = database
         self._decisions = decisions
         self._run_ended = run_ended
-        self._wake = wake
         self._repositories: dict[RunId, RunRepository] = {}
 
     def carry_out(self, run: RunId, command: Command) -> None:
@@ -51,22 +41,11 @@ class Effects:
                 pipeline, repository = self._pipeline(run), self._repository(run)
                 repository.accept(step, commit, rules=pipeline.merge, variable_rules=pipeline.merge_variables)
                 _tidy(run, repository)
-            case AcquireLock(step, lock):
-                with self._database.write() as tx:
-                    granted = tx.locks.join(lock, run, step)
-                if granted:
-                    self._answer(run, LockGranted(step))
-            case ReleaseLock(step, lock):
-                with self._database.write() as tx:
-                    following = tx.locks.leave(lock, run, step)
-                if following is not None:
-                    self._answer(following[0], LockGranted(following[1]))
-                    self._wake(following[0])
             case FinishRun():
                 self._repositories.pop(run, None)
                 self._run_ended(run)
             case _:
-                raise AssertionError(f"{type(command).__name__} is carried out inside the decision")
+                self._decisions.carry_out(run, command)
 
     def give_up(self, run: RunId, command: Command, error: Exception) -> bool:
         """Let the run go on although a command cannot be carried out; False when it cannot go on without.

@@ -93,7 +93,7 @@ class Orchestrator:
         with self._database.write() as tx:
             tx.timers.clear(run, name)
             self._decisions.apply_in(tx, run, [TimerFired(name)])
-        self._decisions.announce(run, tx.topics)
+        self._decisions.announce(run, tx.topics, tx.others)
 
     async def _carry_out(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
         try:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, StepDiff
 from flowbuild.core.errors import NotFound
@@ -19,6 +20,18 @@ from flowbuild.workspace.git import clone
 
 # A run that another process drives sends no signals here: look again this often, in seconds.
 FOREIGN_INTERVAL = 0.5
+
+
+_Passing = dict[tuple[str, str], dict[str, Any]]
+
+
+def _passing(view: RunView, phases: Mapping[str, str]) -> _Passing:
+    """Return what is so at the moment and not stored, by type and step: phases, and who holds what is waited for."""
+    found: _Passing = {("attempt_phase", step): {"phase": phase} for step, phase in phases.items()}
+    for step in view.steps:
+        if step.holder is not None:
+            found["lock_waiting", step.key] = {"holder": dataclasses.asdict(step.holder)}
+    return found
 
 
 class LocalClient:
@@ -60,19 +73,21 @@ class LocalClient:
         return await asyncio.to_thread(self._looking.newest, None if everything else self._project, limit)
 
     async def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:
-        """See FlowClient. Phases of running steps come as updates of type `attempt_phase` that are not stored."""
+        """See FlowClient. Updates of the types `attempt_phase`, `lock_waiting` and `run_interrupted` are not stored."""
         run_id = await self._find(run)
-        topic, phases = run_topic(run_id), dict[str, str]()
+        topic, told = run_topic(run_id), _Passing()
         while True:
             token = self._signals.token(topic)
-            now = dict(self._runners.phases(run_id))
-            events, view = await asyncio.to_thread(self._looking.since, run_id, after, now)
+            phases = dict(self._runners.phases(run_id))
+            events, view = await asyncio.to_thread(self._looking.since, run_id, after, phases)
             for row in events:
                 after = row.seq
                 yield RunUpdate(row.seq, row.at, dataclasses.asdict(row.event), view)
-            for step, phase in now.items() - phases.items():
-                yield RunUpdate(after, self._clock(), {"type": "attempt_phase", "step": step, "phase": phase}, view)
-            phases = now
+            now = _passing(view, phases)
+            for (kind, step), fact in now.items():
+                if told.get((kind, step)) != fact:
+                    yield RunUpdate(after, self._clock(), {"type": kind, "step": step, **fact}, view)
+            told = now
             if view.interrupted:
                 yield RunUpdate(after, self._clock(), {"type": "run_interrupted"}, view)
             if view.state.final or view.interrupted:

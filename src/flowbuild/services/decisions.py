@@ -1,17 +1,17 @@
 """Applies events to runs: one database transaction reads the run, decides, stores state, event and effects.
 
-Effects that concern only the database (queue, orders to stop, timers) happen in the same transaction; the others go
-through the outbox to the orchestrator.
+Effects that concern only the database (queue, orders to stop, timers, locks of environments) happen in the same
+transaction; the others go through the outbox to the orchestrator.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from flowbuild.core.commands import Command, Enqueue, FinishRun, SetTimer, StopAttempt
-from flowbuild.core.events import AttemptFinished, Event
-from flowbuild.core.ids import RunId
+from flowbuild.core.commands import AcquireLock, Command, Enqueue, FinishRun, ReleaseLock, SetTimer, StopAttempt
+from flowbuild.core.events import AttemptFinished, Event, LockGranted
+from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.machine import decide
 from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run
@@ -40,23 +40,24 @@ def log_topic(run: str, step: str) -> str:
 
 
 class Decisions:
-    """The only place where a run changes. Blocking: call from threads."""
+    """The only place where a run changes. Blocking: call from threads. `wake` tells another program that its run changed."""
 
-    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
+    def __init__(self, database: Database, signals: Signals, clock: Clock, wake: Callable[[RunId], None]) -> None:
         self._database = database
         self._signals = signals
         self._clock = clock
+        self._wake = wake
         self._pipelines: dict[RunId, Pipeline] = {}  # of open runs: reading 500 steps for every event would be slow
 
     def apply(self, run: RunId, *events: Event) -> Run:
         """Apply events in order and return the run after them; raises NotFound."""
         with self._database.write() as tx:
             after = self.apply_in(tx, run, events)
-        self.announce(run, tx.topics)
+        self.announce(run, tx.topics, tx.others)
         return after
 
     def apply_in(self, tx: Transaction, run: RunId, events: Iterable[Event]) -> Run:
-        """Apply events inside a transaction of the caller, who announces `tx.topics` when it is committed."""
+        """Apply events inside a transaction of the caller, who announces `tx.topics` and `tx.others` when it is committed."""
         row = self.load(tx, run)
         state, happened, queue = row.run, [], deque(events)
         while queue:
@@ -77,12 +78,20 @@ class Decisions:
             self._pipelines[run] = row.run.pipeline
         return row
 
-    def announce(self, run: RunId, topics: Iterable[str] = ALL) -> None:
-        """Wake whoever has something to do after a committed change of a run.
+    def carry_out(self, run: RunId, command: Command) -> None:
+        """Carry out by itself an effect that concerns only the database: an outbox of an earlier version holds some."""
+        with self._database.write() as tx:
+            self.apply_in(tx, run, self._carry_out(tx, run, command, self._clock()))
+        self.announce(run, tx.topics, tx.others)
+
+    def announce(self, run: RunId, topics: Iterable[str] = ALL, others: Iterable[RunId] = ()) -> None:
+        """Wake whoever has something to do after a committed change of a run, and of others that it changed.
 
         Waking everybody each time cost more than the changes: claim and heartbeat are write transactions.
         """
-        self._signals.notify(run_topic(run), *topics)
+        self._signals.notify(run_topic(run), *topics, *map(run_topic, others))
+        for other in others:
+            self._wake(other)
 
     def _carry_out(self, tx: Transaction, run: RunId, command: Command, now: float) -> list[Event]:
         match command:
@@ -92,6 +101,12 @@ class Decisions:
             case StopAttempt(step, attempt, epoch, force):
                 tx.topics.add(ORDERS)
                 return _stop(tx, AttemptKey(run, step, attempt, epoch), force=force, now=now)
+            case AcquireLock(step, lock):
+                return [LockGranted(step)] if tx.locks.join(lock, run, step) else []
+            case ReleaseLock(step, lock):
+                held = tx.locks.holder(lock) == (run, step)
+                line = tx.locks.leave(lock, run, step)
+                return self._pass_on(tx, run, line) if held else []
             case SetTimer(name, at):
                 tx.timers.set(run, name, at)
                 tx.topics.add(OUTBOX)
@@ -100,6 +115,20 @@ class Decisions:
                     tx.timers.clear(run)
                 tx.outbox.put(run, [command])
                 tx.topics.add(OUTBOX)
+        return []
+
+    def _pass_on(self, tx: Transaction, run: RunId, line: Sequence[tuple[RunId, StepKey]]) -> list[Event]:
+        """Grant a lock to the first of those who wait for it: one of this run gets the event, one of another run has it.
+
+        The lock is given back and granted in one transaction, so no death of a program can come between the two.
+        """
+        tx.others.update(waiting for waiting, _step in line if waiting != run)
+        if not line:
+            return []
+        holder, step = line[0]
+        if holder == run:
+            return [LockGranted(step)]
+        self.apply_in(tx, holder, [LockGranted(step)])
         return []
 
 

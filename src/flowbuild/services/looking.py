@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowbuild.client.base import FileChange, LogChunk, RunView, StepDiff, VariableChange
+from flowbuild.client.base import FileChange, HolderView, LogChunk, RunView, StepDiff, VariableChange
 from flowbuild.client.runner import Lease
 from flowbuild.core.errors import Conflict, NotFound
 from flowbuild.core.ids import CommitId, RunId, StepKey
-from flowbuild.core.run import StepRun
+from flowbuild.core.run import Run, StepRun
+from flowbuild.core.states import StepState
 from flowbuild.logs.reader import LogReader
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
@@ -123,7 +124,34 @@ class Looking:
         rerun_of = row.run.rerun_of
         number = None if rerun_of is None else tx.runs.get(rerun_of).number
         attempts = tx.attempts.of_run(row.run.id)
-        return run_view(row, attempts, phases, rerun_number=number, interrupted=self._interrupted(tx, row))
+        return run_view(
+            row,
+            attempts,
+            phases,
+            rerun_number=number,
+            interrupted=self._interrupted(tx, row),
+            holders=self._holders(tx, row.run),
+        )
+
+    def _holders(self, tx: Transaction, run: Run) -> dict[str, HolderView]:
+        """Return who holds what the steps of a run wait for."""
+        found: dict[str, HolderView] = {}
+        for key, step in run.steps.items():
+            environment = run.pipeline.step(key).environment
+            if (
+                step.state is not StepState.WAITING
+                or environment is None
+                or (environment.approve and not step.approved_by)
+            ):
+                continue
+            holder = tx.locks.holder(environment.name)
+            if holder not in (None, (run.id, key)):  # it may have got the lock after the run was read
+                other = tx.runs.get(holder[0])
+                interrupted = self._interrupted(tx, other)
+                found[key] = HolderView(
+                    environment.name, other.run.id, other.number, other.project, holder[1], interrupted
+                )
+        return found
 
     def _interrupted(self, tx: Transaction, row: RunRow) -> bool:
         if row.run.state.final or self._driven(row.owner):

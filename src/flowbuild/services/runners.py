@@ -142,7 +142,7 @@ class RunnerService:
             commit = CommitId(result.commit) if result.commit else None
             event = AttemptHealthy(key.step, key.attempt, key.epoch, commit, result.variables)
             self._decisions.apply_in(tx, key.run, [event])
-        self._decisions.announce(key.run, tx.topics)
+        self._decisions.announce(key.run, tx.topics, tx.others)
 
     def _beat(self, runner: str) -> Beat:
         with self._database.write() as tx:
@@ -183,7 +183,9 @@ class RunnerService:
                 result.variables,
             )
             self._decisions.apply_in(tx, key.run, [event])
-        self._decisions.announce(key.run, tx.topics)  # the next step need not wait until the log is on the disk
+        self._decisions.announce(
+            key.run, tx.topics, tx.others
+        )  # the next step need not wait until the log is on the disk
         self._logbook.close(lease)
         self._signals.notify(log_topic(lease.run, lease.step))
 

@@ -15,7 +15,7 @@ from flowbuild.core.machine import create_run
 from flowbuild.core.model import Pipeline
 from flowbuild.core.rerun import create_rerun
 from flowbuild.core.run import Run, RunContext
-from flowbuild.core.states import Reason, StepState
+from flowbuild.core.states import Reason, RunState, StepState
 from flowbuild.services.assignments import Assignments, SecretBox
 from flowbuild.services.binding import bind_environments, bind_variables
 from flowbuild.services.decisions import Clock, Decisions
@@ -118,7 +118,8 @@ class RunService:
                 raise Conflict(f"run {row.number} is finished: {row.run.state}", hint="flow rerun starts it again")
             if row.owner not in dead:
                 raise Conflict(f"run {row.number} is being driven by another program", hint="flow logs -f follows it")
-            self._secrets.put(run, row.run.pipeline, secrets)  # before its attempts can be claimed here
+            if row.run.state is not RunState.CANCELLING:  # else nothing starts any more that would need them
+                self._secrets.put(run, row.run.pipeline, secrets)  # before its attempts can be claimed here
             tx.runs.take_over(run, row.owner, self._owner)
         self._decisions.announce(run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from flowbuild.client.base import AttemptView, EdgeView, RunView, StepView
+from flowbuild.client.base import AttemptView, EdgeView, HolderView, RunView, StepView
 from flowbuild.core.model import Step
 from flowbuild.core.run import StepRun
 from flowbuild.core.states import StepState
@@ -18,10 +18,11 @@ def run_view(
     attempts: Sequence[AttemptRow],
     phases: Mapping[str, str],
     *,
-    rerun_number: int | None = None,
-    interrupted: bool = False,
+    rerun_number: int | None,
+    interrupted: bool,
+    holders: Mapping[str, HolderView],
 ) -> RunView:
-    """Return the view of a run; `phases` tells what running steps do now, by step key."""
+    """Return the view of a run. By step key: what running steps do now, who holds what waiting steps wait for."""
     by_step: defaultdict[str, list[AttemptRow]] = defaultdict(list)
     for attempt in attempts:
         by_step[attempt.key.step].append(attempt)
@@ -44,7 +45,8 @@ def run_view(
         rerun_of=rerun_number,
         repository=row.repository,
         steps=tuple(
-            _step_view(definition, run.steps[key], by_step[key], phases) for key, definition in definitions.items()
+            _step_view(definition, run.steps[key], by_step[key], phases, holders.get(key))
+            for key, definition in definitions.items()
         ),
         edges=tuple(
             EdgeView(edge.source, edge.target, edge.kind, state, edge.condition)
@@ -53,7 +55,13 @@ def run_view(
     )
 
 
-def _step_view(definition: Step, step: StepRun, attempts: Sequence[AttemptRow], phases: Mapping[str, str]) -> StepView:
+def _step_view(
+    definition: Step,
+    step: StepRun,
+    attempts: Sequence[AttemptRow],
+    phases: Mapping[str, str],
+    holder: HolderView | None,
+) -> StepView:
     environment = definition.environment
     waits = step.state is StepState.WAITING and environment is not None and not step.approved_by
     return StepView(
@@ -70,6 +78,7 @@ def _step_view(definition: Step, step: StepRun, attempts: Sequence[AttemptRow], 
         reused=step.reused,
         cached=step.cached,
         approve=environment.approve if waits and environment is not None else (),
+        holder=holder,
         main=definition.main,
         started_at=step.started_at,
         finished_at=step.finished_at,

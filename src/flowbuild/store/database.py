@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from flowbuild.core.errors import StoreError
+from flowbuild.core.ids import RunId
 from flowbuild.store.attempts import Attempts
 from flowbuild.store.locks import Locks
 from flowbuild.store.outbox import Outbox
@@ -38,7 +39,9 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.timers = Timers(connection)
         self.locks = Locks(connection)
-        self.topics: set[str] = set()  # what to announce when this is committed; the store itself tells nobody
+        # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
+        self.topics: set[str] = set()
+        self.others: set[RunId] = set()
         self._connection = connection
 
     def setting(self, key: str, default: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, func, select
 
 from flowbuild.core.ids import RunId, StepKey
@@ -23,15 +25,17 @@ class Locks:
             self._connection.execute(locks.insert().values(**row))
         return self.holder(name) == (run, step)
 
-    def leave(self, name: str, run: RunId, step: StepKey) -> tuple[RunId, StepKey] | None:
-        """Leave the line; return who holds the lock now, if anyone: to be told, perhaps once more."""
+    def leave(self, name: str, run: RunId, step: StepKey) -> Sequence[tuple[RunId, StepKey]]:
+        """Leave the line; return who stands in it now. The first holds the lock."""
         self._connection.execute(
             locks.delete().where(locks.c.name == name, locks.c.run_id == run, locks.c.step == step)
         )
-        return self.holder(name)
+        return self._line(name)
 
     def holder(self, name: str) -> tuple[RunId, StepKey] | None:
         """Return the run and step that hold the lock."""
-        query = select(locks.c.run_id, locks.c.step).where(locks.c.name == name).order_by(locks.c.position).limit(1)
-        row = self._connection.execute(query).first()
-        return None if row is None else (RunId(row.run_id), StepKey(row.step))
+        return next(iter(self._line(name)), None)
+
+    def _line(self, name: str) -> Sequence[tuple[RunId, StepKey]]:
+        query = select(locks.c.run_id, locks.c.step).where(locks.c.name == name).order_by(locks.c.position)
+        return [(RunId(row.run_id), StepKey(row.step)) for row in self._connection.execute(query)]

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,44 @@ def finish(process: subprocess.Popen[str], limit: float = LIMIT) -> Output:
         process.communicate()
         raise
     return Output(process.returncode, stdout, stderr)
+
+
+class Started:
+    """A program that runs; `wait_for` reads its output up to a text. It is killed when it goes on for too long."""
+
+    def __init__(self, program: Program, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        self.process = program.start(*arguments, environment=environment)
+        self._watchdog = threading.Timer(LIMIT, self.process.kill)
+        self._watchdog.start()
+        self._seen = ""
+
+    def wait_for(self, text: str) -> str:
+        """Return the next line of its output that holds a text. Raises AssertionError when it ends without one."""
+        for line in self.process.stdout or ():
+            self._seen += line
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} never came: {self.end().text}")
+
+    def kill(self) -> Output:
+        """Kill the program (-9) and return what it printed."""
+        self.process.kill()
+        return self.end()
+
+    def end(self) -> Output:
+        """Wait for the end of the program."""
+        self._watchdog.cancel()
+        output = finish(self.process)
+        return Output(output.code, self._seen + output.stdout, output.stderr)
+
+
+def remains(program: Program) -> list[str]:
+    """Return what is left of the runs of a data directory, of which none goes on: in the engine and on the disk."""
+    runs = [run["id"] for run in program.call("runs", "--all", "--limit", "1000", "--json").json()]
+    if not runs:
+        raise AssertionError("there was no run")
+    places = [path for name in ("work", "spool", "owners") for path in (program.home / name).iterdir()]
+    return leftovers(runs) + [str(path) for path in places if path.name != ".trash"]
 
 
 def make_repository(source: Path, target: Path, *, message: str, tag: str | None = None) -> Path:

@@ -287,10 +287,12 @@ class StoreSuite:
                 ]
                 assert tx.locks.join("qa", ONE, A)  # again: still in front
                 assert tx.locks.join("prod", TWO, A)
-                assert tx.locks.leave("qa", ONE, b) == (ONE, A)
-                assert tx.locks.leave("qa", ONE, A) == (TWO, A)
-                assert tx.locks.leave("qa", ONE, A) == (TWO, A)
-                assert tx.locks.leave("qa", TWO, A) is None
+                assert tx.locks.holder("qa") == (ONE, A)
+                assert tx.locks.leave("qa", ONE, b) == [(ONE, A), (TWO, A)]
+                assert tx.locks.leave("qa", ONE, A) == [(TWO, A)]
+                assert tx.locks.leave("qa", ONE, A) == [(TWO, A)]
+                assert tx.locks.leave("qa", TWO, A) == []
+                assert tx.locks.holder("qa") is None
 
     def test_nothing_is_kept_of_a_transaction_that_failed(self, url: str) -> None:
         with self.database(url) as database:

@@ -101,7 +101,7 @@ def _orchestrator(local: Local) -> Orchestrator:
     return Orchestrator(
         database=local.database,
         decisions=local.decisions,
-        effects=Effects(local.database, local.decisions, local.runners.run_ended, local.wake),
+        effects=Effects(local.database, local.decisions, local.runners.run_ended),
         signals=local.signals,
         owner=local.ownership.token,
         clock=time,

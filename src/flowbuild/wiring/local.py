@@ -45,7 +45,7 @@ class Local:
         self.gate = Gate(home / "gate.lock")
         self.logbook = Logbook(home / "logs")
         self.secrets = SecretBox()
-        self.decisions = Decisions(self.database, self.signals, time)
+        self.decisions = Decisions(self.database, self.signals, time, self.wake)
         self.looking = Looking(self.database, self.logbook, self.driven)
         self.places = Places(runs=home / "runs", lfs=home / "lfs")
 

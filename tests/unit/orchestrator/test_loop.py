@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import structlog
 
+from flowbuild.core.commands import AcquireLock, ReleaseLock
 from flowbuild.core.errors import StoreError, WorkspaceError
 from flowbuild.orchestrator import loop
 from flowbuild.orchestrator.effects import Effects
@@ -173,3 +174,35 @@ async def test_locks_are_handed_over(home, programs):
         views = [(await first.client.get(found.id)).steps[0].attempts[0] for found in (one, two)]
     assert views[0].finished_at <= views[1].queued_at < views[0].finished_at + 5
     assert home.leftovers() == []
+
+
+async def test_a_lock_goes_on_although_nothing_else_of_its_run_does(home, monkeypatch):
+    """It is given back in the decision itself: whatever happens to the effects, and to the program, afterwards."""
+    home.write({"deploy": step(sleep=20, more={"environment": {"name": "qa"}})})
+    async with home.life() as life:
+        one = await life.start(home)
+        await life.until(one.id, "deploy", "running")
+        two = await life.start(home)
+        await life.until(two.id, "deploy", "waiting")
+        breaking(monkeypatch, Effects, "carry_out", OSError("x"), times=10**6, when=lambda run, _: run == one.id)
+        assert (await life.finished(two.id)).state == "succeeded"
+        monkeypatch.undo()
+        await life.finished(one.id)
+
+
+async def test_locks_that_an_earlier_version_left_in_the_outbox(home):
+    home.write({"a": step(more={"environment": {"name": "qa", "approve": ["me"]}})})
+    async with home.life() as life:
+        run = (await life.start(home)).id
+        await life.until(run, "a", "waiting")
+        effects = Effects(life.local.database, life.local.decisions, lambda _run: None)
+
+        def holder(command):
+            effects.carry_out(run, command)
+            with life.local.database.read() as tx:
+                return tx.locks.holder("qa")
+
+        assert await asyncio.to_thread(holder, AcquireLock("a", "qa")) == (run, "a")
+        assert await asyncio.to_thread(holder, ReleaseLock("a", "qa")) is None
+        await life.client.approve(run, "a")
+        assert (await life.finished(run)).state == "succeeded"

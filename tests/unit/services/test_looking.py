@@ -100,3 +100,37 @@ def take_back(life, run):
     with life.local.database.write() as tx:
         assert tx.runs.take_over(run, "another", life.local.ownership.token)
     life.local.decisions.announce(run)
+
+
+async def test_who_waits_for_an_environment_learns_who_holds_it_and_that_it_died(home, monkeypatch):
+    monkeypatch.setattr(client, "FOREIGN_INTERVAL", 100_000)
+    home.write({"deploy": step(sleep=100_000, more={"environment": {"name": "qa"}})})
+    told = []
+
+    async def watch(life, run, *, until):
+        async with asyncio.timeout(LIMIT):
+            async for update in life.client.watch(run):
+                if update.event["type"] == "lock_waiting":
+                    told.append(update.event["holder"])
+                    assert update.run.steps[0].holder.number == told[-1]["number"]
+                    if told[-1]["interrupted"] is until:
+                        return
+
+    async with home.life() as second:
+        async with home.life() as first:
+            one = (await first.start(home)).id
+            await first.until(one, "deploy", "run")
+            two = (await second.start(home)).id
+            await watch(second, two, until=False)
+            later = asyncio.create_task(watch(second, two, until=True))
+            while len(told) < 2:
+                await second.until(two, "deploy", "waiting")
+        await later
+        about = {"environment": "qa", "run": one, "number": 1, "project": "project", "step": "deploy"}
+        assert told == [about | {"interrupted": interrupted} for interrupted in (False, False, True)]
+        async with home.life(abandon=True) as third:
+            assert [view.id for view in third.abandoned] == [one]
+            assert (await second.until(two, "deploy", "run")).steps[0].holder is None
+            await second.client.cancel(two, force=True)
+            await second.finished(two)
+    assert home.leftovers() == []

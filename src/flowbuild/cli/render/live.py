@@ -19,7 +19,7 @@ from flowbuild.cli.render.screen import Screen
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import Tails
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.render.theme import SPINNER, Look, details, run_state, run_symbol, safe, step_symbol, title
+from flowbuild.cli.render.theme import SPINNER, Look, details, held_by, run_state, run_symbol, safe, step_symbol, title
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
 from flowbuild.core.states import RunState, StepState
 
@@ -110,6 +110,9 @@ class LiveView:
                 text = Text("◆ ", "bold yellow").append(safe(step.key), "bold")
                 text.append(f" waits for {safe(' or '.join(step.approve))}: ", "yellow")
                 lines.append(text.append(f"flow approve {run.number} {safe(step.key)}", "bold"))
+            elif step.holder is not None:
+                text = Text("◆ ", "bold yellow").append(safe(step.holder.environment), "bold")
+                lines.append(text.append(f" is {safe(held_by(run, step.holder))}", "yellow"))
         if self._notice:
             lines.append(Text(self._notice, "bold yellow"))
         return [Text(""), *lines] if lines else []

@@ -12,7 +12,7 @@ from flowbuild.cli.render import human
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import Line, Tails
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.render.theme import Look, console_for, details, safe, step_symbol, title
+from flowbuild.cli.render.theme import Look, console_for, details, held_by, safe, step_symbol, title
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
 from flowbuild.core.states import StepState
 
@@ -82,7 +82,8 @@ def _changed(before: StepView | None, after: StepView) -> bool:
         return False
     attempts = len(before.attempts) if before else 0
     new_attempt = after.state is StepState.RUNNING and len(after.attempts) > attempts
-    return before is None or before.state is not after.state or new_attempt
+    new_holder = before is not None and after.holder not in (None, before.holder)
+    return before is None or before.state is not after.state or new_attempt or new_holder
 
 
 def _fact(run: RunView, step: StepView, at: float) -> Text:
@@ -95,6 +96,8 @@ def _fact(run: RunView, step: StepView, at: float) -> Text:
             f"waits for approval by {safe(', '.join(step.approve))}: flow approve {run.number} {safe(step.key)}"
         )
     text.append_text(details(step, at))
+    if step.holder is not None:
+        text.append(f", {safe(held_by(run, step.holder))}")
     if step.state is StepState.DONE and step.message:
         text.append(f"  {safe(step.message)}")
     return text

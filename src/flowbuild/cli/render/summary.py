@@ -89,7 +89,7 @@ def _next(run: RunView, bad: list[StepView]) -> list[tuple[str, str]]:
     """Return commands to type next and what they do."""
     number = run.number
     if run.interrupted:
-        return [(f"flow resume {number}", "go on with it"), ("flow run", "end it, and run anew")]
+        return [(f"flow resume {number}", "go on with it"), (f"flow cancel {number}", "end it")]
     if bad:
         key = safe(bad[0].key)
         started = bool(bad[0].attempts)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flowbuild.cli.render import human
 from flowbuild.cli.render.text import clean
-from flowbuild.client.base import PHASES, RunView, StepView
+from flowbuild.client.base import PHASES, HolderView, RunView, StepView
 from flowbuild.core.states import Outcome, Reason, RunState, StepState
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -177,7 +177,8 @@ def details(step: StepView, now: float, *, current: str = "") -> Text:
     if step.state is StepState.DONE and step.outcome is not None:
         parts += _ended(step, now)
     elif step.state is StepState.WAITING:
-        parts.append(("waits for approval" if step.approve else "waits for its environment", "yellow"))
+        environment = step.holder.environment if step.holder else "its environment"
+        parts.append(("waits for approval" if step.approve else f"waits for {environment}", "yellow"))
     elif step.state in (StepState.RUNNING, StepState.SERVING):
         parts.append((human.duration(elapsed(step, now)), "cyan" if step.state is StepState.RUNNING else ""))
         parts.append(("serving", "green") if step.state is StepState.SERVING else (current or phase(step), "dim"))
@@ -189,6 +190,17 @@ def details(step: StepView, now: float, *, current: str = "") -> Text:
         if words:
             text.append("  " if text else "").append(safe(words), style)
     return text
+
+
+def held_by(run: RunView, holder: HolderView) -> str:
+    """Return who holds the environment that a step of the run waits for, and what to do when nobody drives its run."""
+    if holder.run == run.id:
+        return f"held by the step {holder.step}"
+    name = str(holder.number) if holder.project == run.project else holder.run
+    text = f"held by the step {holder.step} of run {name}"
+    if not holder.interrupted:
+        return text
+    return f"{text}, which was interrupted: flow resume {name} goes on with it, flow cancel {name} ends it"
 
 
 def _ended(step: StepView, now: float) -> list[tuple[str, str]]:
