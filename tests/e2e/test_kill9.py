@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from flowbuild.testing.program import Program, finish, git, leftovers, make_repository
+from flowbuild.testing.program import Program, finish, git, leftovers, make_repository, remains
 
 KILLS = int(os.environ.get("FLOW_KILLS", "6"))
 SEED = int(os.environ.get("FLOW_SEED", "1"))
@@ -119,8 +119,7 @@ def test_kill_9(program: Program) -> None:
             check_outcome(program, view, recovery, place)
             assert not [start for start, count in recorded.of(view["id"]).items() if count > 1], place
         known |= {run["id"] for run in runs(program)}
-        assert leftovers(sorted(known)) == [], place
-        assert remains(program.home) == [], place
+        assert remains(program) == [], place
         table[recovery, views[0]["state"] if views else "killed before the run began"] += 1
         report(table)
 
@@ -188,13 +187,6 @@ def check_outcome(program: Program, view: dict[str, Any], recovery: str, place: 
     log = program.call("logs", view["id"]).stdout
     counted = Counter(line.split()[-1] for line in log.splitlines())
     assert counted == {str(number): len(EXPECTED) for number in range(1, LINES + 1)}, f"{log} {place}"
-
-
-def remains(home: Path) -> list[str]:
-    """What is left of runs that are over in the data directory: working directories, results, owners."""
-    return [
-        str(path) for name in ("work", "spool", "owners") for path in (home / name).rglob("*") if path.is_file()
-    ] + [str(path) for path in (home / "work").iterdir() if not path.name.startswith(".")]
 
 
 def report(table: Counter[tuple[str, str]]) -> None:

@@ -10,6 +10,7 @@ StepKey = NewType("StepKey", str)  # step name, matrix values appended: "test", 
 CommitId = NewType("CommitId", str)  # hexadecimal object id in the run repository
 RunnerId = NewType("RunnerId", str)
 
+RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 STEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 

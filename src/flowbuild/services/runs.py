@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from flowbuild.client.base import StartRequest
 from flowbuild.client.runner import Assignment
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
 from flowbuild.core.events import Approved, CancelRequested, Event, Rejected, RunStarted
-from flowbuild.core.ids import RunId, StepKey
+from flowbuild.core.ids import RUN_ID, RunId, StepKey
 from flowbuild.core.machine import create_run
 from flowbuild.core.model import Pipeline
 from flowbuild.core.rerun import create_rerun
@@ -35,9 +37,13 @@ from flowbuild.workspace.variables import check
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are kept: one repository per run, one LFS store for all, so that runs share big files."""
+    """Where things are kept: one repository per run, one LFS store for all, so that runs share big files.
+
+    Below `starting` programs make the repositories of runs that are not in the database yet, as OWNER.RUN.
+    """
 
     runs: Path
+    starting: Path
     lfs: Path
 
     def repository(self, run: RunId) -> Path:
@@ -80,15 +86,14 @@ class RunService:
         now = self._clock()
         run_id = new_run_id(now)
         self._secrets.put(run_id, pipeline, request.secrets)
-        path = self._places.repository(run_id)
-        repository = RunRepository.create(path, lfs=self._places.lfs)
-        commit = repository.initial(
-            source=source if pipeline.checkout else None,
-            variables=variables,
-            trailers={"Flow-Run": run_id, "Flow-Pipeline": pipeline.name, "Flow-Source": source.commit},
-        )
-        run = create_run(run_id, pipeline, context=context, initial_commit=commit, variables=variables, now=now)
-        self._add(run, source.project, str(source.directory), path, dirty=source.dirty)
+        with self._making(run_id) as path:
+            commit = RunRepository.create(path, lfs=self._places.lfs).initial(
+                source=source if pipeline.checkout else None,
+                variables=variables,
+                trailers={"Flow-Run": run_id, "Flow-Pipeline": pipeline.name, "Flow-Source": source.commit},
+            )
+            run = create_run(run_id, pipeline, context=context, initial_commit=commit, variables=variables, now=now)
+            self._add(run, source.project, str(source.directory), path, dirty=source.dirty)
         return run_id
 
     def rerun(
@@ -104,10 +109,10 @@ class RunService:
         now = self._clock()
         run_id = new_run_id(now)
         self._secrets.put(run_id, row.run.pipeline, secrets)
-        path = self._places.repository(run_id)
         run = create_rerun(row.run, run_id, keys, variables=variables, now=now)
-        RunRepository.open(Path(row.repository)).fork(path)
-        self._add(run, row.project, row.directory, path, dirty=row.dirty)
+        with self._making(run_id) as path:
+            RunRepository.open(Path(row.repository)).fork(path)
+            self._add(run, row.project, row.directory, path, dirty=row.dirty)
         return run_id
 
     def resume(self, run: RunId, secrets: Mapping[str, str], dead: Sequence[str]) -> None:
@@ -181,13 +186,52 @@ class RunService:
             raise Conflict(f"step {name!r} of run {row.number} does not wait for approval")
         return key
 
-    def _add(self, run: Run, project: str, directory: str, repository: Path, *, dirty: bool) -> None:
+    def sweep(self, living: Callable[[], Collection[str]]) -> None:
+        """Remove what killed programs began to make for runs that never were; `living` owners may be at it just now.
+
+        Only while the gate is closed: then every run whose repository is in its place is in the database.
+        """
+        with self._database.read() as tx:
+            known = tx.runs.ids()
+        for place in _entries(self._places.runs):
+            if RUN_ID.fullmatch(place.name) and place.name not in known:
+                shutil.rmtree(place, ignore_errors=True)
+        begun = _entries(self._places.starting)
+        makers = {
+            self._owner,
+            *living(),
+        }  # asked last: who became an owner meanwhile has made nothing of what was found
+        for place in begun:
+            if place.name.partition(".")[0] not in makers:
+                shutil.rmtree(place, ignore_errors=True)
+
+    @contextmanager
+    def _making(self, run: RunId) -> Iterator[Path]:
+        """Give a place for the repository of a new run, out of which `_add` moves it."""
+        place = self._places.starting / f"{self._owner}.{run}"
+        try:
+            yield place / self._places.repository(run).name
+        except Exception:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+
+    def _add(self, run: Run, project: str, directory: str, made: Path, *, dirty: bool) -> None:
         begin: tuple[Event, ...] = (RunStarted(),)
+        repository = self._places.repository(run.id)
         with self._gate.beginning(), self._database.write() as tx:
             number = tx.runs.next_number(project)
             tx.runs.add(RunRow(run, number, project, self._owner, directory, dirty, str(repository)))
             self._decisions.apply_in(tx, run.id, begin)
+            repository.parent.parent.mkdir(parents=True, exist_ok=True)
+            made.parent.rename(repository.parent)
         self._decisions.announce(run.id)
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def load(source: WorkingTree, file: str) -> dict[str, Pipeline]:

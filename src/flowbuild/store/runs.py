@@ -82,6 +82,10 @@ class Runs:
             raise NotFound(f"there is no run {run}")
         return _row(row, pipeline)
 
+    def ids(self) -> frozenset[str]:
+        """Return the ids of all runs."""
+        return frozenset(self._connection.execute(select(runs.c.id)).scalars())
+
     def find(self, project: str | None, text: str) -> RunId:
         """Return the id of a run named by `last`, number (within the project), id or unique beginning of an id."""
         query = select(runs.c.id).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(2)

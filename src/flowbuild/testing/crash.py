@@ -199,6 +199,8 @@ async def examine(home: Home, ledger: list[str], run: str, facts: dict[str, str]
     wrong += [f"{name} was started {count} times" for name, count in Counter(ledger).items() if count > 1]
     async with home.looking() as life:
         wrong += await asyncio.to_thread(_unsettled, life.local.database)
+        known = {view.id for view in await life.client.runs(everything=True, limit=1000)}
+        wrong += [f"repository of no run {path.name}" for path in home.data.glob("runs/*") if path.name not in known]
         if not run:
             return wrong + [f"{name} was started for no run" for name in ledger]
         found = await facts_of(life, run)

@@ -74,6 +74,7 @@ async def _sweep(local: Local, engine: Engine, slots: Slots, spool: Spool, insta
         await engine.sweep(instance, keep=objects)
         await asyncio.to_thread(slots.sweep, runs)
         await asyncio.to_thread(spool.sweep, runs)
+        await asyncio.to_thread(local.runs.sweep, local.ownership.living)
 
 
 def _kept(local: Local) -> tuple[frozenset[str], frozenset[str]]:

@@ -47,7 +47,7 @@ class Local:
         self.secrets = SecretBox()
         self.decisions = Decisions(self.database, self.signals, time, self.wake)
         self.looking = Looking(self.database, self.logbook, self.driven)
-        self.places = Places(runs=home / "runs", lfs=home / "lfs")
+        self.places = Places(runs=home / "runs", starting=home / "starting", lfs=home / "lfs")
 
     def open(self, *, drive: bool) -> None:
         """Bring the database up to date; with `drive`, become the owner of runs."""

@@ -1,0 +1,102 @@
+"""Runs that are being begun: by programs that die meanwhile, and by programs that live on."""
+
+import asyncio
+import threading
+
+import pytest
+
+from flowbuild.testing import crash
+from flowbuild.testing.home import Home, step
+from flowbuild.workspace.repo import RunRepository
+
+STEPS = {"a": step(log="done\n")}
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+def made(home):
+    return sorted(path.name for name in ("runs", "starting") for path in home.data.glob(f"{name}/*"))
+
+
+async def begin(home, life):
+    await life.start(home)
+
+
+@pytest.mark.parametrize("verb", ["start", "rerun"])
+async def test_what_a_killed_start_left_is_swept(home, verb):
+    """At each point until the run is in the database: afterwards the run is there, before nothing is."""
+    home.write(STEPS)
+    known = []
+    if verb == "rerun":
+        async with home.life() as life:
+            known = [(await life.finished((await life.start(home)).id)).id]
+
+    async def work(life):
+        if verb == "rerun":
+            await life.client.rerun("last", variables={}, secrets={})
+        else:
+            await life.start(home)
+
+    left = 0
+    reaper = crash.Reaper()
+    await crash.live_and_die(home, [], reaper, work)
+    async with home.life(abandon=True) as life:
+        known += [view.id for view in life.abandoned]
+    points = [point for point in reaper.points if "initial" in point or "transaction" in point or "commit" in point]
+    assert points
+    for point in points:
+        reaper = crash.Reaper(point)
+        await crash.live_and_die(home, [], reaper, work)
+        before = made(home)
+        async with home.life(abandon=True) as life:
+            known += [view.id for view in life.abandoned]
+            assert [view.id for view in reversed(await life.client.runs(everything=True))] == known
+        left += len(before) > len(known)
+        assert made(home) == sorted(known), point
+    assert left, "nothing was ever left: the points are not what they were"
+
+
+async def test_a_start_that_goes_on_in_another_program_is_left_alone(home, monkeypatch):
+    home.write(STEPS)
+    original, reached, go_on = RunRepository.initial, threading.Event(), threading.Event()
+
+    def slow(repository, **options):
+        reached.set()
+        assert go_on.wait(30)
+        return original(repository, **options)
+
+    async with home.life() as one:
+        monkeypatch.setattr(RunRepository, "initial", slow)
+        starting = asyncio.create_task(one.start(home))
+        assert await asyncio.to_thread(reached.wait, 30)
+        assert len(made(home)) == 1
+        async with home.life(abandon=True):  # sweeps
+            assert len(made(home)) == 1
+        go_on.set()
+        assert (await one.finished((await starting).id)).state == "succeeded"
+    assert home.leftovers() == []
+
+
+async def test_a_start_that_fails_leaves_nothing(home, monkeypatch):
+    home.write(STEPS)
+
+    def full(_repository, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunRepository, "initial", full)
+    async with home.life() as life:
+        with pytest.raises(OSError, match="No space"):
+            await life.start(home)
+        assert made(home) == []
+
+
+async def test_nothing_else_is_swept(home):
+    """What has no name of a run is not ours."""
+    home.write(STEPS)
+    foreign = home.data / "runs" / "notes"
+    foreign.mkdir(parents=True)
+    async with home.life():
+        assert foreign.is_dir()
