@@ -24,6 +24,25 @@ MINIMUM = 4  # characters; shorter secrets would mask half of the log and are gu
 WEAK = 8  # characters; below that people are warned, and lines of longer secrets are not masked on their own
 
 
+def check_secrets(secrets: Mapping[str, str]) -> None:
+    """Raise InvalidRequest, naming the secret and never its value, for one that cannot be given to a step or masked."""
+    _check_lengths(secrets)
+    for name, value in secrets.items():
+        if "\0" in value or any(0xD800 <= ord(char) < 0xE000 for char in value):  # bytes that are not UTF-8
+            raise InvalidRequest(
+                f"secret {name} is not text: an environment variable cannot hold it", hint="give it in base64"
+            )
+
+
+def _check_lengths(secrets: Mapping[str, str]) -> None:
+    for name, value in secrets.items():
+        if len(value.strip()) < MINIMUM:
+            raise InvalidRequest(
+                f"secret {name} has fewer than {MINIMUM} characters and cannot be masked in logs",
+                hint="use a longer value, or make it a variable if it is not secret",
+            )
+
+
 def weak_secrets(secrets: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of secrets that are masked but short enough to be guessed; callers warn about them."""
     return tuple(name for name, value in secrets.items() if MINIMUM <= len(value.strip()) < WEAK)
@@ -37,12 +56,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        for name, value in secrets.items():
-            if len(value.strip()) < MINIMUM:
-                raise InvalidRequest(
-                    f"secret {name} has fewer than {MINIMUM} characters and cannot be masked in logs",
-                    hint="use a longer value, or make it a variable if it is not secret",
-                )
+        _check_lengths(secrets)
         self._tables = _Tables({form for value in secrets.values() for form in _forms(value)})
         self._held = b""
         self._masked = 0  # how many bytes at the start of `_held` belong to a mask that was written already
@@ -52,6 +66,12 @@ class Redactor:
         other = Redactor({})
         other._tables = self._tables
         return other
+
+    def text(self, text: str) -> str:
+        """Return a whole text, masked."""
+        other = self.fork()
+        data = text.encode("utf-8", "surrogateescape")
+        return (other.feed(data) + other.flush()).decode("utf-8", "surrogateescape")
 
     def feed(self, data: bytes) -> bytes:
         """Return what is certain so far, masked; without secrets the very object that came in."""

@@ -98,13 +98,17 @@ class Attempt:
             self._tools.slots.release(self._slot)
 
     async def _result(self) -> AttemptResult:
+        result = await self._worked()
+        return replace(result, message=self._log.mask(result.message), phases=self._phases)
+
+    async def _worked(self) -> AttemptResult:
         try:
-            return replace(await self._work(), phases=self._phases)
+            return await self._work()
         except Exception as error:  # noqa: BLE001 (whatever happens in one attempt, the others go on)
             outcome, reason, message = _classify(error)
             with suppress(FlowError, OSError):  # it may be the log that does not work
                 await self._log.note(message)
-            return AttemptResult(outcome, reason, message, phases=self._phases)
+            return AttemptResult(outcome, reason, message)
 
     async def _work(self) -> AttemptResult:
         since = await self._log.open()

@@ -11,6 +11,7 @@ from flowbuild.core.context import StepsView, expression_context
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.model import EdgeKind, Pipeline, Step
+from flowbuild.core.redact import check_secrets
 from flowbuild.core.run import Run
 from flowbuild.core.states import Outcome, StepState
 from flowbuild.store.attempts import AttemptKey, AttemptRow
@@ -24,7 +25,7 @@ class SecretBox:
         self._values: dict[RunId, Mapping[str, str]] = {}
 
     def put(self, run: RunId, pipeline: Pipeline, values: Mapping[str, str]) -> None:
-        """Keep the values that the pipeline declares; raises InvalidRequest naming all that are missing."""
+        """Keep the values that the pipeline declares; raises InvalidRequest for those that are missing or unusable."""
         declared = sorted({name for step in pipeline.steps for name in step.secrets})
         missing = [name for name in declared if name not in values]
         if missing:
@@ -32,7 +33,9 @@ class SecretBox:
                 f"no value for the secret(s) {', '.join(missing)}",
                 hint=f"give --secret {missing[0]} (from the environment), --secret {missing[0]}=VALUE or --secret-file FILE",
             )
-        self._values[run] = {name: values[name] for name in declared}
+        kept = {name: values[name] for name in declared}
+        check_secrets(kept)
+        self._values[run] = kept
 
     def of(self, run: RunId, step: Step) -> dict[str, str]:
         """Return the values that a step declared; none for a run whose values are gone."""

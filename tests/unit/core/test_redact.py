@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowbuild.core.errors import InvalidRequest
-from flowbuild.core.redact import MASK, Redactor, weak_secrets
+from flowbuild.core.redact import MASK, Redactor, check_secrets, weak_secrets
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7VJTU\nt9Us8cKj\n-----END PRIVATE KEY-----\n"
 
@@ -32,6 +32,20 @@ def test_too_short_is_refused_by_name_not_by_value(value):
     with pytest.raises(InvalidRequest, match="secret TOKEN has fewer than 4") as caught:
         Redactor({"TOKEN": value})
     assert value == "" or value not in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["bytes \udcff", "nul \0 inside"])
+def test_what_no_environment_can_hold_is_refused(value):
+    with pytest.raises(InvalidRequest, match="secret TOKEN is not text") as caught:
+        check_secrets({"TOKEN": value})
+    assert value not in caught.value.message
+
+
+def test_a_whole_text():
+    redactor = Redactor({"P": "hunter2"})
+    redactor.feed(b"hunt")  # a stream that goes on meanwhile
+    assert redactor.text("it is hunter2, says hun\udcff") == "it is ***, says hun\udcff"
+    assert redactor.feed(b"er2") + redactor.flush() == b"***"
 
 
 def test_weak_secrets_are_named():

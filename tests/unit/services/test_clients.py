@@ -39,6 +39,9 @@ def home(tmp_path):
         ({"variables": {"not a name": "x"}}, InvalidRequest, "not a name"),
         ({"variables": {"A": "x" * 100_000}}, InvalidRequest, "A"),
         ({"secrets": {}}, InvalidRequest, "KEY"),
+        ({"secrets": {"KEY": " abc "}}, InvalidRequest, "KEY has fewer"),
+        ({"secrets": {"KEY": "no text \udcff"}}, InvalidRequest, "KEY is not text"),
+        ({"secrets": {"KEY": "no text \0"}}, InvalidRequest, "KEY is not text"),
     ],
 )
 async def test_what_cannot_be_started(home, request_, error, text):
@@ -159,6 +162,28 @@ async def test_secrets_are_masked_and_stored_nowhere(home):
     assert secret.encode() not in text
     for path in [*home.data.rglob("*.log"), *home.data.glob("logs/**/*"), *home.data.glob("spool/*")]:
         assert not path.is_file() or secret.encode() not in path.read_bytes()
+
+
+async def test_secrets_are_masked_in_what_is_said_of_the_end(home):
+    secret = "correct-horse"
+    told = step(error=f"it says {secret}", more={"secrets": ["KEY"]})
+    home.write({"a": {**told, "background": True}, "b": told})
+    async with home.life() as life:
+        run = await life.start(home, secrets={"KEY": secret})
+        view = await life.finished(run.id)
+        updates = await life.updates(run.id)
+    for found in view.steps:
+        assert "it says ***" in found.message
+    assert secret not in str(view)
+    assert secret not in str([update.event for update in updates])
+
+
+async def test_weak_secrets_are_warned_of(home):
+    home.write({"a": step(more={"secrets": ["KEY"]})})
+    async with home.life() as life:
+        run = await life.start(home, secrets={"KEY": "hunter2"})
+        await life.finished(run.id)
+        assert b"easily guessed: KEY" in await life.log(run.id, "a")
 
 
 async def test_a_second_program_sees_and_cancels_but_does_not_take_over(home):
