@@ -220,7 +220,9 @@ class ComposeEngine:
         problem = classify(done.text)
         if problem in {Problem.UNREACHABLE, Problem.RATE_LIMITED, Problem.DENIED} and "failed to solve" in done.text:
             raise ImageUnavailable(f"a base image {problem.told} ({done.lines[-1]})", hint=problem.hint)
-        raise BuildFailed(f"the build failed: {done.lines[-1] if done.lines else 'no message'}", hint=done.text)
+        raise BuildFailed(
+            f"the build failed: {done.lines[-1] if done.lines else 'no message'}"
+        )  # `progress` has it all
 
     async def _run_compose(
         self,
@@ -273,4 +275,5 @@ def _creation_error(text: str) -> EngineError:
         return ImageUnavailable(
             f"image missing at creation: {last}", hint="it was removed after it had been made present"
         )
-    return EngineError(f"compose could not create the containers: {last}", hint=text)
+    more = f" ({'; '.join(said[:-1])})" if said[:-1] else ""
+    return EngineError(f"compose could not create the containers: {last}{more}")

@@ -62,11 +62,12 @@ class Assignments:
     def for_debug(
         self, stored: RunRow, key: StepKey, commit: str, variables: Mapping[str, str], secrets: Mapping[str, str]
     ) -> Assignment:
-        """Return an assignment that belongs to no attempt: the step as it is, on any commit of the run."""
+        """Return an assignment that belongs to no attempt: the step as it is, on any commit; raises InvalidRequest."""
         guess = AttemptKey(stored.run.id, key, max(1, stored.run.steps[key].attempt), 1)
         row = AttemptRow(guess, "upcoming", commit, 0.0, details={"variables": variables})
         declared = stored.run.pipeline.step(key).secrets
         known = {name: secrets[name] for name in declared if name in secrets}
+        check_secrets(known)
         return replace(self._assignment(stored, row), secrets=known)
 
     def _assignment(self, stored: RunRow, row: AttemptRow) -> Assignment:

@@ -15,9 +15,9 @@ from flowbuild.cli.render.live import LiveView
 from flowbuild.cli.render.plain import PlainView, print_log
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import KEPT, Line, Tails, first_error
-from flowbuild.cli.render.theme import Look, console_for
+from flowbuild.cli.render.theme import Look, console_for, why
 from flowbuild.client.base import AttemptView
-from flowbuild.core.states import RunState, StepState
+from flowbuild.core.states import Outcome, Reason, RunState, StepState
 from flowbuild.testing.views import EPOCH, attempt_view, chunk, done, run_view, running, step_view, update
 
 EDGES = "build>unit build!email unit!email unit>deploy"
@@ -326,3 +326,17 @@ def test_no_color(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     console = console_for(io.StringIO(), width=40)
     assert console.no_color
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "code", "words"),
+    [
+        (Outcome.FAILED, Reason.EXIT_CODE, 2, "exit code 2"),
+        (Outcome.FAILED, Reason.EXIT_CODE, None, ""),  # a build that failed; its message follows
+        (Outcome.FAILED, None, 2, "exit code 2"),
+        (Outcome.CANCELLED, Reason.USER, None, "by a person"),  # after "cancelled: "
+        (Outcome.SUCCEEDED, None, 0, ""),
+    ],
+)
+def test_why(outcome, reason, code, words):
+    assert why(outcome, reason, code) == words

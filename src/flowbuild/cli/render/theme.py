@@ -58,7 +58,7 @@ _REASONS = {
     Reason.ENGINE_ERROR: "engine error",
     Reason.IMAGE_UNAVAILABLE: "image unavailable",
     Reason.WORKSPACE_ERROR: "workspace error",
-    Reason.USER: "cancelled by a person",
+    Reason.USER: "by a person",
     Reason.RUN_TIMEOUT: "the run timed out",
     Reason.INTERRUPTED: "interrupted",
 }
@@ -143,9 +143,9 @@ def run_state(run: RunView) -> str:
 
 
 def why(outcome: Outcome | None, reason: Reason | None, exit_code: int | None) -> str:
-    """Return in a few words why a step ended as it did: "exit code 1", "timed out"; "" for a plain success."""
+    """Return in a few words why a step ended as it did: "exit code 1", "timed out"; "" when the outcome says it all."""
     if reason is Reason.EXIT_CODE or (reason is None and outcome is Outcome.FAILED and exit_code is not None):
-        return f"exit code {exit_code}" if exit_code is not None else "exit code"
+        return f"exit code {exit_code}" if exit_code is not None else ""  # a build has none
     return _REASONS.get(reason, "") if reason else ""
 
 
