@@ -222,7 +222,7 @@ async def test_all_that_a_unit_makes_is_labelled_and_removed_and_foreign_things_
 async def test_failing_build_is_the_steps_fault(engine, names, tmp_path):
     (tmp_path / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN echo why; exit 9\n")
     lines = []
-    with pytest.raises(BuildFailed, match="^the build failed: .*9$") as caught:
+    with pytest.raises(BuildFailed, match=r"^the build failed: .*9$") as caught:
         await engine.create(names.spec({"a": {"build": {"context": str(tmp_path)}}}), lines.append)
     assert any(line.endswith("why") for line in lines)
     assert "\n" not in caught.value.message + caught.value.hint
