@@ -13,7 +13,6 @@ from typing import Any
 from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.errors import StepFailed
 from flowbuild.core.expr import ExpressionError
-from flowbuild.core.redact import weak_secrets
 from flowbuild.engine.base import Labels, UnitSpec
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.spec import compose, interpolate
@@ -88,11 +87,7 @@ def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:
     """Return the plan of an attempt; raises StepFailed when its compose definition cannot be used."""
     lease, step = assignment.lease, assignment.step
     variables, refused = safe_environment(assignment.variables)
-    notes = []
-    if refused:
-        notes.append(f"not in the environment, because programs obey these names: {', '.join(refused)}")
-    if weak := weak_secrets(assignment.secrets):
-        notes.append(f"warning: secrets so short that they are easily guessed: {', '.join(weak)}")
+    notes = (f"not in the environment, because programs obey these names: {', '.join(refused)}",) if refused else ()
     try:
         model = interpolate.render_tree(step.compose, assignment.facts, quote=compose.escape)
         images = compose.images(model, assignment.variables)
@@ -110,7 +105,7 @@ def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:
         directory=places.directory(lease.run, lease.step, lease.attempt, lease.epoch),
         images=images,
         main=compose.main_services(model, step.main),
-        notes=tuple(notes),
+        notes=notes,
         environment={**git_environment(), **variables, **assignment.secrets},
         inline_files=inline_files,
     )

@@ -178,14 +178,6 @@ async def test_secrets_are_masked_in_what_is_said_of_the_end(home):
     assert secret not in str([update.event for update in updates])
 
 
-async def test_weak_secrets_are_warned_of(home):
-    home.write({"a": step(more={"secrets": ["KEY"]})})
-    async with home.life() as life:
-        run = await life.start(home, secrets={"KEY": "hunter2"})
-        await life.finished(run.id)
-        assert b"easily guessed: KEY" in await life.log(run.id, "a")
-
-
 async def test_a_second_program_sees_and_cancels_but_does_not_take_over(home):
     home.write({"a": step(sleep=FOREVER)})
     async with home.life() as life:
