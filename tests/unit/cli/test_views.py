@@ -106,7 +106,8 @@ def test_plain_tells_of_approvals_retries_and_what_serves():
     view = PlainView(stream, zone=UTC)
     waiting = step_view("deploy", state=StepState.WAITING, approve=("maintainers", "ann"))
     view.on_update(update(run_view((waiting,))))
-    again = (attempt_view(seconds=1), AttemptView(2, 1, "running", started_at=EPOCH))
+    failed = attempt_view(seconds=1, outcome=Outcome.FAILED, reason=Reason.EXIT_CODE, exit_code=1)
+    again = (failed, AttemptView(2, 1, "running", started_at=EPOCH))
     view.on_update(update(run_view((running("deploy", attempts=again),)), at=1))
     view.on_update(update(run_view((running("deploy", attempts=again),)), at=2))  # nothing new, nothing told
     view.on_update(update(run_view((running("deploy", state=StepState.SERVING),)), at=3))
@@ -114,7 +115,7 @@ def test_plain_tells_of_approvals_retries_and_what_serves():
     view.interrupted(force=True)
     assert stream.getvalue().splitlines()[1:] == [
         "15:06:40 ◆ deploy  waits for approval by maintainers, ann: flow approve 12 deploy",
-        "15:06:41 ● deploy  started, attempt 2",
+        "15:06:41 ● deploy  started, attempt 2 after attempt 1 failed: exit code 1",
         "15:06:43 ◉ deploy  3.0s  serving",
         "stopping gracefully, Ctrl-C again to kill",
         "killing what runs",

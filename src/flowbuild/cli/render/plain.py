@@ -12,7 +12,7 @@ from flowbuild.cli.render import human
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import Line, Tails
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.render.theme import Look, console_for, details, held_by, safe, step_symbol, title
+from flowbuild.cli.render.theme import Look, console_for, details, held_by, safe, step_symbol, title, why
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
 from flowbuild.core.states import StepState
 
@@ -90,7 +90,7 @@ def _fact(run: RunView, step: StepView, at: float) -> Text:
     symbol, style = step_symbol(step)
     text = Text(f"{symbol} ", style).append(safe(step.key), "bold").append("  ")
     if step.state is StepState.RUNNING:
-        return text.append("started" if len(step.attempts) < 2 else f"started, attempt {step.attempts[-1].attempt}")
+        return text.append("started" if len(step.attempts) < 2 else f"started, {_again(step)}")
     if step.state is StepState.WAITING and step.approve:
         return text.append(
             f"waits for approval by {safe(', '.join(step.approve))}: flow approve {run.number} {safe(step.key)}"
@@ -101,6 +101,14 @@ def _fact(run: RunView, step: StepView, at: float) -> Text:
     if step.state is StepState.DONE and step.message:
         text.append(f"  {safe(step.message)}")
     return text
+
+
+def _again(step: StepView) -> str:
+    """Return which attempt this is, and how the one before it ended: nothing else tells that."""
+    before, now = step.attempts[-2:]
+    ended = before.outcome or before.state
+    reason = why(before.outcome, before.reason, before.exit_code)
+    return f"attempt {now.attempt} after attempt {before.attempt} {ended}{reason and f': {reason}'}"
 
 
 def write_line(stream: TextIO, line: str) -> None:
