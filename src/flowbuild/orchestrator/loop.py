@@ -1,14 +1,16 @@
 """Drives the runs of one owner: carries out effects as they are decided and fires timers when they are due. No ticks.
 
-Start/stop contract: `run` is started once and ends when its task is cancelled; an effect that was under way is repeated
-by the next life of the program, because its outbox row is deleted only after it was carried out.
+Start/stop contract: `run` is started once and ends when its task is cancelled and the effects that were under way are
+carried out and forgotten. When the program is killed instead, the next life repeats them: a row of the outbox is deleted
+only after its effect.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import structlog
 
@@ -23,6 +25,7 @@ from flowbuild.store.database import Database
 log = structlog.get_logger()
 RETRY_SECONDS = 1.0  # after the first failure of an effect; twice as long after each further one
 RETRY_MOST = 30.0
+T = TypeVar("T")
 TRIES = 5  # of an effect that a run can go on without
 
 
@@ -97,7 +100,7 @@ class Orchestrator:
 
     async def _carry_out(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
         try:
-            pause = await asyncio.to_thread(self._carry_out_all, run, commands)
+            pause = await _to_the_end(asyncio.to_thread(self._carry_out_all, run, commands))
             if pause:
                 await self._sleep(pause)
         except Exception as error:  # noqa: BLE001 (one run must not end the others)
@@ -137,6 +140,16 @@ class Orchestrator:
         if tries >= TRIES and self._effects.give_up(run, command, error):
             return 0.0
         return min(RETRY_SECONDS * 2.0 ** (tries - 1), RETRY_MOST)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work in a thread, also when cancelled meanwhile: a thread cannot be stopped, and would outlive us."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def _by_run(pending: Sequence[tuple[int, RunId, Command]]) -> dict[RunId, list[tuple[int, Command]]]:

@@ -1,6 +1,7 @@
 """Effects that fail, timers, runs side by side."""
 
 import asyncio
+import threading
 
 import pytest
 import structlog
@@ -158,6 +159,22 @@ async def test_a_repository_that_cannot_be_put_in_order_holds_nothing_up(home, m
     view, steps = await run(home)
     assert view.state == "succeeded"
     assert len(failed) == len(steps)
+
+
+async def test_the_end_of_the_program_waits_for_effects_under_way(home, monkeypatch):
+    """Else they are done and not forgotten, and the next life does them again, with nobody there to wait for it."""
+    slow, original = threading.Event(), loop.Orchestrator._carry_out_all
+
+    def carry_out_all(self, run, commands):
+        if any(command.type == "finish_run" for _, command in commands):
+            self._effects._run_ended(run)  # the program may end from here on, and before the rest is done
+            slow.wait(0.5)
+        return original(self, run, commands)
+
+    monkeypatch.setattr(loop.Orchestrator, "_carry_out_all", carry_out_all)
+    await run(home, {"a": step(write="a=1")})
+    async with home.looking() as life:
+        assert await asyncio.to_thread(life.local.dead_owners) == []
 
 
 @pytest.mark.parametrize("programs", [1, 2])
