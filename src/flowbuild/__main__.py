@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
-from flowbuild.cli.main import run_program
-from flowbuild.client.base import Session
+if TYPE_CHECKING:
+    from flowbuild.client.base import Session
 
 
 def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AbstractAsyncContextManager[Session]:
@@ -22,12 +25,40 @@ def main() -> None:
 
     Everything is closed when `run_program` returns. Taking the interpreter apart would keep the user waiting for 0.3 s.
     """
+    # Ctrl-C while modules are being loaded ends the program without a traceback of whatever module it was.
+    obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if obeys:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _open_streams()
+    from flowbuild.cli.main import run_program  # noqa: PLC0415 (see above)
+
+    if obeys:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     code = run_program(connect)
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _open_streams() -> None:
+    """Replace closed standard streams, and let the others write an escape for what their encoding does not know.
+
+    Otherwise the next file to be opened, say the database, would be the standard output of every program we start.
+    """
+    sys.stdin = sys.stdin or _nothing("r")
+    sys.stdout = sys.stdout or _nothing("w")
+    sys.stderr = sys.stderr or _nothing("w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nothing(mode: str) -> io.TextIOWrapper:
+    descriptor = os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: that of the closed stream
+    os.set_inheritable(descriptor, True)
+    return io.TextIOWrapper(os.fdopen(descriptor, f"{mode}b"), encoding="utf-8")
 
 
 if __name__ == "__main__":

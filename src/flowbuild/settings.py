@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowbuild.core.errors import InvalidRequest
 
+NETWORK_PREFIX = 26  # bits of the subnet of a run
+
 
 def _default_home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    base = os.environ.get("XDG_DATA_HOME", "")
+    if not base.startswith("/"):  # as the XDG specification wants it
+        base = str(_user_home() / ".local" / "share")
     return Path(base) / "flow-build"
+
+
+def _user_home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise InvalidRequest(
+            "this user has no home directory, and HOME is not set", hint="say in FLOW_HOME where to keep runs"
+        ) from error
+
+
+def _pool(text: str) -> str:
+    """Return a network pool; raises ValueError when there is no subnet in it."""
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"not a range of IPv4 addresses like 10.201.0.0/16: {error}") from error
+    if network.prefixlen > NETWORK_PREFIX:
+        raise ValueError(f"too small: each run takes a /{NETWORK_PREFIX} of it")
+    return text
 
 
 class Settings(BaseSettings):
@@ -22,14 +47,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLOW_", extra="ignore", env_ignore_empty=True)
 
-    home: Path = Field(
+    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         default_factory=_default_home, description="where runs, logs, workspaces and the database are kept"
     )
     capacity: int = Field(
         default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)), ge=1, le=256, description="attempts that run at once"
     )
-    network_pool: str = Field(
-        default="10.201.0.0/16", description="addresses for the networks of runs; each run gets a /26 of it"
+    network_pool: Annotated[str, AfterValidator(_pool)] = Field(
+        default="10.201.0.0/16",
+        description=f"addresses for the networks of runs; each run gets a /{NETWORK_PREFIX} of it",
     )
     docker_host: str = Field(
         default="unix:///var/run/docker.sock",
@@ -46,5 +72,9 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = [f"FLOW_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()]
+        problems = [f"FLOW_{str(problem['loc'][0]).upper()}: {_words(problem['msg'])}" for problem in error.errors()]
         raise InvalidRequest("\n".join(problems), hint="docs/architecture.md lists the options") from error
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -104,3 +104,15 @@ def test_a_power_cut_loses_nothing(url):
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
+
+
+def test_a_full_disk_is_told_without_the_statement(url):
+    database = Database(url)
+    database.migrate()
+    with database._engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # of this connection, which the next transaction gets
+    with pytest.raises(StoreError) as caught, database.write() as tx:
+        tx.setting("large", "x" * 1_000_000)
+    assert caught.value.message == "the database refused a write: database or disk is full"
+    assert "FLOW_HOME" in caught.value.hint
+    database.close()

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli import options
+from flowbuild.cli.render.text import clean
 from flowbuild.client.base import Check, Connect
 
 
@@ -54,9 +55,9 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
 
         checks = asyncio.run(main())
         for check in checks:
-            print(f"{'✓' if check.ok else '✗'} {check.text}")
+            print(f"{'✓' if check.ok else '✗'} {clean(check.text)}")
             if check.hint:
-                print(f"    hint: {check.hint}")
+                print(f"    hint: {clean(check.hint)}")
         return 0 if all(check.ok for check in checks) else 3
 
 

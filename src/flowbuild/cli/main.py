@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
 from flowbuild.cli import checking, looking, running
+from flowbuild.cli.views import say
 from flowbuild.client.base import Connect
 from flowbuild.core.errors import FlowError, SystemFailed
 from flowbuild.spec.findings import InvalidFile
@@ -25,7 +26,7 @@ def run_program(connect: Connect, arguments: list[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit):  # SystemExit: what typer makes of a closed pipe
         return 0  # whoever read us has seen enough
     except OSError as error:
-        print(f"flow: the machine refused: {error}", file=sys.stderr)
+        _print_error(_refused(error))
         return 3
     except Exception as error:
         show = getattr(error, "show", None)  # usage errors of typer know how to show themselves
@@ -63,10 +64,17 @@ def _one_error() -> Iterator[None]:
         raise error from group
 
 
+def _refused(error: OSError) -> SystemFailed:
+    """Say what the operating system refused."""
+    what = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror or str(error)
+    hint = "free some space, or name a directory on another disk in FLOW_HOME" if error.errno == errno.ENOSPC else ""
+    return SystemFailed(f"the machine refused: {what}", hint=hint)
+
+
 def _print_error(error: FlowError) -> None:
     if isinstance(error, InvalidFile):
         for finding in error.findings:
-            print(finding, file=sys.stderr)
-    print(f"flow: {error.message}", file=sys.stderr)
+            say(str(finding))
+    say(f"flow: {error.message}")
     if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
+        say(f"  hint: {error.hint}")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from flowbuild.cli.following import View
+from flowbuild.cli.render.text import clean
 from flowbuild.client.base import LogChunk, RunView, StepDiff
 from flowbuild.core.model import Pipeline
 
@@ -30,8 +31,9 @@ def choose_view(*, json_lines: bool, plain: bool) -> View:
 
 
 def say(text: str) -> None:
-    """Tell the person something that is not the answer of the command."""
-    print(text, file=sys.stderr)
+    """Tell the person something that is not the answer of the command; names in it may hold anything."""
+    for line in text.split("\n"):
+        print(clean(line), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

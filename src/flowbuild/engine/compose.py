@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 from flowbuild.core.errors import EngineError
@@ -67,7 +67,7 @@ class ComposeEngine:
         answer_seconds: float = 20.0,
         patience: float = 60.0,
     ) -> None:
-        config = docker_config or str(Path.home() / ".docker")
+        config = docker_config or os.path.expanduser("~/.docker")  # noqa: PTH111  stays as it is for a user without home
         self._env = process.environment(host, config)
         self._compose = process.compose_command(config)
         self._patience = patience

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from flowbuild.core.errors import StoreError
@@ -76,11 +76,12 @@ class Database:
                 try:
                     yield Transaction(connection)
                 except BaseException:
-                    connection.execute(text("ROLLBACK"))
+                    with suppress(SQLAlchemyError):  # of a full disk, for one, SQLite has rolled back by itself
+                        connection.execute(text("ROLLBACK"))
                     raise
                 connection.execute(text("COMMIT"))
         except SQLAlchemyError as error:
-            raise StoreError(f"the database refused a write: {error}") from error
+            raise _failed("the database refused a write", error) from error
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -90,7 +91,7 @@ class Database:
             with self._engine.connect() as connection:
                 yield Transaction(connection)
         except SQLAlchemyError as error:
-            raise StoreError(f"the database could not be read: {error}") from error
+            raise _failed("the database could not be read", error) from error
 
     def migrate(self) -> None:
         """Bring the schema to HEAD. Alembic is loaded only when there is something to do: it costs a start-up 0.2 s."""
@@ -113,6 +114,13 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def _failed(what: str, error: SQLAlchemyError) -> StoreError:
+    """Say what the database said, without the statement."""
+    words = str(error.orig if isinstance(error, DBAPIError) else error)
+    hint = "free some space on the disk of the data directory (FLOW_HOME)" if "disk is full" in words else ""
+    return StoreError(f"{what}: {words}", hint=hint)
 
 
 def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -21,6 +21,7 @@ from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.worker import Worker
 from flowbuild.services.ids import new_run_id
+from flowbuild.settings import NETWORK_PREFIX
 from flowbuild.wiring.doctor import examine
 from flowbuild.wiring.local import Local
 from flowbuild.workspace.slots import Slots
@@ -63,7 +64,8 @@ async def _closing(engine: Engine) -> AsyncIterator[Engine]:
 
 def _engine(local: Local) -> ComposeEngine:
     settings = local.settings
-    return ComposeEngine(host=settings.docker_host, network_pool=settings.network_pool)
+    pool, prefix = settings.network_pool, NETWORK_PREFIX
+    return ComposeEngine(host=settings.docker_host, network_pool=pool, network_prefix=prefix)
 
 
 async def _sweep(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from time import time
 
-from flowbuild.core.errors import InvalidRequest, UserError
+from flowbuild.core.errors import InvalidRequest, UserError, WorkspaceError
 from flowbuild.core.ids import RunId
 from flowbuild.services.assignments import Assignments, SecretBox
 from flowbuild.services.client import LocalClient
@@ -35,9 +35,13 @@ class Local:
     def __init__(self, settings: Settings, directory: str) -> None:
         self.project = _project(directory)
         home = settings.home
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.settings = settings
-        self.journal = open_journal(home / "flow.log", settings.log_level)
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.journal = open_journal(home / "flow.log", settings.log_level)
+        except OSError as error:
+            message = f"the data directory {home} cannot be used: {error.strerror}"
+            raise WorkspaceError(message, hint="FLOW_HOME may name another one") from error
         self.signals = Signals()
         self.database = Database(f"sqlite:///{home / 'flow.db'}")
         self.ownership = Ownership(home / "owners")
@@ -85,7 +89,7 @@ class Local:
             dead_owners=self.dead_owners,
             wake=self.wake,
             project=self.project,
-            user=getpass.getuser(),
+            user=_user(),
             clock=time,
         )
 
@@ -122,8 +126,17 @@ class Local:
         self.journal.close()
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in many containers
+        return str(os.getuid())
+
+
 def _project(directory: str) -> str | None:
     project = None
+    if not Path(directory).is_dir():
+        raise InvalidRequest(f"{directory} is not a directory")
     with suppress(UserError):
         project = WorkingTree(Path(directory)).project
     if project is not None and os.fsencode(project).decode(errors="ignore") != project:

@@ -11,6 +11,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -197,6 +198,8 @@ class WorkingTree:
 
 
 def _refused(directory: Path, words: str) -> InvalidRequest:
+    with suppress(OSError):  # the current directory may be gone
+        directory = directory.absolute()
     if "must be run in a work tree" in words:
         hint = "name a directory of a work tree: `git worktree add DIR` makes one of a bare repository"
         return InvalidRequest(f"{directory} belongs to a bare git repository: there are no files to run", hint=hint)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,9 @@ def test_what_is_not_needed_is_not_loaded(arguments):
         (["run", "--secret-file", "binary.env"], 2, "binary.env"),
         (["run", "--secret-file", "."], 2, "cannot be read"),
         (["run", "--secret", "KEY=12345678"], 3, "no.sock"),
-        (["run", "-C", "/nonexistent"], 3, "no.sock"),
+        (["run", "-C", "/nonexistent"], 2, "/nonexistent is not a directory"),
+        (["runs", "-C", "/nonexistent"], 2, "/nonexistent is not a directory"),
+        (["doctor"], 3, "no.sock"),
         (["runs"], 0, ""),
         (["cancel", "last"], 2, "there is no run"),
         (["validate"], 0, "no errors"),
@@ -81,9 +84,13 @@ def test_findings_as_json(program):
     assert {"file", "line", "column", "code"} <= report["findings"][0].keys()
 
 
-@pytest.mark.parametrize("variable", ["FLOW_CAPACITY", "FLOW_LOG_LEVEL"])
-def test_settings_that_are_wrong(program, variable):
-    done = program.call("runs", environment={variable: "lots"})
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("FLOW_CAPACITY", "lots"), ("FLOW_LOG_LEVEL", "lots"), ("FLOW_NETWORK_POOL", "lots")]
+    + [("FLOW_NETWORK_POOL", pool) for pool in ("10.1.0.0/30", "10.1.0.1/16", "fd00::/8")],
+)
+def test_settings_that_are_wrong(program, variable, value):
+    done = program.call("runs", environment={variable: value})
     assert (done.code, "Traceback" in done.text) == (2, False)
     assert variable in done.stderr
 
@@ -96,18 +103,90 @@ def test_nobody_reads_the_output(program):
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("command", ["runs", "schema", "validate", "show 7"])
+@pytest.mark.parametrize("command", ["runs", "schema", "validate", "show 7", "run --secret KEY=12345678"])
 def test_closed_descriptors(program, command, closed):
     done = subprocess.run(
         ["sh", "-c", f'"$0" {command} {closed}', *FLOW],
         cwd=program.directory,
-        env={**os.environ, "FLOW_HOME": str(program.home)},
+        env={**os.environ, **program.environment, "FLOW_HOME": str(program.home)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.returncode == (2 if command == "show 7" else 0)
+    assert done.returncode == {"show 7": 2, "run --secret KEY=12345678": 3}.get(command, 0)
+
+
+FIRST_FILE = "import os, flowbuild.__main__ as program; program._open_streams(); print(os.open('/', os.O_RDONLY), file=open(3, 'w'))"
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_takes_the_place_of_a_closed_descriptor(closed, tmp_path):
+    command = f'exec "$0" -c "$1" {closed} 3>"$2"'
+    subprocess.run(["sh", "-c", command, sys.executable, FIRST_FILE, tmp_path / "number"], check=True)
+    assert int((tmp_path / "number").read_text()) > 2
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["run", "--secret", "NOT_SET"]])
+def test_a_terminal_that_does_not_know_the_characters(program, arguments):
+    done = program.call(*arguments, environment={"PYTHONIOENCODING": "ascii"})
+    assert "Traceback" not in done.text
+    assert done.text
+
+
+NAMELESS = """
+import os, sys, pwd
+os.environ = {key: value for key, value in os.environ.items() if key not in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME")}
+def unknown(uid): raise KeyError(f"getpwuid(): uid not found: {uid}")
+pwd.getpwuid = unknown
+from flowbuild import __main__ as program
+sys.argv = ["flow", "runs"]
+program.main()
+"""
+
+
+def test_a_user_without_a_name(program, tmp_path):
+    """As in a container that was started with a number for a user."""
+
+    def call(**environment):
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("HOME", "XDG_"))}
+        argv = [sys.executable, "-c", NAMELESS]
+        return subprocess.run(
+            argv, cwd=program.directory, env=env | environment, capture_output=True, text=True, check=False
+        )
+
+    done = call(FLOW_HOME=str(tmp_path / "home"))
+    assert (done.returncode, done.stderr) == (0, "")
+    done = call()
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "FLOW_HOME" in done.stderr
+
+
+def test_ctrl_c_while_it_starts(program):
+    """A module that takes for ever to load stands for all others."""
+    slow = program.directory / "typer.py"
+    slow.write_text("import sys, time\nprint('loading', flush=True)\ntime.sleep(600)\n")
+    process = program.start("runs", environment={"PYTHONPATH": str(program.directory)})
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    assert (process.wait(), process.communicate()[1]) == (-signal.SIGINT, "")
+
+
+def test_names_in_messages_do_not_act_on_the_terminal(program):
+    name = "\x1b]0;title\x07\n\u202e"
+    evil = program.directory.parent / name
+    program.directory.rename(evil)
+    for arguments in (["show", name], ["run", "-C", f"{name}x"], ["run", name], ["validate", f"{name}.yml"]):
+        done = subprocess.run(
+            [*FLOW, *arguments],
+            cwd=evil,
+            env={**os.environ, **program.environment, "FLOW_HOME": str(program.home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert (done.stdout + done.stderr).replace("\n", "").isprintable()
 
 
 def test_a_directory_whose_name_is_no_text(program, tmp_path):
