@@ -318,3 +318,15 @@ def test_rerun_from_a_step_with_another_variable(program: Program) -> None:
         assert "one" in shown.stdout
         assert ("result" in shown.stdout) == ("--output" in arguments)
     check_gone(program)
+
+
+def test_a_run_goes_on_when_nobody_reads_its_output(program: Program) -> None:
+    process = program.start("run", "changed")
+    assert process.stdout is not None
+    assert "changed #1" in process.stdout.readline()
+    process.stdout.close()
+    told = process.communicate(timeout=LIMIT)[1]
+    assert (process.returncode, told.count("\n")) == (0, 1), told
+    assert "the run goes on" in told
+    assert program.show()["state"] == "succeeded"
+    check_gone(program)

@@ -144,7 +144,7 @@ def _add_watch(app: typer.Typer, connect: Connect) -> None:
 
         async def main() -> RunView:
             async with connect(directory) as session:
-                view = choose_view(json_lines=json_lines, plain=plain)
+                view = choose_view(json_lines=json_lines, plain=plain, drive=False)
                 return await Follower(session, view).run(await session.client.get(run), steer=False)
 
         return exit_code(asyncio.run(main()))

@@ -39,7 +39,7 @@ def _follow(
     abandon: bool,
 ) -> int:
     async def main() -> RunView:
-        view = choose_view(json_lines=json_lines, plain=plain)
+        view = choose_view(json_lines=json_lines, plain=plain, drive=True)
         async with connect(directory, drive=True, abandon=abandon) as session:
             for run in session.abandoned:
                 say(_abandoned(run))

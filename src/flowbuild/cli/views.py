@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO, cast
 
 from flowbuild.cli.following import View
+from flowbuild.cli.lasting import Lasting
 from flowbuild.cli.render.text import clean
 from flowbuild.client.base import LogChunk, RunView, StepDiff
 from flowbuild.core.model import Pipeline
 
 
-def choose_view(*, json_lines: bool, plain: bool) -> View:
-    """Return how a run is shown while it goes: JSON lines, a live picture on a terminal, or plain lines."""
+def choose_view(*, json_lines: bool, plain: bool, drive: bool) -> View:
+    """Return how a run is shown while it goes: JSON lines, a live picture on a terminal, or plain lines.
+
+    `drive`: this process works on the run, which then does not end with the reader of the output.
+    """
+    stream = cast("TextIO", Lasting(sys.stdout)) if drive else sys.stdout
     if json_lines:
         from flowbuild.cli.render.jsonlines import JsonLinesView
 
-        return JsonLinesView(sys.stdout)
-    if plain or not sys.stdout.isatty():
+        return JsonLinesView(stream)
+    if plain or not stream.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         from flowbuild.cli.render.plain import PlainView
 
-        return PlainView(sys.stdout)
+        return PlainView(stream)
     from flowbuild.cli.render.live import LiveView
     from flowbuild.cli.render.theme import console_for
 
-    return LiveView(console_for(sys.stdout))
+    return LiveView(console_for(stream))
 
 
 def say(text: str) -> None:

@@ -47,8 +47,9 @@ class PlainView:
         self._stream.flush()
 
     def on_log(self, chunk: LogChunk) -> None:
-        """Write the lines that a piece of output completes."""
+        """Write the lines that a piece of output completes, at once: whoever reads a pipe waits for them."""
         self._write_lines(chunk.step, self._tails.feed(chunk))
+        self._stream.flush()
 
     def interrupted(self, *, force: bool) -> None:
         """Say what Ctrl-C did."""
