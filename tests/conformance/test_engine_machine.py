@@ -267,6 +267,16 @@ async def test_nothing_is_interpolated_and_no_environment_leaks(engine, names, m
     assert joined(await output(engine, unit), "stdout") == wanted
 
 
+async def test_any_text_reaches_the_container_as_it_is(engine, names):
+    low = "".join(map(chr, [*range(1, 0x20), 0x7F, *range(0x80, 0xA0)]))
+    text = f"{low} \x85 \u2028\u2029 \ufeff\ufffe \U0001f600\U0010ffff \\ud83d\\n\\ 'single' \"double\" #: - {{}} end "
+    spec = names.spec({"a": shell('printf %s "$A"', environment={"A": text}, labels={"a": text})})
+    unit = await engine.create(spec, quiet)
+    await engine.start(unit)
+    assert joined(await output(engine, unit), "stdout").decode() == text
+    assert json.loads(docker("inspect", unit.containers["a"]))[0]["Config"]["Labels"]["a"] == text
+
+
 async def test_cancelled_creation_leaves_nothing(engine, names):
     spec = names.spec({f"s{number}": service() for number in range(4)})
     creating = asyncio.create_task(engine.create(spec, quiet))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -129,7 +130,9 @@ def document(spec: UnitSpec) -> bytes:
     file["networks"] = networks | {
         key: {"external": True, "name": network_name(spec, key)} for key in own_networks(spec)
     }
-    return json.dumps(file).replace("$", "$$").encode()
+    text = json.dumps(file, ensure_ascii=False).replace("$", "$$")
+    # Escapes of YAML: it does not know JSON's pairs for what is beyond U+FFFF, and folds some characters as line ends.
+    return re.sub(r"[^\x00-\x7e]", lambda found: f"\\U{ord(found[0]):08x}", text).encode("ascii")
 
 
 def _service(spec: UnitSpec, key: str, service: Mapping[str, Any], labels: dict[str, str]) -> dict[str, Any]:
