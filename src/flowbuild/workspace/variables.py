@@ -130,11 +130,12 @@ def _read_one(parent: int, name: str) -> str:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     except OSError as error:
         raise ValueError(f"not a regular file ({error.strerror})") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("not a regular file")
-        data = file.read(MAX_BYTES + 1)
-    return parse_value(data)
+        return parse_value(os.read(descriptor, MAX_BYTES + 1))
+    finally:
+        os.close(descriptor)
 
 
 def write_directory(directory: Path, values: Mapping[str, str]) -> None:

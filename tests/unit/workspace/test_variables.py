@@ -1,5 +1,8 @@
 """Variables as environment, as input of people, and merged by name."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from flowbuild.core.errors import InvalidRequest
@@ -24,6 +27,27 @@ def test_impossible_variables_are_told(bad):
     with pytest.raises(InvalidRequest):
         variables.check(bad)
     variables.check({"A": "x", "B": None})
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_what_a_step_left_there_that_is_no_variable(tmp_path):
+    (tmp_path / "GOOD").write_text("value\n")
+    (tmp_path / "DIR").mkdir()
+    (tmp_path / "LINK").symlink_to("/etc/passwd")
+    (tmp_path / "LARGE").write_bytes(b"x" * (variables.MAX_BYTES + 1))
+    (tmp_path / "BINARY").write_bytes(b"\xff")
+    (tmp_path / "bad name").touch()
+    os.mkfifo(tmp_path / "FIFO")
+    before = open_files()
+    found = variables.read_directory(tmp_path)
+    assert found.values == {"GOOD": "value"}
+    assert [line.split(":")[0] for line in found.refused] == [
+        f"/variables/{name}" for name in ("BINARY", "DIR", "FIFO", "LARGE", "LINK", "bad name")
+    ]
+    assert open_files() == before
 
 
 @pytest.mark.parametrize(
