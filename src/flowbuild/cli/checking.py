@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli import options
+from flowbuild.cli.render import human
 from flowbuild.cli.render.text import clean
 from flowbuild.client.base import Check, Connect
+from flowbuild.core.errors import InvalidRequest
 
 
 class Format(StrEnum):
@@ -29,7 +32,7 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     @app.command("validate")
     def validate(
         file: Annotated[
-            str, typer.Argument(metavar="[FILE]", help="Pipeline file; default: those of the directory.")
+            str, typer.Argument(metavar="[FILE]", help="Pipeline file; default: those of the repository.")
         ] = "",
         directory: options.Directory = ".",
         output: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.TEXT,
@@ -66,10 +69,10 @@ def _validate(file: str, directory: str, output: Format, *, graph: bool) -> int:
     from flowbuild.spec.findings import has_errors
     from flowbuild.spec.load import load_pipelines
 
-    top = Path(directory)
-    if file and not directory.startswith(("/", "..")) and directory == ".":
-        top, file = _top_of(Path(file))
-    result = load_pipelines(Folder(top), file or None)
+    if not Path(directory).is_dir():
+        raise InvalidRequest(f"{directory} is not a directory")
+    top, path = _place(Path(directory, file).absolute(), is_file=bool(file))
+    result = load_pipelines(Folder(top), path or None)
     errors = has_errors(result.findings)
     if output is Format.JSON:
         report = {
@@ -88,14 +91,13 @@ def _validate(file: str, directory: str, output: Format, *, graph: bool) -> int:
             print_graph(pipeline)
     if not errors:
         steps = sum(len(pipeline.steps) for pipeline in result.pipelines.values())
-        print(f"{len(result.pipelines)} pipeline(s), {steps} step(s): no errors")
+        print(f"{human.count(len(result.pipelines), 'pipeline')}, {human.count(steps, 'step')}: no errors")
     return 2 if errors else 0
 
 
-def _top_of(file: Path) -> tuple[Path, str]:
-    """Return the repository that a file belongs to, and the file's path in it."""
-    full = file.absolute()
-    for parent in full.parents:
-        if (parent / ".git").exists():
-            return parent, full.relative_to(parent).as_posix()
-    return full.parent, full.name
+def _place(full: Path, *, is_file: bool) -> tuple[Path, str]:
+    """Return the top of the repository that a file or directory belongs to, and the path of the file in it, else ""."""
+    full = Path(os.path.normpath(full))
+    start = full.parent if is_file else full
+    top = next((parent for parent in (start, *start.parents) if (parent / ".git").exists()), start)
+    return top, full.relative_to(top).as_posix() if is_file else ""

@@ -11,23 +11,30 @@ MAX_BYTES = 16 << 20  # of one file; the format's own limits are far below
 
 
 class Folder:
-    """`spec.source.Repository` over a directory. Links are not followed: a repository is not left."""
+    """`spec.source.Repository` over a directory, which links do not lead out of; as `flow run` reads a work tree."""
 
     def __init__(self, top: Path) -> None:
-        self._top = top
+        self._top = top.resolve()
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a regular file, or None."""
         try:
-            descriptor = os.open(self._top / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            file = Path(os.path.realpath(self._top / path))
+            if not file.is_relative_to(self._top):
+                return None
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError):
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        try:
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            return os.read(descriptor, MAX_BYTES + 1) if regular else None
+        finally:
+            os.close(descriptor)
 
     def names(self, folder: str) -> Iterable[str]:
-        """Return the names of the files directly in a folder."""
+        """Return the names of the files and links directly in a folder."""
         try:
-            return [entry.name for entry in os.scandir(self._top / folder) if entry.is_file(follow_symlinks=False)]
+            with os.scandir(self._top / folder) as entries:
+                return [entry.name for entry in entries if entry.is_symlink() or entry.is_file(follow_symlinks=False)]
         except OSError:
             return []

@@ -236,7 +236,7 @@ def _entries(directory: Path) -> list[Path]:
 
 def load(source: WorkingTree, file: str) -> dict[str, Pipeline]:
     """Return the pipelines of a working tree; raises InvalidFile with all findings, NotFound when there is no file."""
-    loaded = load_pipelines(SourceFiles(source), file or None)
+    loaded = load_pipelines(SourceFiles(source), source.inside(file) if file else None)
     if has_errors(loaded.findings):
         raise InvalidFile(loaded.findings)
     if not loaded.pipelines:

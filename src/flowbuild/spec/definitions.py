@@ -10,8 +10,7 @@ from flowbuild.core.model import Position
 from flowbuild.spec import compose, yamlpos
 from flowbuild.spec.findings import Finding
 from flowbuild.spec.format import StepSpec
-from flowbuild.spec.source import Repository
-from flowbuild.spec.words import did_you_mean, shown
+from flowbuild.spec.source import Repository, missing_file
 from flowbuild.spec.written import Written
 from flowbuild.spec.yamlpos import Document, Path
 
@@ -69,17 +68,11 @@ class Definitions:
             return self._files[action]
         text = self._repository.read(action)
         if text is None:
-            return _Loaded(None, [self._missing(place, action)], None)
+            return _Loaded(None, [missing_file(self._repository, action, place)], None)
         model, findings = compose.load(text=text, file=action, read=self._repository.read, trusted=self._trusted)
         document, _same = yamlpos.load(text, action)  # again, for the places of expressions in it
         self._files[action] = _Loaded(model, findings, document)
         return self._files[action]
-
-    def _missing(self, place: Position, action: str) -> Finding:
-        folder = action.rpartition("/")[0]
-        siblings = [f"{folder}/{other}" if folder else other for other in self._repository.names(folder)]
-        hint = did_you_mean(action, siblings, otherwise="the path begins at the root of the repository")
-        return Finding("missing_file", place, f"there is no file {shown(action)} in the repository", hint)
 
 
 @dataclass(frozen=True, slots=True)

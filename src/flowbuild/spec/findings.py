@@ -53,8 +53,8 @@ class InvalidFile(UserError):
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(findings)
-        errors = [f for f in self.findings if f.severity is Severity.ERROR]
-        super().__init__(f"{len(errors)} error(s) in the pipeline file", hint="flow validate shows all of them")
+        errors = sum(finding.severity is Severity.ERROR for finding in self.findings)
+        super().__init__(f"the pipeline cannot be used: {errors} {'error' if errors == 1 else 'errors'}")
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

@@ -10,7 +10,7 @@ from flowbuild.spec import lint, yamlpos
 from flowbuild.spec.compile import compile_file
 from flowbuild.spec.findings import Finding
 from flowbuild.spec.lint import Link
-from flowbuild.spec.source import Repository
+from flowbuild.spec.source import Repository, missing_file
 from flowbuild.spec.words import did_you_mean, shown
 from flowbuild.spec.written import Written, may_repeat
 
@@ -37,7 +37,7 @@ def load_pipelines(repository: Repository, path: str | None = None, *, trusted: 
     paths = [path] if path is not None else list(pipeline_files(repository))
     if not paths:
         place = Position(FILES[0], 1, 1)
-        hint = "write one; flow validate checks it"
+        hint = "write one; docs/tutorial.md shows how"
         return LoadResult({}, [Finding("no_pipeline_file", place, "the repository has no pipeline file", hint)])
     if len(paths) > MAX_FILES:
         place = Position(paths[MAX_FILES], 1, 1)
@@ -70,9 +70,7 @@ def _load_file(
 ) -> Sequence[tuple[Written, Pipeline | None]]:
     text = repository.read(file)
     if text is None:
-        folder, _, name = file.rpartition("/")
-        hint = did_you_mean(name, repository.names(folder))
-        findings.append(Finding("missing_file", Position(file, 1, 1), f"there is no file {shown(file)}", hint))
+        findings.append(missing_file(repository, file, Position(file, 1, 1)))
         return []
     document, found = yamlpos.load(text, file, duplicates=may_repeat)
     findings += found

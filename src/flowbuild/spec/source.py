@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from flowbuild.core.model import Position
+from flowbuild.spec.findings import Finding
+from flowbuild.spec.words import did_you_mean, shown
+
 
 class Repository(Protocol):
     """The files of a repository at one commit, or of a working tree.
@@ -18,6 +22,18 @@ class Repository(Protocol):
 
     def names(self, folder: str) -> Iterable[str]:
         """Return the names of the files directly in a folder, in any order; `""` is the root, a missing one is empty."""
+
+
+def missing_file(repository: Repository, path: str, place: Position) -> Finding:
+    """Return the finding for a path of the repository that cannot be read."""
+    folder, _, name = path.rpartition("/")
+    names = set(repository.names(folder))
+    if name in names:
+        message = f"{shown(path)} is not a file of the repository"
+        return Finding("missing_file", place, message, "links are followed only inside of the repository")
+    siblings = [f"{folder}/{other}" if folder else other for other in names]
+    hint = did_you_mean(path, siblings, otherwise="the path begins at the root of the repository")
+    return Finding("missing_file", place, f"there is no file {shown(path)} in the repository", hint)
 
 
 class MemoryRepository:

@@ -92,6 +92,11 @@ class WorkingTree:
         """The name of the project: that of the top directory."""
         return self._top.name or "root"
 
+    def inside(self, file: str) -> str:
+        """Return the path in the tree of a file that is named as seen from the directory."""
+        full = os.path.normpath(Path(os.path.realpath(self._start), file))
+        return os.path.relpath(full, self._top)
+
     @cached_property
     def commit(self) -> str:
         """The commit that is checked out, in hexadecimal; empty before the first one."""
@@ -154,8 +159,8 @@ class WorkingTree:
         """
         if os.fsencode(path) not in self._path_set:
             return None
-        file = self._top / path
-        if not file.resolve().is_relative_to(self._top.resolve()) or not file.is_file():
+        file = Path(os.path.realpath(self._top / path))  # `resolve` raises for a link to itself
+        if not file.is_relative_to(os.path.realpath(self._top)) or not file.is_file():
             return None
         with file.open("rb") as opened:
             return opened.read(MAX_READ + 1)

@@ -415,6 +415,10 @@ def test_a_finding_is_shown_and_given_as_data() -> None:
         "message": "unknown key `joi`", "hint": finding.hint,
     }  # fmt: skip
     error = InvalidFile([finding])
-    assert (error.findings, error.code, str(error)) == ((finding,), "invalid_file", "1 error(s) in the pipeline file")
+    assert (error.findings, error.code, str(error)) == (
+        (finding,),
+        "invalid_file",
+        "the pipeline cannot be used: 1 error",
+    )
     warning = Finding("x", finding.position, "y", severity=Severity.WARNING)
     assert str(warning) == ".flow.yml:1:44: warning: y [x]"
