@@ -131,8 +131,9 @@ class AnyEvents(RuleBasedStateMachine):
 
     @rule(force=st.booleans())
     def cancel(self, *, force: bool) -> None:
+        settled = all(step.state in ("serving", "done") for step in self.player.run.steps.values())
         self.send(CancelRequested("ada", Reason.USER, force))
-        assert self.player.run.state is RunState.CANCELLING or self.player.run.state.final
+        assert self.player.run.state is RunState.CANCELLING or self.player.run.state.final or settled
 
     @invariant()
     def nothing_is_asked_for_twice(self) -> None:
@@ -146,6 +147,7 @@ class AnyEvents(RuleBasedStateMachine):
         for step in list(self.player.run.steps.values()):  # cancel ends everything, also when nobody answers
             assert step.state in ("running", "serving", "done")
         self.send(TimerFired("cancel-grace"))
+        self.send(TimerFired("stop-grace"))  # of a run in which the cancel found nothing to cancel
         run = self.player.run
         assert run.state.final
         assert run.state == run_outcome(run)
