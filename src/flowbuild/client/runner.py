@@ -39,7 +39,8 @@ class LogEntry:
 class Assignment:
     """All a runner needs for one attempt. `facts` are the values for `${{ … }}`; `environment` is FLOW_* for services.
 
-    `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers.
+    `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers, at the
+    earliest at `launched_at` (seconds since the epoch).
     `upcoming` are assignments that will probably follow on the same workspace; worth preparing, not to be worked on.
     """
 
@@ -55,6 +56,7 @@ class Assignment:
     facts: Mapping[str, Any]
     trailers: Mapping[str, str]
     stop: str = ""
+    launched_at: float | None = None
     upcoming: tuple[Assignment, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowbuild.core.commands import AcceptResult, SetTimer, StopAttempt
-from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLost, AttemptStarted
+from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunched, AttemptLost, AttemptStarted
 from flowbuild.core.ids import StepKey
 from flowbuild.core.retry import MAX_EPOCH, retry_delay
 from flowbuild.core.run import StepRun
@@ -13,13 +13,16 @@ from flowbuild.core.states import Outcome, Reason, RunState, StepState
 from flowbuild.core.steps import end, enqueue, offer, release_lock, settle
 from flowbuild.core.turn import Turn
 
-DEADLINE_MARGIN = 60.0  # seconds after its timeout until a silent attempt is given up; the runner enforces the timeout
+# Seconds after its timeout until a silent attempt is given up. The runner enforces the timeout, then it stops what runs,
+# takes the last output and stores the workspace, before it reports the end.
+DEADLINE_MARGIN = 300.0
 _ACTIVE = (StepState.QUEUED, StepState.RUNNING)  # the report "started" may be late or missing
 
 
-def _current(
-    turn: Turn, event: AttemptStarted | AttemptHealthy | AttemptFinished | AttemptLost, *states: StepState
-) -> StepRun | None:
+_Report = AttemptStarted | AttemptLaunched | AttemptHealthy | AttemptFinished | AttemptLost
+
+
+def _current(turn: Turn, event: _Report, *states: StepState) -> StepRun | None:
     """Return the step that the event is about, None when the event is stale or does not fit its state."""
     step = turn.steps.get(event.step)
     if step is None or step.state not in states or (event.attempt, event.epoch) != (step.attempt, step.epoch):
@@ -28,11 +31,19 @@ def _current(
 
 
 def started(turn: Turn, event: AttemptStarted) -> None:
-    """A runner works on the attempt; watch over it when its time is limited."""
+    """A runner works on the attempt."""
     step = _current(turn, event, StepState.QUEUED)
-    if step is None:
+    if step is not None:
+        turn.update(step.key, state=StepState.RUNNING, started_at=turn.now)
+
+
+def launched(turn: Turn, event: AttemptLaunched) -> None:
+    """Containers of the attempt may run: watch over it when its time is limited. Making them ready takes what it takes."""
+    step = _current(turn, event, *_ACTIVE)
+    if step is None or step.launched_at is not None:
         return
-    turn.update(step.key, state=StepState.RUNNING, started_at=turn.now)
+    started_at = turn.now if step.started_at is None else step.started_at
+    turn.update(step.key, state=StepState.RUNNING, started_at=started_at, launched_at=turn.now)
     timeout = turn.definition(step.key).timeout
     if timeout is not None:
         turn.emit(SetTimer(_deadline_timer(step), turn.now + timeout + DEADLINE_MARGIN))

@@ -97,6 +97,16 @@ class AttemptStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptLaunched:
+    """The attempt is prepared; its containers may run from now on, and the time of the step begins."""
+
+    step: StepKey
+    attempt: int
+    epoch: int
+    type: Literal["attempt_launched"] = "attempt_launched"
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptHealthy:
     """A background step is up and healthy; `commit` is its result so far."""
 
@@ -163,6 +173,7 @@ Event = (
     | Approved
     | Rejected
     | AttemptStarted
+    | AttemptLaunched
     | AttemptHealthy
     | AttemptFinished
     | AttemptLost

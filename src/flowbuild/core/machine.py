@@ -16,6 +16,7 @@ from flowbuild.core.events import (
     Approved,
     AttemptFinished,
     AttemptHealthy,
+    AttemptLaunched,
     AttemptLost,
     AttemptStarted,
     CancelRequested,
@@ -84,6 +85,8 @@ def _apply(turn: Turn, event: Event) -> None:
             _start(turn)
         case AttemptStarted():
             attempts.started(turn, event)
+        case AttemptLaunched():
+            attempts.launched(turn, event)
         case AttemptHealthy():
             attempts.healthy(turn, event)
         case AttemptFinished():
@@ -154,6 +157,19 @@ def _reject(turn: Turn, event: Rejected) -> None:
         return
     comment = f": {event.comment}" if event.comment else ""
     end(turn, event.step, Outcome.FAILED, Reason.REJECTED, f"{event.by} refused{comment}")
+
+
+def patience(run: Run, timer: str) -> float:
+    """Return how many seconds a timer gives something silent to answer; 0 for one that has another meaning.
+
+    Whoever takes over a run begins with that anew: while nobody drove the run nothing could answer.
+    """
+    match timer.split("/"):
+        case [ending.CANCEL_TIMER] | [ending.STOP_TIMER]:
+            return ending.GRACE
+        case ["deadline", key, _, _] if key in run.steps:
+            return attempts.DEADLINE_MARGIN + (run.pipeline.step(key).timeout or 0.0)
+    return 0.0
 
 
 def _timer(turn: Turn, name: str) -> None:

@@ -45,6 +45,7 @@ class StepRun:
     cached: bool = False
     reused: bool = False  # taken over from the run that this one reruns
     started_at: float | None = None  # of the latest attempt
+    launched_at: float | None = None  # when containers of the latest attempt could run
     finished_at: float | None = None
 
 

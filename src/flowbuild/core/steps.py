@@ -125,7 +125,7 @@ def approved(turn: Turn, step: StepRun) -> bool:
 def enqueue(turn: Turn, key: StepKey) -> None:
     """Offer the next attempt."""
     fresh: dict[str, Any] = {"outcome": None, "reason": None, "message": "", "exit_code": None, "result_commit": None}
-    turn.update(key, state=StepState.QUEUED, started_at=None, **fresh)
+    turn.update(key, state=StepState.QUEUED, started_at=None, launched_at=None, **fresh)
     offer(turn, key, turn.steps[key].attempt + 1, 1)
 
 

@@ -25,6 +25,7 @@ from flowbuild.workspace.slots import Committed, Slot
 log = structlog.get_logger()
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 DRAIN_SECONDS = 60.0  # for the last output of containers that have ended
+LOOK_SECONDS = 5.0  # for the end of containers that ran on while nobody looked
 RETRY_SECONDS = 1.0  # after the server could not take a result
 T = TypeVar("T")
 
@@ -217,9 +218,16 @@ class Attempt:
     async def _until_ended(self, unit: Unit, *, background: bool) -> Ended | None:
         """Run until the main services ended; None when a background step is up and healthy."""
         verdict = await self._bounded(
-            unit, lambda: self._start_and_wait(unit, background=background), self.assignment.step.timeout
+            unit, lambda: self._start_and_wait(unit, background=background), self._time_left(unit)
         )
         return verdict if isinstance(verdict, Ended) or verdict is None else _ended(verdict)
+
+    def _time_left(self, unit: Unit) -> float | None:
+        """Return the seconds that the step has: what an earlier life of the runner left of them, and time to look at that."""
+        timeout, launched_at = self.assignment.step.timeout, self.assignment.launched_at
+        if timeout is None or launched_at is None or not unit.started:
+            return timeout
+        return max(timeout - (time.time() - launched_at), LOOK_SECONDS)
 
     async def _start_and_wait(self, unit: Unit, *, background: bool) -> Verdict | None:
         engine = self._tools.engine
@@ -260,7 +268,11 @@ class Attempt:
             await self._stop_unit(unit)
             if stopping in done:
                 return Ended(Outcome.CANCELLED)
-            return Ended(Outcome.FAILED, Reason.TIMEOUT, f"the step took longer than its timeout of {seconds:g} s")
+            return Ended(
+                Outcome.FAILED,
+                Reason.TIMEOUT,
+                f"the step took longer than its timeout of {self.assignment.step.timeout:g} s",
+            )
         finally:
             for task in (working, stopping):
                 task.cancel()

@@ -89,6 +89,7 @@ class Assignments:
             ),
             trailers=_trailers(stored, step, row),
             stop=row.stop,
+            launched_at=row.started_at,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry, Stop
 from flowbuild.core.errors import Conflict
-from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptStarted
+from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunched, AttemptStarted
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.services.assignments import Assignments
 from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, log_topic, run_topic
@@ -131,8 +131,11 @@ class RunnerService:
         return self._assignments.make(stored, row)
 
     def _launched(self, lease: Lease) -> None:
+        key = _key(lease)
         with self._database.write() as tx:
-            tx.attempts.launched(self._live(tx.attempts.get(_key(lease)), lease), self._clock())
+            tx.attempts.launched(self._live(tx.attempts.get(key), lease), self._clock())
+            self._decisions.apply_in(tx, key.run, [AttemptLaunched(key.step, key.attempt, key.epoch)])
+        self._decisions.announce(key.run, tx.topics, tx.others)
 
     def _healthy(self, lease: Lease, result: AttemptResult) -> None:
         key = _key(lease)

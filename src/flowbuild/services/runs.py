@@ -13,7 +13,7 @@ from flowbuild.client.runner import Assignment
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
 from flowbuild.core.events import Approved, CancelRequested, Event, Rejected, RunStarted
 from flowbuild.core.ids import RUN_ID, RunId, StepKey
-from flowbuild.core.machine import create_run
+from flowbuild.core.machine import create_run, patience
 from flowbuild.core.model import Pipeline
 from flowbuild.core.rerun import create_rerun
 from flowbuild.core.run import Run, RunContext
@@ -28,7 +28,7 @@ from flowbuild.spec.findings import InvalidFile, has_errors
 from flowbuild.spec.inputs import bind_inputs
 from flowbuild.spec.load import load_pipelines
 from flowbuild.spec.words import did_you_mean
-from flowbuild.store.database import Database
+from flowbuild.store.database import Database, Transaction
 from flowbuild.store.runs import RunRow
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.source import WorkingTree
@@ -125,7 +125,7 @@ class RunService:
                 raise Conflict(f"run {row.number} is being driven by another program", hint="flow logs -f follows it")
             if row.run.state is not RunState.CANCELLING:  # else nothing starts any more that would need them
                 self._secrets.put(run, row.run.pipeline, secrets)  # before its attempts can be claimed here
-            tx.runs.take_over(run, row.owner, self._owner)
+            self._take_over(tx, row.run, row.owner)
         self._decisions.announce(run)
 
     def abandon(self, dead: Sequence[str]) -> list[RunRow]:
@@ -136,7 +136,7 @@ class RunService:
                 runs = [tx.runs.get(run) for run in tx.runs.open_runs(owner)]
             for row in runs:
                 with self._database.write() as tx:
-                    taken = tx.runs.take_over(row.run.id, owner, self._owner)
+                    taken = self._take_over(tx, row.run, owner)
                 if taken:
                     self._decisions.apply(row.run.id, CancelRequested("flow", Reason.INTERRUPTED, force=True))
                     ended.append(row)
@@ -176,6 +176,14 @@ class RunService:
             raise Conflict(f"step {step!r} of run {row.number} has no {kind}: it is {state.outcome or state.state}")
         variables = RunRepository.open(Path(row.repository)).variables(commit)
         return self._assignments.for_debug(row, key, commit, variables, secrets)
+
+    def _take_over(self, tx: Transaction, run: Run, owner: str) -> bool:
+        """Become the owner of a run, and be as patient with what is silent as its owner was at first."""
+        taken = tx.runs.take_over(run.id, owner, self._owner)
+        for name, _at in tx.timers.of_run(run.id) if taken else ():
+            if seconds := patience(run, name):
+                tx.timers.set(run.id, name, self._clock() + seconds)
+        return taken
 
     def _waiting(self, run: RunId, name: str) -> StepKey:
         with self._database.read() as tx:

@@ -26,6 +26,11 @@ class Timers:
         statement = timers.delete().where(timers.c.run_id == run)
         self._connection.execute(statement if name is None else statement.where(timers.c.name == name))
 
+    def of_run(self, run: RunId) -> Sequence[tuple[str, float]]:
+        """Return the timers of a run by name, with the time when they are due."""
+        query = select(timers.c.name, timers.c.at).where(timers.c.run_id == run).order_by(timers.c.at)
+        return [(row.name, row.at) for row in self._connection.execute(query)]
+
     def due(self, owner: str, now: float) -> Sequence[tuple[RunId, str]]:
         """Return timers of an owner's runs that are due, the earliest first."""
         query = (

@@ -83,6 +83,14 @@ class Life:
                     return update.run
         raise AssertionError(f"{step} never was {' or '.join(states)}")
 
+    async def speaks(self, run: str, step: str) -> None:
+        """Return as soon as a container of a step has written something."""
+        async with asyncio.timeout(LIMIT):
+            async for chunk in self.client.logs(run, step, follow=True):
+                if chunk.service != "flow":
+                    return
+        raise AssertionError(f"{step} never wrote anything")
+
     async def log(self, run: str, step: str, **options: Any) -> bytes:
         """Return the log of a step, all services together."""
         return b"".join([chunk.data async for chunk in self.client.logs(run, step, **options)])

@@ -18,6 +18,7 @@ from flowbuild.core.events import (
     Approved,
     AttemptFinished,
     AttemptHealthy,
+    AttemptLaunched,
     AttemptLost,
     AttemptStarted,
     Event,
@@ -86,6 +87,11 @@ class Player:
         """Say that the current attempt of a step began."""
         step = self.run.steps[StepKey(key)]
         return self.send(AttemptStarted(step.key, step.attempt, step.epoch))
+
+    def launched(self, key: str) -> tuple[Command, ...]:
+        """Say that containers of the current attempt of a step may run."""
+        step = self.run.steps[StepKey(key)]
+        return self.send(AttemptLaunched(step.key, step.attempt, step.epoch))
 
     def finish(self, key: str, word: str = "ok") -> tuple[Command, ...]:
         """End the current attempt of a step, with a result of its own unless it was lost."""
@@ -171,6 +177,7 @@ class Player:
         word = self._word(command.step, command.attempt)
         if word != "lost_early":
             self.started(command.step)
+            self.launched(command.step)
         if word == "ok" and self.run.pipeline.by_key[command.step].background:
             self.healthy(command.step)
         else:

@@ -26,6 +26,7 @@ from flowbuild.core.events import (
     Approved,
     AttemptFinished,
     AttemptHealthy,
+    AttemptLaunched,
     AttemptLost,
     AttemptStarted,
     CancelRequested,
@@ -56,7 +57,7 @@ CANCELLED_RUNS = 0.25
 TIME_LIMIT = 100_000.0  # simulated seconds; a run that is not over by then never ends
 CONTROLS = ("no-fence", "no-outbox", "no-timers")
 
-_AttemptEvent = (AttemptStarted, AttemptHealthy, AttemptFinished, AttemptLost)
+_AttemptEvent = (AttemptStarted, AttemptLaunched, AttemptHealthy, AttemptFinished, AttemptLost)
 
 
 @dataclass
@@ -148,6 +149,7 @@ class Simulation:
         self.commands += commands
         self.report.wrong += step_violations(before, self.run, commands)
         self.report.wrong += self._lock_violations()
+        self.report.wrong += self._deadline_violations(before, event)
         if self.run is not before:
             self._observe(before, event)
             self._ask_people()
@@ -204,6 +206,17 @@ class Simulation:
             and step.state in (StepState.QUEUED, StepState.RUNNING, StepState.BACKOFF)
         )
         return [f"{count} steps hold the lock {name}" for name, count in held.items() if count > 1]
+
+    def _deadline_violations(self, before: Run, event: Event) -> list[str]:
+        """The deadline may end an attempt only when its containers had the whole time of the step."""
+        if not isinstance(event, TimerFired) or not event.name.startswith("deadline/") or self.run is before:
+            return []
+        step = before.steps[StepKey(event.name.split("/")[1])]
+        launched = self.world.launched.get((step.key, step.attempt, step.epoch))
+        timeout = before.pipeline.by_key[step.key].timeout or 0.0
+        if launched is not None and self.now >= launched + timeout:
+            return []
+        return [f"{step.key} was given up after {self.now:.0f} s, its containers could run from {launched} on"]
 
     def _check_end(self) -> None:
         run, wrong = self.run, self.report.wrong

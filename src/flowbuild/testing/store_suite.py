@@ -271,6 +271,7 @@ class StoreSuite:
                 assert (tx.timers.due("other", 99.0), tx.timers.next_at("other")) == ([], None)
                 tx.timers.clear(ONE, "y")
                 assert tx.timers.due("me", 99.0) == [(ONE, "x")]
+                assert [tx.timers.of_run(run) for run in (ONE, TWO)] == [[("x", 20.0)], []]
                 tx.timers.clear(ONE)
                 assert tx.timers.next_at("me") is None
 

@@ -20,6 +20,7 @@ from flowbuild.core.commands import (
 from flowbuild.core.events import (
     AttemptFinished,
     AttemptHealthy,
+    AttemptLaunched,
     AttemptLost,
     AttemptStarted,
     Event,
@@ -35,7 +36,15 @@ from flowbuild.core.states import Outcome
 from flowbuild.testing.player import RESULTS
 
 LEASE = 60.0  # seconds until the runner of an attempt counts as gone
-RATES = {"lost_before_start": 0.05, "lost_while_running": 0.06, "zombie": 0.5, "silent": 0.15, "hung": 0.05}
+RATES = {
+    "lost_before_start": 0.05,
+    "lost_while_running": 0.06,
+    "zombie": 0.5,
+    "silent": 0.15,
+    "hung": 0.05,
+    "slow_pull": 0.1,
+}
+SLOW = 1000.0  # seconds that a slow pull takes at most: more than the timeout of a step and all margins
 _WORDS = (*RESULTS, "ok", "ok", "ok", "ok", "conflict", "unmergeable", "rejected")
 _Attempt = tuple[StepKey, int, int]
 
@@ -45,6 +54,7 @@ class Clock(Protocol):
 
     random: Random
     run: Run
+    now: float
 
     def chance(self, name: str, rate: float) -> bool:
         """Whether a fault happens now."""
@@ -68,6 +78,7 @@ class World:
             step.key: [clock.random.choice(_WORDS) for _ in range(3)] if clock.random.random() < 0.4 else ["ok"]
             for step in clock.run.pipeline.steps
         }
+        self.launched: dict[_Attempt, float] = {}  # when containers of an attempt could run
         self._attempts: dict[_Attempt, str] = {}  # offered, withdrawn, running, serving, stopping, gone
         self._locks: dict[str, list[StepKey]] = {}  # the first holds it, the others wait
         self._accepted: dict[tuple[StepKey, int], CommitId] = {}
@@ -114,6 +125,14 @@ class World:
             self._vanish(attempt)
             return
         self._clock.post(AttemptStarted(*attempt, runner="r1"))
+        slow = self._clock.chance("slow_pull", RATES["slow_pull"])
+        self._clock.later(self._clock.random.uniform(0, SLOW if slow else 5.0), lambda: self._launch(attempt))
+
+    def _launch(self, attempt: _Attempt) -> None:
+        if self._attempts[attempt] != "running":
+            return
+        self.launched[attempt] = self._clock.now
+        self._clock.post(AttemptLaunched(*attempt))
         duration = self._clock.random.expovariate(0.05)
         if self._clock.chance("lost_while_running", RATES["lost_while_running"]):
             self._clock.later(duration, lambda: self._vanish(attempt))

@@ -22,6 +22,7 @@ from flowbuild.core.events import (
     Approved,
     AttemptFinished,
     AttemptHealthy,
+    AttemptLaunched,
     AttemptLost,
     CancelRequested,
     InputConflict,
@@ -212,9 +213,25 @@ def test_retry_after_a_delay() -> None:
     assert player.send(TimerFired("backoff/a/1")) == ()
 
 
+def test_containers_may_run_before_the_start_is_known() -> None:
+    player = begin({"a": {"timeout": 10.0, "retry": Retry(1, frozenset({"failed"}))}})
+    assert player.launched("a") == (SetTimer("deadline/a/1/1", player.now + 310),)
+    assert (player.run.steps["a"].state, player.run.steps["a"].started_at) == ("running", player.now)
+    assert player.started("a") == ()
+    player.finish("a", "failed")
+    assert (player.run.steps["a"].state, player.run.steps["a"].launched_at) == ("queued", None)
+    assert player.send(AttemptLaunched("a", 1, 1)) == ()  # of the attempt before
+    assert player.launched("a") == (SetTimer("deadline/a/2/1", player.now + 310),)
+    assert player.finish("a")[-1] == FinishRun()
+    assert player.send(AttemptLaunched("a", 2, 1)) == ()
+
+
 def test_a_silent_runner_is_given_up_after_the_timeout_of_the_step() -> None:
     player = begin({"a": {"timeout": 10.0}})
-    assert player.started("a") == (SetTimer("deadline/a/1/1", player.now + 70),)
+    assert player.started("a") == ()  # however long its images take
+    player.now += 1000
+    assert player.launched("a") == (SetTimer("deadline/a/1/1", player.now + 310),)
+    assert player.launched("a") == ()  # said again: the deadline stays
     assert player.send(TimerFired("deadline/a/1/2")) == player.send(TimerFired("deadline/x/1/1")) == ()
     assert player.send(TimerFired("deadline/a/1/1")) == (StopAttempt("a", 1, 1, force=True), FinishRun())
     assert player.run.steps["a"].reason == Reason.INFRA_LOST

@@ -13,6 +13,7 @@ from flowbuild.core.events import (
     Approved,
     AttemptFinished,
     AttemptHealthy,
+    AttemptLaunched,
     AttemptLost,
     AttemptStarted,
     CancelRequested,
@@ -85,7 +86,9 @@ class AnyEvents(RuleBasedStateMachine):
         return key, attempt - (stale == 1), epoch - (stale == 2) + (stale == 3)
 
     @rule(
-        pick=st.integers(0, 20), stale=st.integers(0, 3), what=st.sampled_from(["started", "healthy", "lost", *Outcome])
+        pick=st.integers(0, 20),
+        stale=st.integers(0, 3),
+        what=st.sampled_from(["started", "launched", "healthy", "lost", *Outcome]),
     )
     def report(self, pick: int, stale: int, what: str) -> None:
         key, attempt, epoch = self.attempt(self.keys[pick % len(self.keys)], stale)
@@ -93,6 +96,8 @@ class AnyEvents(RuleBasedStateMachine):
         before = self.player.run
         if what == "started":
             self.send(AttemptStarted(key, attempt, epoch))
+        elif what == "launched":
+            self.send(AttemptLaunched(key, attempt, epoch))
         elif what == "healthy":
             self.send(AttemptHealthy(key, attempt, epoch, commit))
         elif what == "lost":

@@ -54,9 +54,7 @@ async def test_who_watches_learns_that_nobody_drives_the_run(home, monkeypatch):
         )
         async with home.life() as life:
             run = (await life.start(home)).id
-            await anext(life.client.logs(run, "done", follow=True))
-            await life.until(run, "a", "run")
-            await anext(life.client.logs(run, "a", follow=True))
+            await life.speaks(run, "a")
             watching = asyncio.create_task(other.updates(run))
             following = asyncio.create_task(other.log(run, "a", follow=True))
             await waiting.wait()

@@ -1,5 +1,6 @@
 """Every value of the core that is stored comes back equal."""
 
+import json
 import typing
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowbuild.core.commands import Command
-from flowbuild.core.events import Event
+from flowbuild.core.events import AttemptStarted, Event
 from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run
 from flowbuild.store import codec
@@ -85,3 +86,14 @@ def test_runs(value):
 def test_pipelines_as_they_are(random):
     run = make_run(pipeline=random_pipeline(random))
     assert codec.load_run(codec.dump_run(run), codec.load_pipeline(codec.dump_pipeline(run.pipeline))) == run
+
+
+def test_what_an_earlier_version_stored_is_read():
+    """Before attempts were launched, the deadline began with their start."""
+    text = '{"step": "a", "attempt": 1, "epoch": 1, "runner": "r", "type": "attempt_started"}'
+    assert codec.load_event(text) == AttemptStarted("a", 1, 1, "r")
+    run = make_run("01J0000000000000000000000A")
+    stored = json.loads(codec.dump_run(run))
+    for step in stored["steps"].values():
+        del step["launched_at"]
+    assert codec.load_run(json.dumps(stored), run.pipeline) == run
