@@ -184,7 +184,7 @@ class Attempt:
         self, unit: Unit, repository: RunRepository, slot: Slot, since: Mapping[str, int]
     ) -> AttemptResult:
         engine = self._tools.engine
-        logs = asyncio.create_task(self._log.follow(engine.logs(unit, since)))
+        logs = asyncio.create_task(self._keep_output(unit, since))
         try:
             with self._phase("run"):
                 await self._tell("run")
@@ -201,6 +201,17 @@ class Attempt:
             logs.cancel()
             await asyncio.gather(logs, return_exceptions=True)
         return _result(ended, committed or await self._commit(repository, slot, ended), unit)
+
+    async def _keep_output(self, unit: Unit, since: Mapping[str, int]) -> None:
+        """Ship the output, unless it may hold secrets that cannot be masked: the program that knew their values died."""
+        unknown = [name for name in self.assignment.step.secrets if name not in self.assignment.secrets]
+        if unknown:
+            names = ", ".join(unknown)
+            await self._log.note(
+                f"the rest of the output is not kept: the secret(s) {names} in it cannot be masked any more"
+            )
+            return
+        await self._log.follow(self._tools.engine.logs(unit, since))
 
     async def _until_over(self, unit: Unit, repository: RunRepository, slot: Slot) -> tuple[Ended, Committed | None]:
         """Run until nothing of the unit matters any more; what was committed on the way, if anything."""
