@@ -14,6 +14,7 @@ from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.errors import StepFailed
 from flowbuild.core.expr import ExpressionError
 from flowbuild.engine.base import Labels, UnitSpec
+from flowbuild.runner.dockerfiles import copy_dockerfiles
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.spec import compose, interpolate
 from flowbuild.spec.findings import InvalidFile
@@ -66,6 +67,7 @@ class Plan:
             workspace=str(self.directory / "workspace"),
             variables_dir=str(self.directory / "variables"),
             files=str(files),
+            dockerfiles=copy_dockerfiles(self.model, self.directory / "workspace", self.directory / "dockerfiles"),
             main=self.main,
             mounts=tuple(
                 compose.Mount(path, f"{MOUNT}/{number}") for number, path in enumerate(self.assignment.source_objects)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flowbuild.core.model import Position
+from flowbuild.spec.compose.build import FRONTEND_HINT, dockerfile_problem
 from flowbuild.spec.compose.checker import Check
 from flowbuild.spec.compose.complete import complete
 from flowbuild.spec.compose.emit import EmitContext, Mount, emit, service_key
@@ -20,6 +21,7 @@ from flowbuild.spec.compose.model import (
     Placement,
     bind_paths,
     check_main,
+    dockerfiles,
     images,
     inline_files,
     main_services,
@@ -32,11 +34,14 @@ from flowbuild.spec.compose.tree import Path, Source
 from flowbuild.spec.findings import Finding, has_errors
 
 __all__ = [
+    "FRONTEND_HINT",
     "EmitContext",
     "Mount",
     "Placement",
     "bind_paths",
     "check_main",
+    "dockerfile_problem",
+    "dockerfiles",
     "emit",
     "escape",
     "images",

@@ -11,9 +11,29 @@ from flowbuild.spec.compose.mounts import relative
 from flowbuild.spec.compose.scalars import boolean, labels, one_of, pairs, size, text, typed
 from flowbuild.spec.compose.tree import Node
 
-_SYNTAX = re.compile(r"^[ \t]*#[ \t]*syntax[ \t]*=[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
+_SYNTAX = re.compile(r"\s*(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
+FRONTEND_HINT = "remove the `# syntax=` line, or use docker/dockerfile:1"
 _FRONTEND = re.compile(r"docker/dockerfile(:1(\.[0-9]+){0,2}(-labs)?)?")
+_FRONTEND_ARGUMENT = "BUILDKIT_SYNTAX"  # names the front end as the `# syntax=` line does, and goes before it
 _CREDENTIALS = "credentials of the machine are not for builds"
+
+
+def dockerfile_problem(text: str) -> str:
+    """Return why a Dockerfile is refused, "" when it is not: for naming an image that BuildKit would run to build it.
+
+    BuildKit looks for `# syntax=`, `// syntax=` and {"syntax": …} in front of the first instruction; docker's own front
+    end may be named.
+    """
+    for line in text.removeprefix("\ufeff").split("\n"):
+        head = line.strip()
+        if head.startswith("{"):
+            return "JSON in place of a Dockerfile is refused: it can name a program that would run the build"
+        if head and not head.startswith(("#", "//")):
+            break
+        found = _SYNTAX.match(line)
+        if found is not None and not _FRONTEND.fullmatch(found[1]):
+            return f"the syntax `{found[1][:80]}` is refused: it is a program that would run the build"
+    return ""
 
 
 def build(check: Check, node: Node) -> dict[str, Any] | None:
@@ -50,10 +70,16 @@ def _dockerfile(check: Check, node: Node) -> str | None:
 
 def _inline(check: Check, node: Node) -> str | None:
     found = check.text(node)
-    for frontend in _SYNTAX.findall(found or ""):
-        if not _FRONTEND.fullmatch(frontend):
-            message = f"{node.name}: the syntax `{frontend[:80]}` is refused: it is a program that would run the build"
-            check.error("refused", node.position, message, "remove the `# syntax=` line, or use docker/dockerfile:1")
+    if problem := dockerfile_problem(found or ""):
+        check.error("refused", node.position, f"{node.name}: {problem}", FRONTEND_HINT)
+    return found
+
+
+def _arguments(check: Check, node: Node) -> dict[str, str | None] | None:
+    found = pairs(check, node)
+    if _FRONTEND_ARGUMENT in (found or {}):
+        message = f"{node.name}: `{_FRONTEND_ARGUMENT}` is refused: it names a program that would run the build"
+        check.error("refused", node.position, message, "remove it")
     return found
 
 
@@ -71,7 +97,7 @@ _RULES: dict[str, Rule] = {
     "context": Allow(_directory),
     "dockerfile": Allow(_dockerfile),
     "dockerfile_inline": Allow(_inline),
-    "args": Allow(pairs),
+    "args": Allow(_arguments),
     "target": Allow(text),
     "labels": Allow(labels),
     "additional_contexts": Allow(_contexts),

@@ -51,7 +51,8 @@ class EmitContext:
 
     `network` is the run's network, which exists already. `main_environment` holds variables and secrets for main
     services, `flow_environment` the FLOW_* values for all. `variables` are what `${NAME}` in the file may read.
-    `image_digests` maps references (see `images`) to what is run instead. `files` is the directory of `inline_files`.
+    `image_digests` maps references (see `images`) to what is run instead. `files` is the directory of `inline_files`,
+    `dockerfiles` holds by service the checked copy of a Dockerfile that stands in the workspace.
     """
 
     project: str
@@ -61,6 +62,7 @@ class EmitContext:
     workspace: str
     variables_dir: str
     files: str = ""
+    dockerfiles: Mapping[str, str] = field(default_factory=dict)
     main: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -185,6 +187,8 @@ def _image(name: str, service: Mapping[str, Any], context: EmitContext, builds: 
     build["context"] = _below(context.workspace, build["context"])
     for key, path in build.get("additional_contexts", {}).items():
         build["additional_contexts"] = {**build["additional_contexts"], key: _below(context.workspace, path)}
+    if name in context.dockerfiles:
+        build["dockerfile"] = context.dockerfiles[name]
     build["labels"] = {**build.get("labels", {}), **context.labels}
     return {"image": built_image(name, context.project), "build": build}
 

@@ -113,6 +113,21 @@ def bind_paths(model: Model) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*mount_paths(model), *(confined("", path) for path in found)]))
 
 
+def dockerfiles(model: Model) -> dict[str, tuple[str, ...]]:
+    """Return where the Dockerfile of each service that is built may be in the workspace; the first that is there counts.
+
+    The runner checks and copies them: an engine reads a file only when it builds, and runs the image that the file may
+    name for that (see `dockerfile_problem`).
+    """
+    found = {}
+    for name, service in model["services"].items():
+        build = service.get("build")
+        if build is not None and "dockerfile_inline" not in build:
+            names = (build["dockerfile"],) if "dockerfile" in build else ("Dockerfile", "dockerfile")
+            found[name] = tuple(confined(confined("", build["context"]), file) for file in names)
+    return found
+
+
 def inline_files(model: Model, variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the text of configs that stand in the file, by name.
 
