@@ -46,7 +46,8 @@ def _add_runs(app: typer.Typer, ask: Ask) -> None:
 
         async def query(client: FlowClient) -> None:
             found = await client.runs(everything=everything, limit=limit)
-            print_json(found) if as_json else print_runs(found, projects=everything)
+            several = everything or len({run.project for run in found}) > 1  # all of them: outside of any repository
+            print_json(found) if as_json else print_runs(found, projects=several)
 
         ask(directory, query)
 

@@ -23,6 +23,7 @@ from flowbuild.services.binding import bind_environments, bind_variables
 from flowbuild.services.decisions import Clock, Decisions
 from flowbuild.services.gate import Gate
 from flowbuild.services.ids import new_run_id
+from flowbuild.services.projects import project_of
 from flowbuild.services.source_files import SourceFiles
 from flowbuild.spec.findings import InvalidFile, has_errors
 from flowbuild.spec.inputs import bind_inputs
@@ -93,7 +94,7 @@ class RunService:
                 trailers={"Flow-Run": run_id, "Flow-Pipeline": pipeline.name, "Flow-Source": source.commit},
             )
             run = create_run(run_id, pipeline, context=context, initial_commit=commit, variables=variables, now=now)
-            self._add(run, source.project, str(source.directory), path, dirty=source.dirty)
+            self._add(run, None, source.directory, path, dirty=source.dirty)
         return run_id
 
     def rerun(
@@ -112,7 +113,7 @@ class RunService:
         run = create_rerun(row.run, run_id, keys, variables=variables, now=now)
         with self._making(run_id) as path:
             RunRepository.open(Path(row.repository)).fork(path)
-            self._add(run, row.project, row.directory, path, dirty=row.dirty)
+            self._add(run, row.project, Path(row.directory), path, dirty=row.dirty)
         return run_id
 
     def resume(self, run: RunId, secrets: Mapping[str, str], dead: Sequence[str]) -> None:
@@ -223,12 +224,14 @@ class RunService:
             shutil.rmtree(place, ignore_errors=True)
             raise
 
-    def _add(self, run: Run, project: str, directory: str, made: Path, *, dirty: bool) -> None:
+    def _add(self, run: Run, project: str | None, source: Path, made: Path, *, dirty: bool) -> None:
+        """Store a run and begin it; without a project in that of its source."""
         begin: tuple[Event, ...] = (RunStarted(),)
         repository = self._places.repository(run.id)
         with self._gate.beginning(), self._database.write() as tx:
+            project = project or project_of(tx, source)
             number = tx.runs.next_number(project)
-            tx.runs.add(RunRow(run, number, project, self._owner, directory, dirty, str(repository)))
+            tx.runs.add(RunRow(run, number, project, self._owner, str(source), dirty, str(repository)))
             self._decisions.apply_in(tx, run.id, begin)
             repository.parent.parent.mkdir(parents=True, exist_ok=True)
             made.parent.rename(repository.parent)

@@ -103,6 +103,14 @@ class Runs:
             raise NotFound(f"more than one run is called {text!r}", hint="give the run's id; flow runs --all shows it")
         return RunId(found[0])
 
+    def projects(self) -> dict[str, str]:
+        """Return the project of the newest run of each source directory."""
+        query = select(runs.c.directory, runs.c.project, func.max(runs.c.created_at)).group_by(
+            runs.c.directory, runs.c.project
+        )
+        rows = sorted(self._connection.execute(query), key=lambda row: (row[2], row[1]))
+        return {directory: project for directory, project, _ in rows}
+
     def newest(self, project: str | None, limit: int) -> Sequence[RunRow]:
         """Return runs, the newest first."""
         query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)

@@ -44,11 +44,11 @@ def make_run(run: RunId = ONE, pipeline: Pipeline | None = None, now: float = 1.
     )
 
 
-def add(database: Database, run: Run, *, project: str = "p", owner: str = "me") -> int:
+def add(database: Database, run: Run, *, project: str = "p", owner: str = "me", source: str = "/source") -> int:
     """Store a new run; return its number."""
     with database.write() as tx:
         number = tx.runs.next_number(project)
-        tx.runs.add(RunRow(run, number, project, owner, "/source", dirty=True, repository="/repository"))
+        tx.runs.add(RunRow(run, number, project, owner, source, dirty=True, repository="/repository"))
     return number
 
 
@@ -106,6 +106,15 @@ class StoreSuite:
             runs = [make_run(RunId(f"01{number:024}")) for number in range(40)]
             numbers = list(pool.map(lambda run: add(database, run, project=f"p{int(run.id) % 2}"), runs))
             assert sorted(numbers) == sorted(2 * list(range(1, 21)))
+
+    def test_projects_are_those_of_the_newest_runs(self, url: str) -> None:
+        with self.database(url) as database:
+            with database.read() as tx:
+                assert tx.runs.projects() == {}
+            for now, (project, source) in enumerate([("p", "/a"), ("q", "/b"), ("r", "/a"), ("q", "/c")], 1):
+                add(database, make_run(RunId(f"01{now:024}"), now=now), project=project, source=source)
+            with database.read() as tx:
+                assert tx.runs.projects() == {"/a": "r", "/b": "q", "/c": "q"}
 
     def test_find(self, url: str) -> None:
         with self.database(url) as database:

@@ -6,7 +6,6 @@ import getpass
 import os
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from time import time
@@ -20,6 +19,7 @@ from flowbuild.services.gate import Gate
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.looking import Looking
 from flowbuild.services.owners import Ownership
+from flowbuild.services.projects import project_of
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import Places, RunService
 from flowbuild.services.signals import Signals
@@ -33,7 +33,8 @@ class Local:
     """The services of one process over the files below `settings.home`."""
 
     def __init__(self, settings: Settings, directory: str) -> None:
-        self.project = _project(directory)
+        self.project: str | None = None  # known once it is open; None outside of any repository
+        self._source = _source(directory)
         home = settings.home
         self.settings = settings
         try:
@@ -56,6 +57,9 @@ class Local:
     def open(self, *, drive: bool) -> None:
         """Bring the database up to date; with `drive`, become the owner of runs."""
         self.database.migrate()
+        if self._source is not None:
+            with self.database.read() as tx:
+                self.project = project_of(tx, self._source)
         if drive:
             self.ownership.claim()
         assignments = Assignments(self.secrets, lru_cache(_source_objects))
@@ -133,15 +137,16 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _project(directory: str) -> str | None:
-    project = None
+def _source(directory: str) -> Path | None:
     if not Path(directory).is_dir():
         raise InvalidRequest(f"{directory} is not a directory")
-    with suppress(UserError):
-        project = WorkingTree(Path(directory)).project
-    if project is not None and os.fsencode(project).decode(errors="ignore") != project:
-        raise InvalidRequest(f"the name of {project!r} is not valid UTF-8", hint="rename the directory")
-    return project
+    try:
+        source = WorkingTree(Path(directory)).directory
+    except UserError:
+        return None
+    if os.fsencode(source).decode(errors="ignore") != str(source):
+        raise InvalidRequest(f"the name of {str(source)!r} is not valid UTF-8", hint="rename the directory")
+    return source
 
 
 def _source_objects(directory: str) -> tuple[str, ...]:

@@ -87,11 +87,6 @@ class WorkingTree:
         """The top of the work tree."""
         return self._top
 
-    @property
-    def project(self) -> str:
-        """The name of the project: that of the top directory."""
-        return self._top.name or "root"
-
     def inside(self, file: str) -> str:
         """Return the path in the tree of a file that is named as seen from the directory."""
         full = os.path.normpath(Path(os.path.realpath(self._start), file))

@@ -92,7 +92,7 @@ def test_the_tree_as_it_is_on_disk_and_nothing_touched(project, tmp_path):
     before = fingerprint(project)
     tree = WorkingTree(project / "sub dir")
     assert list(tree.paths()) == FILES
-    assert (tree.branch, tree.tag, tree.dirty, tree.project) == ("main", "", True, "project")
+    assert (tree.branch, tree.tag, tree.dirty, tree.directory) == ("main", "", True, project)
     assert tree.commit == sh(project, "rev-parse", "HEAD")
     assert tree.read("changed") == b"changed now\n"
     assert tree.read("a.o") is None
