@@ -95,6 +95,13 @@ async def test_an_engine_that_does_not_work(home, call, error):
     assert str(error.args[-1]) in steps["a"].message
 
 
+async def test_a_message_of_any_length_is_kept_short(home):
+    steps, _ = await run_of(home, {"a": step(error="begin " + "x" * 100_000 + " end")})
+    assert len(steps["a"].message) < 1100
+    assert "begin x" in steps["a"].message
+    assert "x end" in steps["a"].message
+
+
 async def test_a_compose_file_that_is_refused_only_now(home):
     bind = {"services": {"main": {**service(), "volumes": ["./made:/made"]}}}
     first = step(write="made/../link=x", then="b")
