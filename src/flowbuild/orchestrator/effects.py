@@ -39,7 +39,13 @@ class Effects:
                     self._answer(run, answer)
             case AcceptResult(step, _, _, commit):
                 pipeline, repository = self._pipeline(run), self._repository(run)
-                repository.accept(step, commit, rules=pipeline.merge, variable_rules=pipeline.merge_variables)
+                repository.accept(
+                    step,
+                    commit,
+                    rules=pipeline.merge,
+                    variable_rules=pipeline.merge_variables,
+                    order=tuple(pipeline.by_key),
+                )
                 _tidy(run, repository)
             case FinishRun():
                 self._repositories.pop(run, None)

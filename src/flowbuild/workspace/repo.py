@@ -32,6 +32,7 @@ from flowbuild.workspace.source import Source
 from flowbuild.workspace.source_tree import store_source
 
 MAIN = "refs/heads/main"
+STEPS = "refs/heads/step/"
 MANY_PACKS = 50  # of the small ones; every look-up may ask them all
 _OID = re.compile(r"[0-9a-f]{64}")
 _CONFIG = """\
@@ -188,9 +189,18 @@ class RunRepository:
         return None if found is None else CommitId(found)
 
     def accept(
-        self, step: str, commit: CommitId, *, rules: Sequence[MergeRule], variable_rules: Sequence[MergeRule]
+        self,
+        step: str,
+        commit: CommitId,
+        *,
+        rules: Sequence[MergeRule],
+        variable_rules: Sequence[MergeRule],
+        order: Sequence[StepKey] = (),
     ) -> None:
-        """Make a commit the result of its step and merge it into `main`, where conflicts go to the later result.
+        """Make a commit the result of its step, and `main` the merge of all results.
+
+        `order`: the steps as they stand in the file, which is the order of sides for policies; a conflict that no policy
+        settles goes to the last one, so that there always is a `main`.
 
         Only the server may call this, in the decision that accepts the result. Again with the same is no error. When
         it returns, the result survives a loss of power; this waits for the disk, so keep it off the hot path.
@@ -201,7 +211,7 @@ class RunRepository:
         name = step_ref(step)
         while True:
             main = self.refs.read(MAIN)
-            merged = self._onto_main(main, step, commit, rules, variable_rules)
+            merged = self._onto_main(main, step, commit, rules=rules, variable_rules=variable_rules, order=order)
             # Outside of the lock: other steps do not wait for the disk to record their attempts.
             self._objects.sync([self.path / "config", self.path / "HEAD", *self.path.glob("objects/pack/pack-*")])
             with self.refs.exclusive():
@@ -218,14 +228,32 @@ class RunRepository:
         main: str | None,
         step: str,
         commit: CommitId,
+        *,
         rules: Sequence[MergeRule],
         variable_rules: Sequence[MergeRule],
+        order: Sequence[StepKey],
     ) -> str:
         if main is None:
             return commit
-        parents = [(StepKey("main"), CommitId(main)), (StepKey(step), commit)]
-        result = merge_commits(self, parents, rules=rules, variable_rules=variable_rules, later_wins=True)
-        return result.commit or commit
+        sides = [(StepKey("main"), CommitId(main)), (StepKey(step), commit)]
+        undisputed = merge_commits(self, sides, rules=(), variable_rules=()).commit
+        if undisputed is not None:
+            return undisputed
+        # What the pipeline says of conflicts, it says of the results of steps in the order of its file, not of what was
+        # merged here before, in the order in which results came.
+        results = {StepKey(name.rpartition("/")[2]): CommitId(oid) for name, oid in self.refs.list(STEPS).items()}
+        results[StepKey(step)] = commit
+        rank = {key: number for number, key in enumerate(order)}
+        sides = sorted(results.items(), key=lambda side: (rank.get(side[0], len(rank)), side[0]))
+        merged = merge_commits(self, sides, rules=rules, variable_rules=variable_rules, later_wins=True).commit
+        return self._on_top(CommitId(main), commit, merged or commit)
+
+    def _on_top(self, main: CommitId, result: CommitId, merged: CommitId) -> CommitId:
+        """Give `main` the content of a merge without leaving its history, so that clones can follow it."""
+        found = self.commit(merged)
+        with TreeKeeper(self.path, self.db) as writer:
+            parents = tuple(dict.fromkeys((main, result)))
+            return self._add_commit(writer, Commit(found.tree, parents, found.time, found.subject, found.trailers))
 
     def _sync_large(self, commit: CommitId) -> None:
         """Force the large files of a commit to the disk."""
@@ -248,7 +276,7 @@ class RunRepository:
 
     def log(self) -> list[AttemptCommit]:
         """Return all attempts, in the order of their commits."""
-        accepted = set(self.refs.list("refs/heads/step/").values())
+        accepted = set(self.refs.list(STEPS).values())
         found = []
         for name, oid in self.refs.list("refs/attempts/").items():
             _, _, step, attempt, epoch = name.split("/")

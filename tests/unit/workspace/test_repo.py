@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import permutations
 
 import pytest
 
@@ -157,6 +158,37 @@ def test_main_has_everything_and_later_wins_there(run):
         run.repo.accept(step, commit, rules=(), variable_rules=())
     assert run.repo.refs.read(MAIN) == main
     assert [(one.step, one.accepted) for one in run.repo.log()] == [("a", True), ("b", True)]
+
+
+POLICIES = tuple(map(MergeRule, ("list", "first", "last"), (MergePolicy.UNION, MergePolicy.OURS, MergePolicy.THEIRS)))
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("came", list(permutations("abc")))
+def test_main_does_not_depend_on_the_order_in_which_results_come(run, came, joined):
+    """Policies speak of steps in the order of the file; a step that saw both sides of a dispute has settled it."""
+    order = [StepKey(name) for name in "abcj"]
+
+    def accept(step, commit):
+        before = run.repo.refs.read(MAIN)
+        run.repo.accept(step, commit, rules=POLICIES, variable_rules=(), order=order)
+        assert before is None or before in run.repo.ancestors(run.repo.refs.read(MAIN)), "a clone cannot follow"
+
+    def writes_all(name):
+        return lambda w, _: [(w / file).write_text(f"{name}\n") for file in ("list", "first", "last", name)]
+
+    made = {name: run.step(name, [run.start], writes_all(name), accept=False) for name in "abc"}
+    for name in came:
+        accept(name, made[name])
+    if joined:
+        accept("j", run.step("j", [made["a"], made["b"]], writes("j", "j"), accept=False, rules=POLICIES))
+    main = run.repo.refs.read(MAIN)
+    texts = {file: run.text(main, file) for file in ("list", "first", "last", "a", "b", "c")}
+    # The sides are a, b, c; or c and j, which has settled what a and b disputed.
+    settled = ("c\na\nb\n", "c\n", "b\n") if joined else ("a\nb\nc\n", "a\n", "c\n")
+    assert texts == {**dict(zip(("list", "first", "last"), settled, strict=True)), "a": "a\n", "b": "b\n", "c": "c\n"}
+    assert "Flow-Conflicts" not in run.repo.commit(main).trailers
+    git.fsck(run.repo.path)
 
 
 def test_a_stale_epoch_never_moves_a_step(run):
