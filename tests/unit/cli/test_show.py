@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from datetime import UTC
 
 from hypothesis import HealthCheck, given, settings
@@ -135,8 +136,31 @@ def test_runs():
 
 
 def test_diff():
-    assert printed(print_diff, DIFF) == CHANGES + "\ndiff --git a/x b/x\n@@ -1 +1 @@\n-old\n+new \\xff\n"
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+    print_diff(console_for(stream, colour=True, width=80), DIFF)
+    shown = re.sub("\x1b\\[[0-9;]*m", "", raw.getvalue().decode())
+    assert shown == CHANGES + "\ndiff --git a/x b/x\n@@ -1 +1 @@\n-old\n+new \\xff\n"
     assert printed(print_diff, StepDiff((), ())) == "nothing changed\n"
+
+
+def test_a_diff_that_is_no_terminals_is_whole_and_exact():
+    raw = io.BytesIO()
+    long = StepDiff((FileChange("A", "d/" * 400, None, 1),), (), b"diff --git a/x b/x\n-\told\x1b[2J \xff\r\n")
+    stream = io.TextIOWrapper(raw, encoding="utf-8")
+    print_diff(console_for(stream), long)
+    assert raw.getvalue() == b"  A " + b"d/" * 400 + b"  1 B\n\n" + long.patch
+
+
+def test_what_is_no_terminal_has_no_width(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    stream = io.TextIOWrapper(io.BytesIO())
+    assert console_for(stream).width == 200
+    monkeypatch.setenv("COLUMNS", "60")
+    assert console_for(stream).width == 60
+
+
+def test_many_changes():
     many = StepDiff(tuple(FileChange("A", f"f{n}", None, 1) for n in range(100)), ())
     assert [line.plain for line in change_lines(many)][-1] == "  … 60 more files"
 

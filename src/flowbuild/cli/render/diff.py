@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TextIO, cast
+
 from rich.console import Console
 from rich.text import Text
 
 from flowbuild.cli.render import human
+from flowbuild.cli.render.plain import write_line
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.render.theme import Look, safe
 from flowbuild.client.base import FileChange, StepDiff, VariableChange
@@ -15,11 +19,12 @@ _STYLES = {"A": "green", "M": "yellow", "D": "red", "T": "magenta"}
 
 
 def print_diff(console: Console, diff: StepDiff) -> None:
-    """Print variables, files and, if there is one, the patch."""
+    """Print variables, files and, if there is one, the patch: for people on a terminal, else whole and exact."""
+    lines = change_lines(diff, shown=len(diff.files)) or [Text("nothing changed", "dim")]
+    if not console.is_terminal:
+        _write(cast("TextIO", console.file), lines, diff.patch)
+        return
     look = Look.of(console)
-    lines = change_lines(diff, shown=len(diff.files))
-    if not lines:
-        lines = [Text("nothing changed", "dim")]
     for line in lines:
         console.print(look.fit(line), soft_wrap=True)
     if diff.patch:
@@ -27,6 +32,16 @@ def print_diff(console: Console, diff: StepDiff) -> None:
         wide = Look(1 << 30, look.unicode)  # not cut: a patch is read, searched and copied
         for text in diff.patch.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n"):
             console.print(wide.fit(patch_line(text)), soft_wrap=True)
+
+
+def _write(stream: TextIO, lines: Iterable[Text], patch: bytes) -> None:
+    """Write lines that are not cut, and the bytes of the patch: `git apply` takes them."""
+    for line in lines:
+        write_line(stream, line.plain)
+    if patch:
+        write_line(stream, "")
+        stream.flush()
+        stream.buffer.write(patch)
 
 
 def change_lines(diff: StepDiff, *, shown: int = SHOWN) -> list[Text]:

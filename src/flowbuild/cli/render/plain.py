@@ -12,11 +12,10 @@ from flowbuild.cli.render import human
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import Line, Tails
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.render.theme import Look, console_for, details, held_by, safe, step_symbol, title, why
+from flowbuild.cli.render.theme import WIDE, Look, console_for, details, held_by, safe, step_symbol, title, why
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
 from flowbuild.core.states import StepState
 
-_WIDTH = 200  # of lines in the summary; what reads them wraps as it likes
 _TOLD = (StepState.WAITING, StepState.RUNNING, StepState.BACKOFF, StepState.SERVING, StepState.DONE)
 
 
@@ -25,9 +24,9 @@ class PlainView:
 
     def __init__(self, stream: TextIO, *, colour: bool | None = None, zone: tzinfo | None = None) -> None:
         self._stream = stream
-        self._console = console_for(stream, colour=colour, width=_WIDTH)
+        self._console = console_for(stream, colour=colour, width=WIDE)
         self._coloured = self._console.is_terminal and not self._console.no_color
-        self._look = Look(_WIDTH, Look.of(self._console).unicode)
+        self._look = Look(WIDE, Look.of(self._console).unicode)
         self._zone = zone
         self._tails = Tails()
         self._before: RunView | None = None

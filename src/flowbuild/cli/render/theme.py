@@ -16,6 +16,7 @@ from flowbuild.cli.render.text import clean
 from flowbuild.client.base import PHASES, HolderView, RunView, StepView
 from flowbuild.core.states import Outcome, Reason, RunState, StepState
 
+WIDE = 200  # columns of what is no terminal
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 _OUTCOMES = {
@@ -112,7 +113,12 @@ class Look:
 
 
 def console_for(stream: TextIO, *, colour: bool | None = None, width: int | None = None) -> Console:
-    """Return a console that writes only what it is given. `colour`: None follows NO_COLOR, FORCE_COLOR and the stream."""
+    """Return a console that writes only what it is given. `colour`: None follows NO_COLOR, FORCE_COLOR and the stream.
+
+    `width`: None follows the terminal and COLUMNS; a file or a pipe has no width, and what reads it wraps as it likes.
+    """
+    if width is None and not stream.isatty() and not os.environ.get("COLUMNS"):
+        width = WIDE
     return Console(
         file=stream,
         force_terminal=colour or None,
