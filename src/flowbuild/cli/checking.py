@@ -32,13 +32,16 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     @app.command("validate")
     def validate(
         file: Annotated[
-            str, typer.Argument(metavar="[FILE]", help="Pipeline file; default: those of the repository.")
+            str, typer.Argument(metavar="FILE", help="Pipeline file; default: those of the repository.")
         ] = "",
         directory: options.Directory = ".",
         output: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.TEXT,
         graph: Annotated[bool, typer.Option("--graph", help="Draw the pipelines, too.")] = False,
     ) -> int:
-        """Check pipeline and compose files; every problem at once, with its place. Exit code 2 when there are errors."""
+        """Check pipeline and compose files.
+
+        Shows every problem at once, with its place. Exit code 2 when there are errors.
+        """
         return _validate(file, directory, output, graph=graph)
 
     @app.command("schema")
@@ -50,7 +53,10 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
 
     @app.command("doctor")
     def doctor(directory: options.Directory = ".") -> int:
-        """Say whether this machine can run pipelines, and what to do if not."""
+        """Say whether this machine can run pipelines.
+
+        Names what is missing and what to do about it. Exit code 3 then.
+        """
 
         async def main() -> Sequence[Check]:
             async with connect(directory) as session:

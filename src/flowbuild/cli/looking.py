@@ -39,7 +39,9 @@ def _add_runs(app: typer.Typer, ask: Ask) -> None:
     def runs(
         directory: options.Directory = ".",
         everything: Annotated[bool, typer.Option("--all", help="Runs of all projects.")] = False,
-        limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many at most.")] = 20,
+        limit: Annotated[
+            int, typer.Option("-n", "--limit", metavar="N", min=1, max=1000, help="How many at most.")
+        ] = 20,
         as_json: options.Json = False,
     ) -> None:
         """List runs, the newest first."""
@@ -55,7 +57,10 @@ def _add_runs(app: typer.Typer, ask: Ask) -> None:
 def _add_show(app: typer.Typer, ask: Ask) -> None:
     @app.command("show")
     def show(run: options.Run, directory: options.Directory = ".", as_json: options.Json = False) -> None:
-        """Show a run: graph, steps, phases with their times, what every step changed."""
+        """Show a run: graph, times, changes.
+
+        Every attempt of every step with its phases, and which files and variables it changed.
+        """
 
         async def query(client: FlowClient) -> None:
             found = await client.get(run)
@@ -73,18 +78,25 @@ def _add_logs(app: typer.Typer, ask: Ask) -> None:
     @app.command("logs")
     def logs(
         run: options.Run,
-        step: Annotated[str, typer.Argument(metavar="[STEP]", help="The step; all steps if not given.")] = "",
+        step: Annotated[str, typer.Argument(metavar="STEP", help="The step; all steps if not given.")] = "",
         directory: options.Directory = ".",
         follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as output comes.")] = False,
         attempt: Annotated[
-            int | None, typer.Option("--attempt", min=1, help="The attempt; default: the latest.")
+            int | None, typer.Option("--attempt", metavar="N", min=1, help="The attempt; default: the latest.")
         ] = None,
-        service: Annotated[str, typer.Option("--service", help="Only this service; bytes exactly as written.")] = "",
+        service: Annotated[
+            str, typer.Option("--service", metavar="NAME", help="Only this service; bytes exactly as written.")
+        ] = "",
     ) -> int | None:
-        """Print the log of a step, or of all steps. With -f until it ends, or until nobody drives the run: exit code 5 then."""
+        """Print the log of a step, or of all steps.
+
+        With -f until it ends, or until nobody drives the run: exit code 5 then.
+        """
 
         async def query(client: FlowClient) -> int | None:
             found = await client.get(run)
+            if not follow and (note := _no_log(found, step)):
+                say(note)
             steps = [step] if step else _in_order(found)
             for key in steps:
                 chunks = client.logs(found.id, key, attempt=attempt, follow=follow)
@@ -105,7 +117,7 @@ def _add_diff(app: typer.Typer, ask: Ask) -> None:
     def diff(
         run: options.Run,
         step: options.Step,
-        other: Annotated[str, typer.Argument(metavar="[STEP]", help="Compare with the result of this step.")] = "",
+        other: Annotated[str, typer.Argument(metavar="STEP", help="Compare with the result of this step.")] = "",
         directory: options.Directory = ".",
         stat: Annotated[bool, typer.Option("--stat", help="Names and sizes only.")] = False,
         as_json: options.Json = False,
@@ -141,7 +153,10 @@ def _add_watch(app: typer.Typer, connect: Connect) -> None:
         json_lines: options.Json = False,
         plain: Annotated[bool, typer.Option("--plain", help="One line per fact.")] = False,
     ) -> int:
-        """Watch a run that another terminal drives, until it ends, or until nobody drives it: exit code 5 then."""
+        """Watch a run that another terminal drives.
+
+        Until it ends, or until nobody drives it: exit code 5 then.
+        """
 
         async def main() -> RunView:
             async with connect(directory) as session:
@@ -157,6 +172,22 @@ def _cut(run: RunView, step: str, attempt: int | None) -> bool:
         found for view in run.steps if view.key == step for found in view.attempts if attempt in (None, found.attempt)
     ]
     return run.interrupted and not (tried and tried[-1].state == "done")
+
+
+def _no_log(run: RunView, key: str) -> str:
+    """Say why there is no log of a step; "" when there is one, or no such step."""
+    step = next((step for step in run.steps if step.key == key), None)
+    if step is None or step.attempts:
+        return ""
+    name = f"step {key!r} of run {run.number}"
+    if step.reused:
+        return f"{name} was taken over from run {run.rerun_of}: flow logs {run.rerun_of} {key}"
+    if step.outcome is None:
+        return f"{name} has not started: it is {step.state}"
+    from flowbuild.cli.render.theme import why
+
+    reason = why(step.outcome, step.reason, step.exit_code)
+    return f"{name} has no log, it did not run: {step.outcome}{', ' + reason if reason else ''}"
 
 
 def _in_order(run: RunView) -> list[str]:

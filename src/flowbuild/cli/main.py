@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
@@ -45,11 +46,29 @@ def build(connect: Connect) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         help="Run pipelines of docker compose steps, look at runs, start them again from any step.",
+        epilog="docs/tutorial.md leads from a new repository to a finished run.",
     )
+    app.callback()(_options)
     running.add_commands(app, connect)
     looking.add_commands(app, connect)
     checking.add_commands(app, connect)
     return app
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  (the value of an option)
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"flow {version('flow-build-server')}")
+        raise typer.Exit
+
+
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
 
 
 @contextmanager

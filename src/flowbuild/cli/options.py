@@ -18,7 +18,7 @@ MAX_SECRET_FILE = 1 << 20  # bytes
 Directory = Annotated[str, typer.Option("-C", "--directory", metavar="DIR", help="Work in this directory.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Number or id of the run, or `last`.")]
 Step = Annotated[str, typer.Argument(metavar="STEP", help="Name of the step.")]
-Comment = Annotated[str, typer.Option("-m", "--comment", help="Why; kept with the run.")]
+Comment = Annotated[str, typer.Option("-m", "--comment", metavar="TEXT", help="Why; kept with the run.")]
 Inputs = Annotated[
     list[str] | None, typer.Option("-i", "--input", metavar="NAME=VALUE", help="Value of an input; may be repeated.")
 ]

@@ -59,9 +59,13 @@ def _abandoned(run: RunView) -> str:
 def _add_run(app: typer.Typer, connect: Connect) -> None:
     @app.command("run")
     def run(
-        pipeline: Annotated[str, typer.Argument(help="Name of the pipeline; not needed when there is one.")] = "",
+        pipeline: Annotated[
+            str, typer.Argument(metavar="PIPELINE", help="Its name; not needed when there is one.")
+        ] = "",
         directory: options.Directory = ".",
-        file: Annotated[str, typer.Option("-f", "--file", help="Pipeline file instead of .flow.yml.")] = "",
+        file: Annotated[
+            str, typer.Option("-f", "--file", metavar="FILE", help="Pipeline file instead of those of the repository.")
+        ] = "",
         inputs: options.Inputs = None,
         variables: options.Variables = None,
         secret: options.Secrets = None,
@@ -70,7 +74,10 @@ def _add_run(app: typer.Typer, connect: Connect) -> None:
         json_lines: options.Json = False,
         plain: Plain = False,
     ) -> int:
-        """Run a pipeline of this repository as its files are now, uncommitted work included.
+        """Run a pipeline of this repository.
+
+        Its files are taken as they are now, uncommitted work included. Exit codes: 0 succeeded, 1 failed, 2 wrong usage or
+        pipeline file, 3 errored, 4 cancelled.
 
         Ctrl-C once stops the run gracefully, twice kills what runs.
         """
@@ -108,7 +115,10 @@ def _add_rerun(app: typer.Typer, connect: Connect) -> None:
         json_lines: options.Json = False,
         plain: Plain = False,
     ) -> int:
-        """Run a finished run again: all of it, or from a step on, taking over everything before it."""
+        """Run a finished run again, or a part of it.
+
+        All of it, or from a step on, taking over everything before it.
+        """
         changed = options.pairs(variables, "variable")
         values = options.secrets(secret, secret_file)
         return _follow(
@@ -126,7 +136,7 @@ def _add_resume(app: typer.Typer, connect: Connect) -> None:
     @app.command("resume")
     def resume(
         run: Annotated[
-            str, typer.Argument(metavar="[RUN]", help="The run; the latest interrupted one if not given.")
+            str, typer.Argument(metavar="RUN", help="The run; the latest interrupted one if not given.")
         ] = "",
         directory: options.Directory = ".",
         secret: options.Secrets = None,
@@ -135,7 +145,10 @@ def _add_resume(app: typer.Typer, connect: Connect) -> None:
         json_lines: options.Json = False,
         plain: Plain = False,
     ) -> int:
-        """Go on with a run whose program was killed: containers that still run are found again."""
+        """Go on with a run whose program was killed.
+
+        Containers that still run are found again.
+        """
         values = options.secrets(secret, secret_file)
         return _follow(
             connect,
@@ -155,14 +168,22 @@ def _add_cancel(app: typer.Typer, connect: Connect) -> None:
         directory: options.Directory = ".",
         force: Annotated[bool, typer.Option("--force", help="Kill at once instead of stopping gracefully.")] = False,
     ) -> None:
-        """End a run that another terminal drives, or one that was interrupted."""
+        """End a run that another terminal drives.
+
+        Or one that was interrupted, with what it left in the engine.
+        """
 
         async def main() -> None:
             async with connect(directory) as session:
                 view = await session.client.get(run)
+                if view.state.final:
+                    say(f"run {view.number} has ended already: {view.state}")
+                    return
                 await session.client.cancel(view.id, force=force)
             if view.interrupted:
                 await _end_interrupted(connect, directory, view.id)
+            else:
+                say(f"run {view.number} is being ended; flow watch {view.number} shows how")
 
         asyncio.run(main())
 
@@ -198,7 +219,7 @@ def _add_gates(app: typer.Typer, connect: Connect) -> None:
     def reject(
         run: options.Run, step: options.Step, directory: options.Directory = ".", comment: options.Comment = ""
     ) -> None:
-        """Refuse it: the step is failed."""
+        """Refuse a step that waits for approval: it is failed."""
         steer(directory, lambda session: session.client.reject(run, step, comment=comment))
 
 
@@ -208,17 +229,20 @@ def _add_debug(app: typer.Typer, connect: Connect) -> None:
         run: options.Run,
         step: options.Step,
         command: Annotated[
-            list[str] | None, typer.Argument(metavar="[-- COMMAND…]", help="Run this instead of a shell.")
+            list[str] | None, typer.Argument(metavar="-- COMMAND", help="Run this instead of a shell.")
         ] = None,
         directory: options.Directory = ".",
         service: Annotated[
-            str, typer.Option("--service", help="Service whose image is used; default: the main one.")
+            str, typer.Option("--service", metavar="NAME", help="Service whose image is used; default: the main one.")
         ] = "",
         output: Annotated[bool, typer.Option("--output", help="What the step left, instead of what it got.")] = False,
         secret: options.Secrets = None,
         secret_file: options.SecretFile = None,
     ) -> int:
-        """Open a shell in the exact input of a step, or in what it left; nothing in the run changes."""
+        """Open a shell in the exact input of a step.
+
+        Or in what it left, with --output. Whatever is done there, nothing in the run changes.
+        """
         request = DebugRequest(
             run=run,
             step=step,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from flowbuild.client.base import AttemptView, EdgeView, HolderView, RunView, StepView
 from flowbuild.core.model import Step
-from flowbuild.core.run import StepRun
+from flowbuild.core.run import Run, StepRun
 from flowbuild.core.states import StepState
 from flowbuild.store.attempts import AttemptRow
 from flowbuild.store.runs import RunRow
@@ -41,7 +41,7 @@ def run_view(
         dirty=row.dirty,
         event=run.context.event,
         inputs=run.context.inputs,
-        variables=run.variables,
+        variables={**run.variables, **_changed(run)},
         rerun_of=rerun_number,
         repository=row.repository,
         steps=tuple(
@@ -53,6 +53,11 @@ def run_view(
             for edge, state in zip(run.pipeline.edges, run.edges, strict=True)
         ),
     )
+
+
+def _changed(run: Run) -> dict[str, str]:
+    """Return the variables that a rerun set to something else."""
+    return {name: value for step in run.steps.values() for name, value in step.overrides.items()}
 
 
 def _step_view(

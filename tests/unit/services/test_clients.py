@@ -103,6 +103,7 @@ async def test_rerun_takes_over_what_stands_before(home):
         again = await life.client.rerun("last", from_steps=["b"], variables={"V": "2"}, secrets={})
         view = await life.finished(again.id)
         assert (view.rerun_of, view.state, [found.reused for found in view.steps]) == (1, "succeeded", [True, False])
+        assert (view.variables, (await life.client.get("1")).variables) == ({"V": "2"}, {"V": "1"})
         for bad in ({"not a name": "x"}, {"A": "x" * 100_000}):
             with pytest.raises(InvalidRequest):
                 await life.client.rerun("last", from_steps=["b"], variables=bad, secrets={})

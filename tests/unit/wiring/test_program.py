@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def test_what_is_not_needed_is_not_loaded(arguments):
     [
         ([], 2, "Usage"),
         (["--help"], 0, "Usage"),
+        (["--version"], 0, f"flow {version('flow-build-server')}"),
         (["nonsense"], 2, "nonsense"),
         (["run", "--nonsense"], 2, "--nonsense"),
         (["runs", "-n", "0"], 2, "--limit"),
