@@ -51,6 +51,7 @@ class Follower:
         self._followed: set[tuple[str, int]] = set()
         self._approved: set[str] = set()
         self._signals = 0
+        self._ended = False
 
     async def run(self, run: RunView, *, steer: bool = True) -> RunView:
         """Show everything until the run is final and, when this process drives it, cleaned up; return it then.
@@ -60,13 +61,14 @@ class Follower:
         last = run
         async with asyncio.TaskGroup() as group:
             if steer:
-                self._on_signals(lambda: group.create_task(self._interrupt(run.id)))
+                self._on_signals(lambda: self._ended or group.create_task(self._interrupt(run.id)))
             async for update in self._session.client.watch(run.id):
                 last = update.run
                 self._view.on_update(update)
                 self._follow_logs(group, update.run)
                 if steer:
                     await self._approve_waiting(update.run)
+            self._ended = True  # from here on Ctrl-C has nothing to end; what is left is cleaning up
         if steer:
             await self._session.settle(run.id)
         self._view.finish(last)
@@ -79,7 +81,9 @@ class Follower:
 
     async def _interrupt(self, run: str) -> None:
         self._signals += 1
-        force = self._signals > 1
+        if self._signals > 2:
+            return  # what could be done was done
+        force = self._signals == 2
         self._view.interrupted(force=force)
         await self._session.client.cancel(run, force=force)
 

@@ -329,6 +329,19 @@ def test_no_color(monkeypatch):
     assert console.no_color
 
 
+def test_what_happened_before_is_told_with_its_times():
+    """`flow watch` and `flow resume` come late: the first update is of a run that has a past."""
+    stream = io.StringIO()
+    late = run_view((running("c", start=6), done("b", 2, start=3), done("a", 3)), "a>b b>c")
+    PlainView(stream, zone=UTC).on_update(update(late, "run_started", seq=1, at=100))
+    assert stream.getvalue().splitlines() == [
+        "15:06:40 ▶ release #12  main@1f2e3d4",
+        "15:06:43 ✓ a  3.0s",
+        "15:06:45 ✓ b  2.0s",
+        "15:06:46 ● c  started",
+    ]
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason", "code", "words"),
     [

@@ -33,15 +33,17 @@ class PlainView:
 
     def on_update(self, update: RunUpdate) -> None:
         """Write what changed."""
-        run = update.run
-        if self._before is None:
-            self._fact(update.at, Text("▶ ", "bold cyan").append_text(title(run)))
+        run, first = update.run, self._before is None
+        if first:
+            self._fact(run.created_at, Text("▶ ", "bold cyan").append_text(title(run)))
         known = {step.key: step for step in self._before.steps} if self._before else {}
-        for step in run.steps:
+        # What is watched, or resumed, has a past: it is told in its order, with its times.
+        changed = [(_since(step, update.at) if first else update.at, step) for step in run.steps]
+        for at, step in sorted(changed, key=lambda pair: pair[0]):
             if _changed(known.get(step.key), step):
                 if step.state is StepState.DONE:
                     self._write_lines(step.key, self._tails.flush(step.key))
-                self._fact(update.at, _fact(run, step, update.at))
+                self._fact(at, _fact(run, step, update.at))
         self._before = run
         self._stream.flush()
 
@@ -74,6 +76,12 @@ class PlainView:
 
     def _write(self, line: str) -> None:
         write_line(self._stream, line)
+
+
+def _since(step: StepView, at: float) -> float:
+    """Return when the step came into its state, as far as that is known; `at` is now."""
+    since = step.finished_at if step.state is StepState.DONE else step.started_at
+    return at if since is None else since
 
 
 def _changed(before: StepView | None, after: StepView) -> bool:
