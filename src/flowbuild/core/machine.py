@@ -46,19 +46,21 @@ def create_run(
     context: RunContext,
     initial_commit: CommitId,
     variables: Mapping[str, str] | None = None,
+    fresh: bool = False,
     now: float,
 ) -> Run:
     """Return a run that waits for RunStarted.
 
     `initial_commit` is the input of the first steps and holds `variables` (default: those of the pipeline). Names of
-    environments are used as they are: the caller has filled in their `${{ … }}`.
+    environments are used as they are: the caller has filled in their `${{ … }}`. `fresh`: no result is taken from the
+    step cache.
     """
     return Run(
         id=run_id,
         pipeline=pipeline,
         context=context,
         initial_commit=initial_commit,
-        steps={step.key: StepRun(step.key) for step in pipeline.steps},
+        steps={step.key: StepRun(step.key, fresh=fresh) for step in pipeline.steps},
         edges=(EdgeState.PENDING,) * len(pipeline.edges),
         variables=dict(pipeline.variables if variables is None else variables),
         created_at=now,

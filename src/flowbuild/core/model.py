@@ -75,9 +75,13 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The declared inputs of a step whose result may be replayed; globs relative to the workspace."""
+    """What the result of a step depends on besides its definition: patterns of workspace paths and names of variables.
 
-    inputs: tuple[str, ...]
+    None: on all of them.
+    """
+
+    inputs: tuple[str, ...] | None = None
+    variables: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

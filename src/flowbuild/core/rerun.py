@@ -20,6 +20,7 @@ def create_rerun(
     from_steps: Collection[StepKey] = (),
     *,
     variables: Mapping[str, str] | None = None,
+    fresh: bool = False,
     now: float,
 ) -> Run:
     """Return a run of the same pipeline that does `from_steps` and all that follows from them again; none: everything.
@@ -27,7 +28,8 @@ def create_rerun(
     The rest is taken over: outcome, result, variables, and the edges as they were settled. Also done again is what has
     nothing to take over (steps that were cancelled or had not ended, and what follows from them) and background steps
     before a step that is done again, because their services ended with the old run; what only followed from those is
-    still taken over. `variables` are set on the input of the first steps that are done again.
+    still taken over. `variables` are set on the input of the first steps that are done again. The results of
+    `from_steps`, with `fresh` of all steps, are not taken from the step cache.
 
     Raises NotFound for an unknown step, and InvalidRequest for one that cannot run because of what is taken over.
     """
@@ -43,9 +45,9 @@ def create_rerun(
             first = all(old.pipeline.edges[i].source not in again for i in old.pipeline.incoming[key])
             reused = any(old.pipeline.edges[i].source not in again | served for i in old.pipeline.incoming[key])
             overrides = {**step.overrides, **(variables or {})} if first or reused else {}
-            steps[key] = StepRun(key, overrides=overrides)
+            steps[key] = StepRun(key, overrides=overrides, fresh=fresh or key in from_steps)
         else:
-            steps[key] = replace(step, state=StepState.DONE, reused=True)
+            steps[key] = replace(step, state=StepState.DONE, reused=True, cached=False)
     edges = tuple(
         EdgeState.PENDING
         if edge.source in again or (edge.source in served and edge.target in again | served)

@@ -42,7 +42,8 @@ class StepRun:
     parents: tuple[StepKey, ...] = ()  # whose results make the input (so far, while PENDING), in file order
     overrides: Mapping[str, str] = field(default_factory=dict)  # variables that a rerun sets on the input
     approved_by: str = ""
-    cached: bool = False
+    fresh: bool = False  # it really runs: no recorded result may stand for it
+    cached: bool = False  # its result was recorded by another run
     reused: bool = False  # taken over from the run that this one reruns
     started_at: float | None = None  # of the latest attempt
     launched_at: float | None = None  # when containers of the latest attempt could run

@@ -24,7 +24,7 @@ from flowbuild.core.model import (
 )
 from flowbuild.spec import interpolate
 from flowbuild.spec.definitions import Definition
-from flowbuild.spec.format import PipelineHeader, StepSpec
+from flowbuild.spec.format import CacheSpec, PipelineHeader, StepSpec
 from flowbuild.spec.inputs import typed_default
 from flowbuild.spec.matrix import Values
 from flowbuild.spec.steps import Steps, edges
@@ -90,8 +90,13 @@ def _step(written: Written, name: str, spec: StepSpec, definition: Definition) -
         background=spec.background,
         secrets=tuple(spec.secrets),
         environment=Environment(environment.name, tuple(environment.approve)) if environment else None,
-        cache=Cache(tuple(spec.cache.inputs)) if spec.cache else None,
+        cache=_cache(spec.cache) if spec.cache else None,
     )
+
+
+def _cache(spec: CacheSpec) -> Cache:
+    inputs, variables = spec.inputs, spec.variables
+    return Cache(None if inputs is None else tuple(inputs), None if variables is None else tuple(variables))
 
 
 def _variant(step: Step, key: StepKey, values: Values) -> Step:

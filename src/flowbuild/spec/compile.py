@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from flowbuild.core import expr
 from flowbuild.core.model import Pipeline, Position
-from flowbuild.spec import interpolate, lint, problems
+from flowbuild.spec import caching, interpolate, lint, problems
 from flowbuild.spec import steps as step_reader
 from flowbuild.spec import written as written_reader
 from flowbuild.spec.assemble import assemble
@@ -84,6 +84,7 @@ class _Compiler:
         self._scope = _Scope(checked, steps, self._graph(steps))
         if header is not None:
             self._header_texts(header)
+            self._findings += caching.findings(written, steps, checkout=header.checkout)
         self._step_texts(steps)
         definitions = self._load_definitions(steps)
         if header is None or has_errors(self._findings):

@@ -30,7 +30,7 @@ from flowbuild.spec.scalars import (
     VariableName,
     problem,
 )
-from flowbuild.spec.shapes import NOTHING_IS_EMPTY, TRIGGER_NAMES, OneOrMore, short
+from flowbuild.spec.shapes import NOTHING_IS_EMPTY, TRIGGER_NAMES, YES_OR_NO, OneOrMore, short
 from flowbuild.spec.words import kind, shown
 
 
@@ -182,9 +182,14 @@ class EnvironmentSpec(Strict):
 
 
 class CacheSpec(Strict):
-    """Replay the recorded result when nothing that decides it has changed."""
+    """Take the recorded result when nothing that decides it has changed. Narrowing is a promise of whoever writes it."""
 
-    inputs: OneOrMore[Glob] = Field(min_length=1, description="Files of the workspace that the step reads")
+    inputs: OneOrMore[Glob] | None = Field(
+        default=None, min_length=1, description="Files of the workspace that the step reads; all when left out"
+    )
+    variables: OneOrMore[VariableName] | None = Field(
+        default=None, description="Variables that the step reads; all when left out"
+    )
 
 
 class MatrixSpec(BaseModel):
@@ -221,7 +226,7 @@ class StepSpec(Strict):
     background: bool = Field(default=False, description="Succeeded when healthy; stays up until the run ends")
     environment: Annotated[EnvironmentSpec, short("name", str)] | None = None
     secrets: OneOrMore[VariableName] = Field(default=[], description="Secrets that main services get as environment")
-    cache: CacheSpec | None = None
+    cache: Annotated[CacheSpec | None, YES_OR_NO] = None
     matrix: MatrixSpec | None = None
 
 

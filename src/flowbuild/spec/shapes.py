@@ -13,6 +13,9 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from flowbuild.spec.scalars import problem
+from flowbuild.spec.words import kind
+
 T = TypeVar("T")
 
 
@@ -50,6 +53,18 @@ def short(key: str, kind: type[str | int]) -> Shape:
 
 OneOrMore = Annotated[list[T], Shape(listed, lambda long: [long["items"], {"type": "null"}])]
 NOTHING_IS_EMPTY = Shape(lambda value: {} if value is None else value, lambda _long: [{"type": "null"}])
+
+
+def _yes_or_no(value: Any) -> Any:
+    if isinstance(value, bool):
+        return {} if value else None
+    if value is not None and not isinstance(value, dict):
+        hint = "write true, or {inputs: [patterns], variables: [names]}"
+        raise problem("wrong_type", f"expected true, false or a mapping, got {kind(value)}", hint=hint)
+    return value
+
+
+YES_OR_NO = Shape(_yes_or_no, lambda _long: [{"type": "boolean"}])  # true: an empty mapping; false: as if left out
 
 
 def _triggers(value: Any) -> Any:

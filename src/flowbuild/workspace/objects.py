@@ -135,6 +135,11 @@ class ObjectDatabase:
         """Tell whether the object is present, as of the last refresh."""
         return self._find(oid) is not None or self._loose_path(oid) is not None
 
+    def pack_of(self, oid: bytes) -> Path | None:
+        """Return the pack that holds an object, as of the last refresh; None for a loose or missing one."""
+        found = self._find(oid)
+        return None if found is None else Path(found[0].path)
+
     def read(self, oid: bytes) -> tuple[str, bytes]:
         """Return kind (`commit`, `tree`, `blob`, `tag`) and content.
 

@@ -6,9 +6,11 @@ opening; after that all look-ups stay inside the map.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import struct
 import zlib
+from hashlib import sha256
 from pathlib import Path
 
 from flowbuild.core.errors import WorkspaceError
@@ -30,6 +32,14 @@ def _map(path: str) -> mmap.mmap:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError as error:
             raise WorkspaceError(f"{path} is empty") from error
+
+
+def check_pack(pack: Path) -> None:
+    """Raise WorkspaceError unless a pack and its index are as they were written: each ends with the SHA-256 of the rest."""
+    for path in (pack, pack.with_suffix(".idx")):
+        with contextlib.closing(_map(str(path))) as content, memoryview(content) as view:
+            if sha256(view[:-32]).digest() != bytes(view[-32:]):
+                raise WorkspaceError(f"{path} is damaged")
 
 
 class PackFile:

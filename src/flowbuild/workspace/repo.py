@@ -5,14 +5,15 @@ Everything on the hot path reads and writes git's formats directly; stock git is
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
 import re
+import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from flowbuild.workspace.layout import Layout, TreeKeeper
 from flowbuild.workspace.lfs import LfsStore, parse_pointer
 from flowbuild.workspace.merging import Merged, merge_commits
 from flowbuild.workspace.objects import ObjectDatabase
+from flowbuild.workspace.packfile import check_pack
 from flowbuild.workspace.refs import Refs
 from flowbuild.workspace.repack import repack
 from flowbuild.workspace.source import Source
@@ -34,6 +36,7 @@ from flowbuild.workspace.source_tree import store_source
 MAIN = "refs/heads/main"
 STEPS = "refs/heads/step/"
 MANY_PACKS = 50  # of the small ones; every look-up may ask them all
+BORROWED_FROM = 100  # objects of one pack: sharing it is cheaper then than copying them
 _OID = re.compile(r"[0-9a-f]{64}")
 _CONFIG = """\
 [core]
@@ -121,6 +124,19 @@ class RunRepository:
                     _link(source, path / source.relative_to(self.path))
         copy.db.refresh()
         return copy
+
+    def borrow(self, other: RunRepository, oids: Iterable[bytes]) -> None:
+        """Have packs of another repository here too (hard links where possible) that hold many of some objects.
+
+        Whatever else is in them comes along, so each is checked. Raises WorkspaceError when one is damaged.
+        """
+        held = Counter(pack for oid in oids if (pack := other.db.pack_of(oid)) is not None)
+        with other.refs.exclusive():  # no pack is removed meanwhile
+            for pack in [pack for pack, count in held.items() if count >= BORROWED_FROM]:
+                check_pack(pack)
+                for source in (pack, pack.with_suffix(".idx")):
+                    _link(source, self.path / "objects" / "pack" / source.name)
+        self.db.refresh()
 
     def initial(self, *, source: Source | None, variables: Mapping[str, str], trailers: Mapping[str, str]) -> CommitId:
         """Write the first commit, the input of first steps, and point `main` to it.
@@ -326,10 +342,13 @@ def _check_step(step: str) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a finished object file a second name, or copy it to another file system."""
+    """Give a finished object file a second name, or copy it to another file system; one that is there is left alone."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return
+    except OSError:
+        temporary = target.with_name(f"tmp_{secrets.token_hex(8)}")
+        shutil.copyfile(source, temporary)
+        temporary.rename(target)
