@@ -11,7 +11,7 @@ import typer
 from flowbuild.cli import options
 from flowbuild.cli.following import INTERRUPTED, Follower, exit_code
 from flowbuild.cli.views import choose_view, print_diff, print_json, print_log, print_run, print_runs, say
-from flowbuild.client.base import Connect, FlowClient, RunView
+from flowbuild.client.base import Connect, FlowClient, RunView, StepView
 
 Query = Callable[[FlowClient], Awaitable[int | None]]
 Ask = Callable[[str, Query], int | None]
@@ -193,4 +193,10 @@ def _no_log(run: RunView, key: str) -> str:
 def _in_order(run: RunView) -> list[str]:
     """Return the steps that ran, in the order in which they started."""
     started = [step for step in run.steps if step.attempts]
-    return [step.key for step in sorted(started, key=lambda step: step.attempts[0].started_at or float("inf"))]
+    return [step.key for step in sorted(started, key=_begin)]
+
+
+def _begin(step: StepView) -> float:
+    """Return when the first attempt of a step began; one that took its result from the cache began when it was queued."""
+    first = step.attempts[0]
+    return first.started_at or (first.queued_at if first.cached else None) or float("inf")

@@ -37,6 +37,9 @@ SecretFile = Annotated[
 Approve = Annotated[
     list[str] | None, typer.Option("--approve", metavar="STEP", help="Approve this step unasked, or `all`.")
 ]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Run every step, whatever is recorded; record what comes of it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 

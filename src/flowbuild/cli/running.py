@@ -71,6 +71,7 @@ def _add_run(app: typer.Typer, connect: Connect) -> None:
         secret: options.Secrets = None,
         secret_file: options.SecretFile = None,
         approve: options.Approve = None,
+        no_cache: options.NoCache = False,
         json_lines: options.Json = False,
         plain: Plain = False,
     ) -> int:
@@ -88,6 +89,7 @@ def _add_run(app: typer.Typer, connect: Connect) -> None:
             inputs=options.pairs(inputs, "input"),
             variables=options.pairs(variables, "variable"),
             secrets=options.secrets(secret, secret_file),
+            fresh=no_cache,
         )
         return _follow(
             connect,
@@ -112,19 +114,23 @@ def _add_rerun(app: typer.Typer, connect: Connect) -> None:
         secret: options.Secrets = None,
         secret_file: options.SecretFile = None,
         approve: options.Approve = None,
+        no_cache: options.NoCache = False,
         json_lines: options.Json = False,
         plain: Plain = False,
     ) -> int:
         """Run a finished run again, or a part of it.
 
-        All of it, or from a step on, taking over everything before it.
+        All of it, or from a step on, taking over everything before it. The steps of --from really run,
+        whatever the step cache holds.
         """
         changed = options.pairs(variables, "variable")
         values = options.secrets(secret, secret_file)
         return _follow(
             connect,
             directory,
-            lambda session: session.client.rerun(run, from_steps=from_steps or [], variables=changed, secrets=values),
+            lambda session: session.client.rerun(
+                run, from_steps=from_steps or [], variables=changed, secrets=values, fresh=no_cache
+            ),
             approve=approve,
             json_lines=json_lines,
             plain=plain,

@@ -10,10 +10,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from flowbuild.core.cache import Origin
 from flowbuild.core.model import EdgeKind, Join
 from flowbuild.core.states import EdgeState, Outcome, Reason, RunState, StepState
 
-PHASES = ("claim", "fetch", "checkout", "pull", "create", "run", "commit", "push")
+PHASES = ("claim", "fetch", "cache", "checkout", "pull", "create", "run", "commit", "push")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class AttemptView:
     commit: str | None = None
     changes: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    cached: Origin | None = None  # whose result it is when the attempt did not have to run
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ class StartRequest:
     inputs: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False  # take no result from the step cache
 
 
 class FlowClient(Protocol):
@@ -222,9 +225,18 @@ class FlowClient(Protocol):
         ...
 
     async def rerun(
-        self, run: str, *, from_steps: Sequence[str] = (), variables: Mapping[str, str], secrets: Mapping[str, str]
+        self,
+        run: str,
+        *,
+        from_steps: Sequence[str] = (),
+        variables: Mapping[str, str],
+        secrets: Mapping[str, str],
+        fresh: bool = False,
     ) -> RunView:
-        """Start a new run that takes over everything before `from_steps` (none: run all again)."""
+        """Start a new run that takes over everything before `from_steps` (none: run all again).
+
+        `from_steps` really run; of what follows, results may be taken from the step cache unless `fresh`.
+        """
         ...
 
     async def resume(self, run: str, *, secrets: Mapping[str, str]) -> RunView:

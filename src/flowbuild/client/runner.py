@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from flowbuild.core.cache import Origin
 from flowbuild.core.model import Step
 from flowbuild.core.states import Outcome, Reason
 
@@ -42,6 +43,7 @@ class Assignment:
     `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers, at the
     earliest at `launched_at` (seconds since the epoch).
     `upcoming` are assignments that will probably follow on the same workspace; worth preparing, not to be worked on.
+    `secret_versions` stand for the values of secrets in the key of the step cache; for a step with `cache` only.
     """
 
     lease: Lease
@@ -55,6 +57,7 @@ class Assignment:
     environment: Mapping[str, str]
     facts: Mapping[str, Any]
     trailers: Mapping[str, str]
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
     stop: str = ""
     launched_at: float | None = None
     upcoming: tuple[Assignment, ...] = ()
@@ -62,7 +65,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How an attempt ended. Phase times in seconds by name; `changes` counts paths by A, M, D."""
+    """How an attempt ended. Phase times in seconds by name; `changes` counts paths by A, M, D.
+
+    `cached` says whose result it is when the attempt did not have to run.
+    """
 
     outcome: Outcome
     reason: Reason | None = None
@@ -73,6 +79,7 @@ class AttemptResult:
     phases: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    cached: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,13 @@ class RunnerClient(Protocol):
 
     async def phase(self, lease: Lease, phase: str) -> None:
         """Say what the attempt is doing now; for display only, may be lost."""
+        ...
+
+    async def cached(self, lease: Lease, key: str) -> AttemptResult | None:
+        """Return the result that was recorded under a key of the step cache, committed already as that of this attempt.
+
+        None: there is none, or it does not fit; the step has to run. Then its result is recorded under the key.
+        """
         ...
 
     async def launched(self, lease: Lease) -> None:

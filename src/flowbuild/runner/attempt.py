@@ -16,6 +16,7 @@ from flowbuild.core.errors import Conflict, EngineError, FlowError, SystemFailed
 from flowbuild.core.ids import CommitId
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine.base import BuildFailed, ImageUnavailable, Unit, Verdict
+from flowbuild.runner.cached import recorded_result
 from flowbuild.runner.logship import LogShip
 from flowbuild.runner.plan import Plan, make_plan
 from flowbuild.runner.tools import Tools
@@ -122,6 +123,8 @@ class Attempt:
         for note in plan.notes:
             await self._log.note(note)
         async with self._beside(self._images(plan, adopted=adopted)) as images:
+            if not adopted and (found := await self._recorded(plan, repository, images)) is not None:
+                return found
             with self._phase("checkout"):
                 await self._tell("checkout")
                 slot = self._slot = await asyncio.to_thread(self._acquire, repository, plan, adopted=adopted)
@@ -145,6 +148,18 @@ class Attempt:
         """Make the network of the run and the images ready; containers that exist already have theirs."""
         await self._tools.engine.network(plan.network, plan.run_labels)
         return {} if adopted else await self._tools.engine.images(plan.images, self._progress)
+
+    async def _recorded(
+        self, plan: Plan, repository: RunRepository, images: Awaitable[Mapping[str, str]]
+    ) -> AttemptResult | None:
+        """Return what stands for running the step, if its result may be taken from the step cache."""
+        if self.assignment.step.cache is None:
+            return None
+        with self._phase("cache"):
+            await self._tell("cache")
+            return await self._unless_stopped(
+                recorded_result(plan, repository, images, self._tools.client, self._log.note)
+            )
 
     @asynccontextmanager
     async def _beside(self, work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:

@@ -43,7 +43,12 @@ class Plan:
 
     @property
     def predictable(self) -> bool:
-        """Whether the containers can be made before the workspace is there: nothing of it is mounted or built."""
+        """Whether the containers can be made before they are needed: nothing of the workspace is mounted or built.
+
+        Those of a step with `cache` may never be needed.
+        """
+        if self.assignment.step.cache is not None:
+            return False
         return not compose.bind_paths(self.model) and not any("build" in s for s in self.model["services"].values())
 
     def predict(self) -> UnitSpec:

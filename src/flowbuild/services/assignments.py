@@ -48,11 +48,20 @@ class SecretBox:
 
 
 class Assignments:
-    """Makes assignments. `source_objects` tells the object directories of a run's source by its directory."""
+    """Makes assignments.
 
-    def __init__(self, secrets: SecretBox, source_objects: Callable[[str], Sequence[str]]) -> None:
+    `source_objects` tells the object directories of a run's source by its directory, `versions` those of secrets.
+    """
+
+    def __init__(
+        self,
+        secrets: SecretBox,
+        source_objects: Callable[[str], Sequence[str]],
+        versions: Callable[[Mapping[str, str]], Mapping[str, str]],
+    ) -> None:
         self._secrets = secrets
         self._source_objects = source_objects
+        self._versions = versions
 
     def make(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Return the assignment of a claimed attempt, and what will probably follow it."""
@@ -74,6 +83,7 @@ class Assignments:
         run, key = stored.run, row.key
         step, state = run.pipeline.step(key.step), run.steps[key.step]
         variables = state.variables if row.state != "upcoming" else row.details["variables"]
+        secrets = self._secrets.of(run.id, step)
         return Assignment(
             lease=Lease(key.run, key.step, key.attempt, key.epoch),
             state=row.state,
@@ -82,12 +92,13 @@ class Assignments:
             input_commit=row.input_commit,
             source_objects=tuple(self._source_objects(stored.directory)) if run.pipeline.checkout else (),
             variables=variables,
-            secrets=self._secrets.of(run.id, step),
+            secrets=secrets,
+            secret_versions=self._versions(secrets) if step.cache is not None and secrets else {},
             environment=flow_environment(stored, step, row),
             facts=expression_context(
                 run.context, variables=variables, matrix=step.matrix, steps=StepsView(run.pipeline, run.steps)
             ),
-            trailers=_trailers(stored, step, row),
+            trailers=attempt_trailers(stored, row),
             stop=row.stop,
             launched_at=row.started_at,
         )
@@ -120,7 +131,9 @@ def _text(value: str | float | bool) -> str:  # noqa: FBT001 (a value of an inpu
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _trailers(stored: RunRow, step: Step, row: AttemptRow) -> dict[str, str]:
+def attempt_trailers(stored: RunRow, row: AttemptRow) -> dict[str, str]:
+    """Return what every commit of an attempt says about it, however it comes about."""
+    step = stored.run.pipeline.step(row.key.step)
     return {
         "Flow-Run": stored.run.id,
         "Flow-Step": step.key,

@@ -125,11 +125,17 @@ class LocalClient:
         await self._steer(run, lambda found: self._runs.reject(found, step, by=self._user, comment=comment))
 
     async def rerun(
-        self, run: str, *, from_steps: Sequence[str] = (), variables: Mapping[str, str], secrets: Mapping[str, str]
+        self,
+        run: str,
+        *,
+        from_steps: Sequence[str] = (),
+        variables: Mapping[str, str],
+        secrets: Mapping[str, str],
+        fresh: bool = False,
     ) -> RunView:
         """See FlowClient."""
         old = await self._find(run)
-        new = await asyncio.to_thread(self._runs.rerun, old, from_steps, variables, secrets)
+        new = await asyncio.to_thread(self._runs.rerun, old, from_steps, variables, secrets, fresh=fresh)
         return await self._view(new)
 
     async def resume(self, run: str, *, secrets: Mapping[str, str]) -> RunView:

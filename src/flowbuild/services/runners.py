@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry, Stop
 from flowbuild.core.errors import Conflict
 from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunched, AttemptStarted
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.services.assignments import Assignments
+from flowbuild.services.cache import StepCache
 from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, log_topic, run_topic
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.signals import Signals
@@ -30,6 +32,7 @@ class RunnerService:
         signals: Signals,
         assignments: Assignments,
         logbook: Logbook,
+        cache: StepCache,
         owner: str,
         clock: Clock,
     ) -> None:
@@ -38,6 +41,7 @@ class RunnerService:
         self._signals = signals
         self._assignments = assignments
         self._logbook = logbook
+        self._cache = cache
         self._owner = owner
         self._clock = clock
         self._phases: dict[tuple[str, str], str] = {}
@@ -64,6 +68,10 @@ class RunnerService:
     def phases(self, run: str) -> Mapping[str, str]:
         """Return what the running steps of a run do now, by step key."""
         return {step: phase for (of, step), phase in self._phases.items() if of == run}
+
+    async def cached(self, lease: Lease, key: str) -> AttemptResult | None:
+        """See RunnerClient."""
+        return await asyncio.to_thread(self._cache.look_up, _key(lease), key)
 
     async def launched(self, lease: Lease) -> None:
         """See RunnerClient."""
@@ -133,7 +141,7 @@ class RunnerService:
     def _launched(self, lease: Lease) -> None:
         key = _key(lease)
         with self._database.write() as tx:
-            tx.attempts.launched(self._live(tx.attempts.get(key), lease), self._clock())
+            tx.attempts.launched(self._live(tx.attempts.get(key), lease).key, self._clock())
             self._decisions.apply_in(tx, key.run, [AttemptLaunched(key.step, key.attempt, key.epoch)])
         self._decisions.announce(key.run, tx.topics, tx.others)
 
@@ -162,7 +170,7 @@ class RunnerService:
             row = tx.attempts.get(key)
             if row is not None and row.state == "done":
                 return  # handed in before; the answer was lost
-            self._live(row, lease)
+            row = self._live(row, lease)
             tx.attempts.detail(key, _details(result))
             commit = CommitId(result.commit) if result.commit else None
             tx.attempts.finish(
@@ -184,18 +192,20 @@ class RunnerService:
                 result.exit_code,
                 commit,
                 result.variables,
+                cached=result.cached is not None,
             )
             self._decisions.apply_in(tx, key.run, [event])
+            self._cache.record(tx, row, result)
         self._decisions.announce(
             key.run, tx.topics, tx.others
         )  # the next step need not wait until the log is on the disk
         self._logbook.close(lease)
         self._signals.notify(log_topic(lease.run, lease.step))
 
-    def _live(self, row: AttemptRow | None, lease: Lease) -> AttemptKey:
+    def _live(self, row: AttemptRow | None, lease: Lease) -> AttemptRow:
         if row is None or row.state not in ("leased", "launched"):
             raise Conflict(f"the lease on attempt {lease.attempt} of step {lease.step!r} is over")
-        return row.key
+        return row
 
 
 def _key(lease: Lease) -> AttemptKey:
@@ -207,4 +217,5 @@ def _lease(key: AttemptKey) -> Lease:
 
 
 def _details(result: AttemptResult) -> dict[str, object]:
-    return {"phases": dict(result.phases), "changes": dict(result.changes), "images": dict(result.images)}
+    told = {"phases": dict(result.phases), "changes": dict(result.changes), "images": dict(result.images)}
+    return told if result.cached is None else {**told, "cached": asdict(result.cached)}

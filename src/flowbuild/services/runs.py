@@ -93,14 +93,31 @@ class RunService:
                 variables=variables,
                 trailers={"Flow-Run": run_id, "Flow-Pipeline": pipeline.name, "Flow-Source": source.commit},
             )
-            run = create_run(run_id, pipeline, context=context, initial_commit=commit, variables=variables, now=now)
+            run = create_run(
+                run_id,
+                pipeline,
+                context=context,
+                initial_commit=commit,
+                variables=variables,
+                fresh=request.fresh,
+                now=now,
+            )
             self._add(run, None, source.directory, path, dirty=source.dirty)
         return run_id
 
     def rerun(
-        self, old: RunId, from_steps: Sequence[str], variables: Mapping[str, str], secrets: Mapping[str, str]
+        self,
+        old: RunId,
+        from_steps: Sequence[str],
+        variables: Mapping[str, str],
+        secrets: Mapping[str, str],
+        *,
+        fresh: bool = False,
     ) -> RunId:
-        """Begin a new run that takes over what stands before `from_steps` (none: everything runs again)."""
+        """Begin a new run that takes over what stands before `from_steps` (none: everything runs again).
+
+        `fresh`: no result is taken from the step cache.
+        """
         with self._database.read() as tx:
             row = tx.runs.get(old)
         if not row.run.state.final:
@@ -110,7 +127,7 @@ class RunService:
         now = self._clock()
         run_id = new_run_id(now)
         self._secrets.put(run_id, row.run.pipeline, secrets)
-        run = create_rerun(row.run, run_id, keys, variables=variables, now=now)
+        run = create_rerun(row.run, run_id, keys, variables=variables, fresh=fresh, now=now)
         with self._making(run_id) as path:
             RunRepository.open(Path(row.repository)).fork(path)
             self._add(run, row.project, Path(row.directory), path, dirty=row.dirty)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from flowbuild.client.base import AttemptView, EdgeView, HolderView, RunView, StepView
+from flowbuild.core.cache import Origin
 from flowbuild.core.model import Step
 from flowbuild.core.run import Run, StepRun
 from flowbuild.core.states import StepState
@@ -113,4 +114,5 @@ def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
         commit=row.commit,
         changes=details.get("changes", {}),
         images=details.get("images", {}),
+        cached=Origin(**details["cached"]) if "cached" in details else None,
     )

@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from flowbuild.core.errors import StoreError
 from flowbuild.core.ids import RunId
 from flowbuild.store.attempts import Attempts
+from flowbuild.store.cache import Cache
 from flowbuild.store.locks import Locks
 from flowbuild.store.outbox import Outbox
 from flowbuild.store.runs import Runs
@@ -27,7 +28,7 @@ from flowbuild.store.tables import meta
 from flowbuild.store.timers import Timers
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"  # the newest revision in migrations/versions; a test compares the two
+HEAD = "0002"  # the newest revision in migrations/versions; a test compares the two
 
 
 class Transaction:
@@ -39,6 +40,7 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.timers = Timers(connection)
         self.locks = Locks(connection)
+        self.cache = Cache(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

@@ -82,7 +82,7 @@ attempts = Table(
     Column("message", Text, nullable=False, default=""),
     Column("exit_code", Integer),
     Column("commit", String(64)),
-    Column("details", Text, nullable=False, default="{}"),  # phases, changes, images
+    Column("details", Text, nullable=False, default="{}"),  # phases, changes, images, key and origin in the step cache
     Index("ix_attempts_state_queued_at", "state", "queued_at"),
 )
 
@@ -102,4 +102,16 @@ locks = Table(
     _run_key(primary_key=True),
     Column("step", String(64), primary_key=True),
     Column("position", Integer, nullable=False),  # 0 holds it, the others wait in this order
+)
+
+step_cache = Table(
+    "step_cache",
+    metadata,
+    Column("project", String(512), primary_key=True),
+    Column("trust", String(16), primary_key=True),  # trusted
+    Column("key", String(64), primary_key=True),  # core.cache.cache_key
+    _run_key(),
+    Column("step", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),  # whose result stands for the key
+    Index("ix_step_cache_run_id", "run_id"),
 )

@@ -13,6 +13,7 @@ from time import time
 from flowbuild.core.errors import InvalidRequest, UserError, WorkspaceError
 from flowbuild.core.ids import RunId
 from flowbuild.services.assignments import Assignments, SecretBox
+from flowbuild.services.cache import SecretVersions, StepCache
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.gate import Gate
@@ -62,7 +63,7 @@ class Local:
                 self.project = project_of(tx, self._source)
         if drive:
             self.ownership.claim()
-        assignments = Assignments(self.secrets, lru_cache(_source_objects))
+        assignments = Assignments(self.secrets, lru_cache(_source_objects), SecretVersions(self.database).of)
         self.runs = RunService(
             database=self.database,
             decisions=self.decisions,
@@ -79,6 +80,7 @@ class Local:
             signals=self.signals,
             assignments=assignments,
             logbook=self.logbook,
+            cache=StepCache(self.database, self.decisions),
             owner=self.ownership.token,
             clock=time,
         )

@@ -15,14 +15,13 @@ Objects are read and checked before they count: a damaged repository never gets 
 from __future__ import annotations
 
 import stat
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.core.ids import CommitId
-from flowbuild.workspace import commits, diff, layout, sidecar
+from flowbuild.workspace import commits, layout, sidecar
 from flowbuild.workspace.commits import Commit
 from flowbuild.workspace.escape import escape, unescape
 from flowbuild.workspace.layout import Layout, TreeKeeper
@@ -50,18 +49,9 @@ class Recorded:
     result: CommitId
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The new commit. `changed` counts A, M and D against its input."""
-
-    commit: CommitId
-    variables: Mapping[str, str]
-    changed: Mapping[str, int]
-
-
 def replay(
     repo: RunRepository, commit: CommitId, recorded: Recorded, *, message: str, trailers: Mapping[str, str]
-) -> Replayed:
+) -> CommitId:
     """Commit in `repo`, as a child of `commit`, what it would be after the recorded step; the same again, the same id.
 
     Raises Misfit, or another WorkspaceError or OSError when a repository cannot be read or written.
@@ -79,12 +69,9 @@ def replay(
         _bring(repo, recorded.repository, change.taken, writer)
         large = _large(tree, writer, (before, repo), (result, recorded.repository))
         after = Layout(tree, meta.oid, values, large, before.record)
-        differences = layout.differences(before.workspace, tree, writer.tree)
-        changed = Counter(diff.status(one).replace("T", "M") for one in differences)
         root = layout.write(writer, after)
         made = Commit(root.hex(), (commit,), parent.time, message, trailers)
-        oid = CommitId(writer.add("commit", commits.encode(made)).hex())
-    return Replayed(oid, values, dict(changed))
+        return CommitId(writer.add("commit", commits.encode(made)).hex())
 
 
 class _Place(NamedTuple):

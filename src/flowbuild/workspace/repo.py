@@ -284,6 +284,11 @@ class RunRepository:
         before = self.layout(old).workspace if old is not None else None
         return diff.changes(before, self.layout(new).workspace, self.db.tree, self.db.blob)
 
+    def change_counts(self, old: CommitId, new: CommitId) -> dict[str, int]:
+        """Return how many paths of the workspace were added (A), modified (M) and deleted (D)."""
+        differences = layout.differences(self.layout(old).workspace, self.layout(new).workspace, self.db.tree)
+        return dict(Counter(diff.status(one).replace("T", "M") for one in differences))
+
     def patch(self, old: CommitId, new: CommitId) -> Iterator[bytes]:
         """Yield the text of `git diff` between two workspaces, at most `diff.PATCH_LIMIT` bytes."""
         self.commit(old)

@@ -81,10 +81,12 @@ def do(top, action, at):
     """Do it as a shell with `set -e` would, at a time; raises OSError when that is not possible."""
     verb, path, argument = action
     target = top / path
-    if any((top / parent).is_symlink() for parent in Path(path).parents) or (verb in ("fill", "chmod") and target.is_symlink()):
+    if any((top / parent).is_symlink() for parent in Path(path).parents) or (
+        verb in ("fill", "chmod") and target.is_symlink()
+    ):
         raise OSError(f"{target} is another path behind a link")
     for parent in reversed(target.parents[: len(Path(path).parts) - 1]):
-        if verb not in ("remove", "remove all", "chmod", "touch"):
+        if verb not in ("remove", "dismantle", "remove all", "chmod", "touch"):
             make(parent, at)
     before = set(os.listdir(target.parent)) if target.parent.is_dir() else None
     perform(target, verb, argument)
@@ -125,6 +127,9 @@ def perform(target, verb, argument):
             target.chmod(argument)
         case "touch":
             os.utime(target, ns=(0, 0), follow_symlinks=False)
+        case "dismantle":
+            (target / "a").unlink(missing_ok=True)
+            target.rmdir()
         case "remove" if there:
             target.unlink()
         case "remove all" if there:
@@ -147,7 +152,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("fill"), PATHS, st.sampled_from(CONTENTS)),
     st.tuples(st.just("link"), PATHS, st.sampled_from(["a", "../b", "nowhere"])),
     st.tuples(st.just("chmod"), PATHS, st.sampled_from([0o644, 0o755, 0o700])),
-    st.tuples(st.sampled_from(["fifo", "mkdir", "touch", "remove", "remove all"]), PATHS, st.none()),
+    st.tuples(st.sampled_from(["fifo", "mkdir", "touch", "remove", "dismantle", "remove all"]), PATHS, st.none()),
 )
 
 
@@ -190,15 +195,17 @@ def record(lab, top, actions):
     step=st.lists(ACTIONS, min_size=1, max_size=4),
     others=st.lists(ACTIONS, max_size=4),
 )
-@example(  # written as it was: only its time tells that it was written
+@example(  # written as it was, or touched: its time alone does not tell
     begin=[("replace", "a", ("one", 0o644))], step=[("fill", "a", "one")], others=[("fill", "a", "two")]
 )
+@example(begin=[("fill", "a", "one")], step=[("touch", "a", None)], others=[("fill", "a", "two")])
 @example(  # written in place or anew: the permissions that are there now would stay or not
     begin=[("replace", "a", ("one", 0o644))], step=[("fill", "a", "two")], others=[("chmod", "a", 0o755)]
 )
-@example(  # `rm -r` would take along what nobody recorded
-    begin=[("replace", "a/a", ("one", 0o644))], step=[("remove all", "a", None)], others=[("fill", "a/b", "two")]
+@example(  # `rm -r` would take along what nobody recorded, `rm` and `rmdir` would not
+    begin=[("replace", "a/a", ("one", 0o644))], step=[("dismantle", "a", None)], others=[("fill", "a/b", "two")]
 )
+@example(begin=[("fill", "a/a", "one")], step=[("remove all", "a", None)], others=[("fill", "a/b", "two")])
 @example(begin=[("mkdir", "a", None)], step=[("replace", "a/b", ("L" * 30, 0o755))], others=[("remove all", "a", None)])
 @example(begin=[("fill", "a", "one")], step=[("chmod", "a", 0o755)], others=[("fill", "a", "M" * 30)])
 def test_a_replay_is_what_running_again_would_give(begin, step, others):

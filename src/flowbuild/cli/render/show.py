@@ -17,8 +17,10 @@ from flowbuild.client.base import PHASES, AttemptView, RunView, StepDiff, StepVi
 from flowbuild.core.states import StepState
 
 _BAR = 24  # columns of the phases' bar
-_PHASE_FACES = dict(zip(PHASES, "▏░▒▁▄█▓▇", strict=True))
-_PHASE_STYLES = dict(zip(PHASES, ("dim", "blue", "blue", "magenta", "yellow", "green", "cyan", "cyan"), strict=True))
+_PHASE_FACES = dict(zip(PHASES, "▏░▂▒▁▄█▓▇", strict=True))
+_PHASE_STYLES = dict(
+    zip(PHASES, ("dim", "blue", "dim", "blue", "magenta", "yellow", "green", "cyan", "cyan"), strict=True)
+)
 
 
 def print_run(
@@ -27,7 +29,7 @@ def print_run(
     """Print a run: what it is, its graph, every attempt with its phases, what each step of `diffs` changed."""
     look = Look.of(console)
     lines = [*_about(run, now, zone), Text(""), *run_graph(run, look, now), Text(""), legend(look), Text("")]
-    lines += _attempts(run, look)
+    lines += _attempts(run, look, zone)
     for step in run.steps:
         if step.key in diffs:
             changes = change_lines(diffs[step.key])
@@ -53,7 +55,7 @@ def _about(run: RunView, now: float, zone: tzinfo | None) -> list[Text]:
     return [head, *(Text(f"  {name:11}", "dim").append(safe(value), "not dim") for name, value in rows if value)]
 
 
-def _attempts(run: RunView, look: Look) -> list[Text]:
+def _attempts(run: RunView, look: Look, zone: tzinfo | None) -> list[Text]:
     """Return a line for every attempt: outcome, times by phase, commits, changes."""
     names = min(max((len(step.key) for step in run.steps), default=4), 24)
     used = [name for name in PHASES if any(name in a.phases for step in run.steps for a in step.attempts)]
@@ -63,6 +65,9 @@ def _attempts(run: RunView, look: Look) -> list[Text]:
         for attempt in step.attempts:
             lines.append(_attempt(step, attempt, names, bar))
             lines += look.wrap(_times(step, attempt), "    ", "dim")
+            if attempt.cached is not None:
+                ended = human.timestamp(attempt.cached.finished_at, zone)
+                lines += look.wrap(f"cached: {attempt.cached}, of {ended}", "    ")
             lines += look.wrap(attempt.message, "    ", step_symbol(step)[1])
     if lines and bar and used:
         key = Text("  ")

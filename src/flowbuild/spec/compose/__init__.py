@@ -28,6 +28,7 @@ from flowbuild.spec.compose.model import (
     mount_paths,
     placement,
     published_ports,
+    read_paths,
     variables_used,
 )
 from flowbuild.spec.compose.tree import Path, Source
@@ -51,6 +52,7 @@ __all__ = [
     "mount_paths",
     "placement",
     "published_ports",
+    "read_paths",
     "service_key",
     "variables_used",
 ]

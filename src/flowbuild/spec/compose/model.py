@@ -97,9 +97,14 @@ def mount_paths(model: Model) -> tuple[str, ...]:
 def bind_paths(model: Model) -> tuple[str, ...]:
     """Return every path of the workspace that the engine reads, relative to the workspace; "." is itself.
 
-    Those of `mount_paths`, build contexts, Dockerfiles, files of configs and secrets. Before `create` the runner checks
-    that the real path of each stays inside the workspace.
+    Those of `mount_paths` and `read_paths`. Before `create` the runner checks that the real path of each stays inside
+    the workspace.
     """
+    return tuple(dict.fromkeys([*mount_paths(model), *read_paths(model)]))
+
+
+def read_paths(model: Model) -> tuple[str, ...]:
+    """Return the paths of the workspace that become part of the step: build contexts, Dockerfiles, configs, secrets."""
     found: list[str] = []
     for service in model["services"].values():
         build = service.get("build")
@@ -110,7 +115,7 @@ def bind_paths(model: Model) -> tuple[str, ...]:
             found += build.get("additional_contexts", {}).values()
     for section in ("configs", "secrets"):
         found += [entry["file"] for entry in model[section].values() if "file" in entry]
-    return tuple(dict.fromkeys([*mount_paths(model), *(confined("", path) for path in found)]))
+    return tuple(dict.fromkeys(confined("", path) for path in found))
 
 
 def dockerfiles(model: Model) -> dict[str, tuple[str, ...]]:
