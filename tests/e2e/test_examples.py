@@ -67,6 +67,7 @@ def test_wrong_expectations_are_noticed(tmp_path: Path) -> None:
         {"steps": {"read": {"outcome": "failed"}}},
         {"steps": {"read": {"attempts": 2}}},
         {"steps": {"read": {"log": ["good bye"]}}},
+        {"steps": {"read": {"cached": True}}},
         {"steps": {"read": {"log_absent": ["hello"]}}},
         {"steps": {"write": {"diff": {"greeting.txt": "D"}}}},
         {"steps": {"nobody": {"outcome": "succeeded"}}},

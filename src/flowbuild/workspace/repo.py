@@ -132,7 +132,7 @@ class RunRepository:
         """
         held = Counter(pack for oid in oids if (pack := other.db.pack_of(oid)) is not None)
         with other.refs.exclusive():  # no pack is removed meanwhile
-            for pack in [pack for pack, count in held.items() if count >= BORROWED_FROM]:
+            for pack in [pack for pack, count in held.items() if count >= BORROWED_FROM and pack.exists()]:
                 check_pack(pack)
                 for source in (pack, pack.with_suffix(".idx")):
                     _link(source, self.path / "objects" / "pack" / source.name)
