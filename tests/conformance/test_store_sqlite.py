@@ -7,10 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from alembic.operations import Operations
 
 from flowbuild.core.errors import StoreError
-from flowbuild.store.database import Database
+from flowbuild.store.attempts import AttemptKey
+from flowbuild.store.cache import Scope
+from flowbuild.store.database import MIGRATIONS, Database
+from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
 
 
@@ -20,6 +25,10 @@ def url(tmp_path):
 
 
 class TestSqlite(StoreSuite):
+    pass
+
+
+class TestSqliteCache(CacheSuite):
     pass
 
 
@@ -48,7 +57,7 @@ def test_a_deferred_begin_loses_writes(tmp_path):
         assert sum(pool.map(count, range(16))) > 0
 
 
-@pytest.mark.parametrize("tables", range(8))
+@pytest.mark.parametrize("tables", range(9))
 def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkeypatch, tables):
     class Died(BaseException):
         pass
@@ -65,17 +74,33 @@ def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkey
     database = Database(url)
     with monkeypatch.context() as patched:
         patched.setattr(Operations, "create_table", create_table)
-        if tables < 7:
+        if tables < 8:
             with pytest.raises(Died):
                 database.migrate()
         else:
-            database.migrate()  # there are seven tables: the last one of these dies nowhere
+            database.migrate()  # there are eight tables: the last one of these dies nowhere
     database.close()
     again = Database(url)
     again.migrate()
     add(again, make_run())
     again.close()
     assert len(made) == tables
+
+
+def test_a_database_of_an_older_version_keeps_what_is_in_it(url):
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    old = Database(url)
+    config.attributes["engine"] = old._engine
+    command.upgrade(config, "0001")
+    with pytest.raises(StoreError), old.write() as tx:  # the control: the table is not there yet
+        tx.cache.put(Scope("p", "trusted"), "k", AttemptKey(ONE, "a", 1, 1))
+    add(old, make_run())
+    old.migrate()
+    with old.write() as tx:
+        tx.cache.put(Scope("p", "trusted"), "k", AttemptKey(ONE, "a", 1, 1))
+        assert tx.runs.get(ONE).number == 1
+    old.close()
 
 
 def test_programs_that_start_together(url):

@@ -108,7 +108,7 @@ def _trailers(recorded: Recorded) -> dict[str, str]:
         "Flow-Cached-Step": origin.step,
         "Flow-Cached-Attempt": str(origin.attempt),
         "Flow-Cached-Commit": recorded.commit,
-        "Flow-Cached-Finished": f"{origin.finished_at:.3f}",
+        "Flow-Cached-Finished": str(origin.finished_at),
     }
 
 

@@ -45,7 +45,7 @@ WATCHED: dict[type, tuple[str, ...]] = {
     Slots: ("acquire", "adopt", "commit", "release", "drop_run", "sweep"),
     RunRepository: ("initial", "merge", "with_variables", "write_attempt_ref", "accept"),
     Logbook: ("append", "close"),
-    RunnerService: ("claim", "launched", "healthy", "append_log", "finish", "forgotten", "run_ended"),
+    RunnerService: ("claim", "cached", "launched", "healthy", "append_log", "finish", "forgotten", "run_ended"),
     DummyEngine: ("images", "network", "create", "adopt", "start", "stop", "remove", "sweep"),
 }
 

@@ -61,8 +61,8 @@ def refused(action: Any, error: type[FlowError] = NotFound) -> str:
     raise AssertionError(f"no {error.__name__}")
 
 
-class StoreSuite:
-    """The tests."""
+class StoreBench:
+    """What suites for databases share."""
 
     @contextmanager
     def database(self, url: str) -> Iterator[Database]:
@@ -72,6 +72,10 @@ class StoreSuite:
             yield database
         finally:
             database.close()
+
+
+class StoreSuite(StoreBench):
+    """The tests."""
 
     def test_a_run_comes_back_as_it_was(self, url: str) -> None:
         with self.database(url) as database:

@@ -6,6 +6,7 @@ FLOW_SEED where the first one is.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
@@ -30,14 +31,27 @@ STEPS = {
 }
 
 
+# A step that takes its result, one that runs and is recorded, one that takes what that one made possible.
+CACHED = {
+    "a": step(write="a=1", log="from a\n", then="b", more={"cache": {"variables": []}}),
+    "b": step(write="b=1", log="from b\n", then="c", more={"cache": {"variables": "NEW"}, "retry": 1}),
+    "c": step(write="c=1", log="from c\n", more={"cache": {"inputs": ["a", "b"], "variables": []}}),
+}
+
+
 pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """A project and a data directory whose database is up to date."""
-    home = Home(tmp_path_factory.mktemp("template"))
-    home.write(STEPS)
+    return made(tmp_path_factory.mktemp("template"), STEPS)
+
+
+def made(top, steps):
+    top.mkdir(exist_ok=True)
+    home = Home(top)
+    home.write(steps)
     local = home.local(drive=False)
     local.instance()
     local.close()
@@ -94,3 +108,51 @@ async def test_killed_anywhere(template, tmp_path):
     print(Counter(point.partition("#")[0] for point in points))
     assert not wrong, "\n".join(f"{point}: {found}" for point, found in wrong.items())
     assert hit >= 0.9 * len(chosen(points))
+
+
+async def test_killed_anywhere_with_the_step_cache(tmp_path):
+    """Takes what an undisturbed run recorded, and what is recorded at the end can be taken."""
+
+    async def second_run(home, life):
+        await life.finished((await life.start(home, variables={"NEW": "1"})).id)
+
+    template = await asyncio.to_thread(made, tmp_path / "template", CACHED)
+
+    async def prepared(path):
+        home = fresh(template, path)
+        async with home.life() as life:
+            await whole_run(home, life)
+        return home
+
+    async def taken(home):
+        async with home.looking() as life:
+            return {found.key: found.cached for found in (await life.client.get("last")).steps}
+
+    home, reaper = await prepared(tmp_path / "undisturbed"), crash.Reaper()
+    await crash.live_and_die(home, [], reaper, lambda life: second_run(home, life))
+    assert await taken(home) == {"a": True, "b": False, "c": True}
+    async with home.looking() as life:
+        facts = await crash.facts_of(life, "last")
+    wrong, hit = {}, 0
+    points = [point for point in reaper.points if "cached" in point] + chosen(reaper.points)
+    for number, point in enumerate(points):
+        home, ledger, killer = await prepared(tmp_path / str(number)), [], crash.Reaper(point)
+        await crash.live_and_die(home, ledger, killer, lambda life, home=home: second_run(home, life))
+        run = await crash.recover(home, ledger)
+        async with home.looking() as life:
+            second = (await life.client.get(run)).number == 2  # else it was killed before that run was begun
+        found = await crash.examine(home, ledger, run if second else "", facts)
+        if second and await taken(home) != {"a": True, "b": False, "c": True}:
+            found.append(f"taken: {await taken(home)}")
+        async with home.life() as life:
+            await second_run(home, life)
+        if await taken(home) != {"a": True, "b": second, "c": True}:
+            found.append(f"the next run takes {await taken(home)}")
+        hit += killer.dead
+        if found:
+            wrong[point] = found
+        else:
+            shutil.rmtree(home.top)
+    assert not wrong, "\n".join(f"{point}: {found}" for point, found in wrong.items())
+    assert hit >= 0.9 * len(points)
+    assert sum("cached" in point for point in points) >= 6
