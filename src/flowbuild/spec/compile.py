@@ -84,7 +84,7 @@ class _Compiler:
         self._scope = _Scope(checked, steps, self._graph(steps))
         if header is not None:
             self._header_texts(header)
-            self._findings += caching.findings(written, steps, checkout=header.checkout)
+            self._findings += caching.findings(written, steps, checkout=header.checkout, before=self._scope.before)
         self._step_texts(steps)
         definitions = self._load_definitions(steps)
         if header is None or has_errors(self._findings):

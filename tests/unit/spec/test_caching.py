@@ -97,3 +97,15 @@ def test_patterns_for_a_workspace_that_is_empty():
     ):
         assert fine.findings == []
         assert fine.pipelines
+
+
+SERVICE = "      db: {compose: {services: {a: {image: x}}}, background: true, success: other}\n"
+OTHER = "      other: {compose: {services: {a: {image: x}}}, success: s}\n"
+
+
+@pytest.mark.parametrize(("cache", "refused"), [("true", True), ("{inputs: a}", False), ("{variables: A}", False)])
+def test_behind_a_background_step_somebody_has_to_say_what_decides(cache, refused):
+    loaded = load(f"cache: {cache}", before=SERVICE + OTHER)
+    assert [finding.code for finding in loaded.findings] == ["cache_conflict"] * refused
+    assert all("behind the background step `db`" in finding.message for finding in loaded.findings)
+    assert load(f"cache: {cache}", before=SERVICE.replace(", success: other", "")).findings == []
