@@ -227,6 +227,31 @@ async def test_live_never_exceeds_the_terminal(width, height):
     assert all(line.cell_len <= width for line in frame)
 
 
+async def test_live_shows_what_matters_of_more_steps_than_lines():
+    view, _ = live(60, 14)
+    steps = (
+        *(done(f"ok{n}", 1) for n in range(7)),
+        *(step_view(f"next{n}", state=StepState.QUEUED) for n in range(9)),
+        running("work1"),
+        running("work2"),
+        *(step_view(f"later{n}") for n in range(9)),
+        done("bad", 2, outcome="failed"),
+    )
+    view.on_update(update(run_view(steps)))
+    for n in range(9):
+        view.on_log(chunk("work1", b"line %d\n" % n))
+    assert [re.sub(" +", " ", line.plain) for line in view.frame(EPOCH + 6)[2:]] == [
+        "✗ bad 2.0s failed: exit code 1",
+        "⠸ work1 6.0s starting",
+        " app | line 6",
+        " app | line 7",
+        " app | line 8",
+        "⠸ work2 6.0s starting",
+        "○ next0 queued",
+        "… 7 ended, 17 to come",
+    ]
+
+
 async def test_live_recording():
     """What is written to the terminal: in place, no escape of a step, cursor given back, the summary stays."""
     view, raw = live(80)

@@ -27,6 +27,7 @@ _CORNERS = {
 _VERTICAL = {EdgeKind.SUCCESS: "│", EdgeKind.FAIL: "╎", EdgeKind.ALWAYS: "║"}
 _HORIZONTAL = {EdgeKind.SUCCESS: "─", EdgeKind.FAIL: "╌", EdgeKind.ALWAYS: "═"}
 _COLOURS = {EdgeKind.SUCCESS: "green", EdgeKind.FAIL: "red", EdgeKind.ALWAYS: "blue"}
+MAX_GUTTER = 31  # columns; nobody follows more rails than sixteen with the eye
 NOT_TAKEN = "×"  # noqa: RUF001 (drawn, not read)
 
 
@@ -88,7 +89,7 @@ def graph_lines(
     layout = Layout(keys, edges, compact=compact)
     names = max((len(label.name) for label in labels.values()), default=0)
     gutter = 2 * layout.width - 1
-    if gutter > look.width // 2 or gutter + 2 + min(names, 16) > look.width:
+    if gutter > min(look.width // 2, MAX_GUTTER) or gutter + 2 + min(names, 16) > look.width:
         return _listing(labels, edges, look, min(names, look.width // 2), compact=compact)
     names = min(names, max(8, look.width - gutter - 24))
     lines = []

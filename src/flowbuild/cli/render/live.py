@@ -21,11 +21,12 @@ from flowbuild.cli.render.tails import Tails
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.render.theme import SPINNER, Look, details, held_by, run_state, run_symbol, safe, step_symbol, title
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
-from flowbuild.core.states import RunState, StepState
+from flowbuild.core.states import Outcome, RunState, StepState
 
 INTERVAL = 0.12  # seconds between two pictures
 _MOVING = (StepState.RUNNING, StepState.PREPARING, StepState.BACKOFF)
-_ACTIVE = (*_MOVING, StepState.QUEUED, StepState.WAITING, StepState.SERVING)
+_RANKS = {StepState.WAITING: 1, **dict.fromkeys(_MOVING, 2), StepState.SERVING: 3, StepState.QUEUED: 4}
+_QUEUED, _HIDDEN = 4, 5
 
 
 class LiveView:
@@ -126,14 +127,23 @@ class LiveView:
             lines = graph_lines(labels, run.edges, look, compact=compact)
             if (spare := room - len(lines)) >= 0:
                 return self._with_output(lines, steps, look, min(3, spare // talking))
-        # Not even the steps fit: those that are doing something, without the graph, and counts of the others.
-        active = {key: label for key, label in labels.items() if steps[key].state in _ACTIVE}
-        wanted = graph_lines(active, (), look)[: max(room - 1, 0)]
-        others = [step for step in run.steps if step.key not in {line.key for line in wanted}]
+        return self._crowd(steps, labels, look, room)
+
+    def _crowd(self, steps: dict[str, StepView], labels: dict[str, Label], look: Look, room: int) -> list[Text]:
+        """Return what matters of more steps than there are lines: failures, what works and says, then what is next."""
+        ranked = sorted(
+            (key for key, step in steps.items() if _rank(step) < _HIDDEN), key=lambda key: _rank(steps[key])
+        )
+        room -= 1  # for the counts of the others
+        talking = sum(step.state is StepState.RUNNING for step in steps.values())
+        busy = sum(_rank(step) < _QUEUED for step in steps.values())
+        output = max(0, min(3, (room - busy) // talking)) if talking else 0
+        shown = ranked[: max(room - output * talking, 0)]
+        lines = graph_lines({key: labels[key] for key in shown}, (), look)
+        others = [step for key, step in steps.items() if key not in shown]
         ended = sum(step.state is StepState.DONE for step in others)
-        rest = look.fit(Text(f"… {ended} ended, {len(others) - ended} to come or hidden", "dim"))
-        output = max(0, min(3, (room - 1 - len(wanted)) // talking))
-        return [*self._with_output(wanted, steps, look, output), rest][-room:]
+        rest = look.fit(Text(f"… {ended} ended, {len(others) - ended} to come", "dim"))
+        return [*self._with_output(lines, steps, look, output), rest][-room - 1 :]
 
     def _with_output(self, lines: list[GraphLine], steps: dict[str, StepView], look: Look, count: int) -> list[Text]:
         shown: list[Text] = []
@@ -152,6 +162,13 @@ class LiveView:
         if step.state in (StepState.RUNNING, StepState.PREPARING):
             symbol = _spinner(now)
         return Label(symbol, style, safe(step.key), details(step, now, current=self._phases.get(step.key, "")))
+
+
+def _rank(step: StepView) -> int:
+    """Return how much a step matters where there is not room for all: the less the more."""
+    if step.outcome in (Outcome.FAILED, Outcome.ERRORED):
+        return 0
+    return _RANKS.get(step.state, _HIDDEN)
 
 
 def _spinner(now: float) -> str:
