@@ -11,6 +11,7 @@ FlowError                     what a person is told: code, message, hint
 └─ SystemFailed               we did not work: `errored`
    ├─ EngineError             Docker Engine or compose
    ├─ WorkspaceError          run repository, object store, file system
+   │  └─ Unreadable           something of a workspace may not be read by this user
    └─ StoreError              database
 
 Foreign errors are mapped to these at the edge that calls the foreign library. Every class has a stable `code` that
@@ -79,6 +80,12 @@ class WorkspaceError(SystemFailed):
     """The run repository, object store or file system did not do what it was asked."""
 
     code = "workspace_error"
+
+
+class Unreadable(WorkspaceError):
+    """Something that a step left may not be read by the user of this program."""
+
+    code = "unreadable"
 
 
 class StoreError(SystemFailed):

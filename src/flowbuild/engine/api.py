@@ -83,6 +83,20 @@ class Api:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: half an answer
             raise self._unreachable(error) from error
 
+    async def send(self, path: str, params: Mapping[str, str], content: bytes) -> None:
+        """Post bytes; the answer is read to its end and dropped. Raises as `call`."""
+        headers = {"Content-Type": "application/x-tar"}
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                response = await self._client()._do_query(  # noqa: SLF001  see the text of this module
+                    path, "POST", params=params, data=content, headers=headers
+                )
+                await response.read()
+        except DockerError as error:
+            raise self._mapped(error) from error
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise self._unreachable(error) from error
+
     @asynccontextmanager
     async def stream(self, path: str, params: Mapping[str, str]) -> AsyncIterator[aiohttp.StreamReader]:
         """Open an endless answer; it is connected when the context is entered. A lost connection raises EngineUnreachable."""

@@ -161,6 +161,21 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class HostProgram:
+    """A program of the engine's machine that is to run there as root with no rights but `capabilities`.
+
+    It sees the files that programs need and those of `readable` and `writable`, at their own places, and nothing else.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    capabilities: tuple[str, ...]
+    readable: tuple[str, ...]
+    writable: tuple[str, ...]
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What a sweep removed."""
 
@@ -237,6 +252,13 @@ class Engine(Protocol):
         """Remove everything labelled with the instance (of one run, if given) except projects and runs in `keep`.
 
         Objects without our labels are never touched.
+        """
+        ...
+
+    async def run_here(self, program: HostProgram) -> bytes:
+        """Run a program of this machine with rights that this user lacks; return its output.
+
+        Raises EngineError with its standard error when it ends badly, or when the engine is not on this machine.
         """
         ...
 

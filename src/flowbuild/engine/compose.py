@@ -25,6 +25,7 @@ from flowbuild.engine.base import (
     EngineInfo,
     EngineUnreachable,
     Found,
+    HostProgram,
     ImageUnavailable,
     Labels,
     LogRecord,
@@ -37,6 +38,7 @@ from flowbuild.engine.base import (
 from flowbuild.engine.binds import resume
 from flowbuild.engine.cleanup import Cleaner
 from flowbuild.engine.follow import follow
+from flowbuild.engine.helper import Helper
 from flowbuild.engine.images import Images, Problem, classify
 from flowbuild.engine.networks import Networks
 from flowbuild.engine.observe import inspected
@@ -75,6 +77,7 @@ class ComposeEngine:
         self._images = Images(self._api, self._env, answer_seconds=answer_seconds)
         self._networks = Networks(self._api, network_pool, network_prefix)
         self._cleaner = Cleaner(self._api)
+        self._helper = Helper(self._api)
         self._begun: dict[str, dict[str, asyncio.Event]] = {}  # by project, by service: started, or never will be
 
     async def __aenter__(self) -> Self:
@@ -193,6 +196,10 @@ class ComposeEngine:
     async def sweep(self, instance: str, *, run: str | None = None, keep: frozenset[str] = frozenset()) -> Swept:
         """Remove what carries the labels, except `keep`."""
         return await self._cleaner.sweep(instance, run, keep)
+
+    async def run_here(self, program: HostProgram) -> bytes:
+        """Run a program of this machine in a container."""
+        return await self._helper.run(program)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -328,12 +328,8 @@ class Attempt:
             before = await asyncio.to_thread(repository.attempt_result, *key)
             if before is not None:  # an earlier life of this runner got as far as this
                 return Committed(before, repository.variables(before), (), {}, 0, 0)
-            committed = await asyncio.to_thread(
-                self._tools.slots.commit,
-                slot,
-                repository,
-                message=f"{lease.step}: {ended.outcome}",
-                trailers=self._trailers(ended),
+            committed = await self._tools.rights.commit(
+                slot, repository, message=f"{lease.step}: {ended.outcome}", trailers=self._trailers(ended)
             )
         with self._phase("push"):
             await asyncio.to_thread(repository.write_attempt_ref, *key, committed.commit)

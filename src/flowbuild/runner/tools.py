@@ -11,6 +11,7 @@ from typing import Any
 from flowbuild.client.runner import Assignment, RunnerClient
 from flowbuild.engine.base import Engine
 from flowbuild.runner.prepared import Prepared
+from flowbuild.runner.rights import Rights
 from flowbuild.runner.spool import Spool
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import Slots
@@ -76,6 +77,7 @@ class Tools:
     client: RunnerClient
     engine: Engine
     slots: Slots
+    rights: Rights
     spool: Spool
     repositories: Repositories
     prepared: Prepared

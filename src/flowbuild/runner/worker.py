@@ -19,6 +19,7 @@ from flowbuild.engine.base import Engine
 from flowbuild.runner.attempt import Attempt
 from flowbuild.runner.plan import make_plan
 from flowbuild.runner.prepared import Prepared
+from flowbuild.runner.rights import Rights
 from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import Cleaner, Repositories, RunnerPlaces, Tools
 from flowbuild.workspace.slots import Slots
@@ -57,10 +58,12 @@ class Worker:
         self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
         self._gone: set[str] = set()  # runs of which nothing may be made any more
         self._free = asyncio.Semaphore(capacity)
+        self._rights = Rights(engine, slots, places.instance)
         self._tools = Tools(
             client=client,
             engine=engine,
             slots=slots,
+            rights=self._rights,
             spool=spool,
             repositories=self._repositories,
             prepared=self._prepared,
@@ -72,6 +75,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        self._clean(self._rights.tidy())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._obey())
             while True:
@@ -147,6 +151,7 @@ class Worker:
         finally:
             await asyncio.to_thread(self._slots.drop_run, run)
             await asyncio.to_thread(self._spool.drop_run, run)
+            self._clean(self._rights.tidy())
             self._repositories.forget(run)
             await self._client.forgotten(self._name, run)
 

@@ -20,6 +20,7 @@ from flowbuild.engine.base import (
     EngineInfo,
     EngineUnreachable,
     Found,
+    HostProgram,
     ImageUnavailable,
     Labels,
     LogRecord,
@@ -275,6 +276,16 @@ class DummyEngine:
         for name in networks:
             del self.machine.networks[name]
         return Swept(containers, tuple(networks))
+
+    async def run_here(self, program: HostProgram) -> bytes:
+        """Run the program with the rights of this one."""
+        process = await asyncio.create_subprocess_exec(
+            *program.argv, env=dict(program.environment), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        output, said = await process.communicate()
+        if process.returncode:
+            raise EngineError(said.decode().strip())
+        return output
 
     async def close(self) -> None:
         """Do nothing: what runs on the machine goes on."""

@@ -42,16 +42,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`flow` with the data directory `home`, called in `directory`."""
+    """`flow` with the data directory `home`, called in `directory`. `command`: how it is started."""
 
     home: Path
     directory: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = (str(Path(sys.executable).with_name("flow")),)
 
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start the program in a session of its own, so that a signal to it reaches nobody else."""
         return subprocess.Popen(
-            [str(Path(sys.executable).with_name("flow")), *arguments],
+            [*self.command, *arguments],
             cwd=self.directory,
             env={**os.environ, **self.environment, **(environment or {}), "FLOW_HOME": str(self.home), "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,

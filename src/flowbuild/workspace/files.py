@@ -11,7 +11,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from flowbuild.core.errors import WorkspaceError
+from flowbuild.core.errors import Unreadable, WorkspaceError
 from flowbuild.workspace import lfs, sidecar
 from flowbuild.workspace.lfs import LfsStore, Pointer
 
@@ -28,6 +28,15 @@ class Content(NamedTuple):
     pointer: Pointer | None
     found: os.stat_result
     has_acl: bool = False
+
+
+def unreadable(path: str, found: os.stat_result | None) -> Unreadable:
+    """Return the error for something that this user may not read, with what can be done about it."""
+    whose = "" if found is None else f": it belongs to user {found.st_uid} with mode {stat.S_IMODE(found.st_mode):03o}"
+    return Unreadable(
+        f"Cannot store {path}{whose}, and user {os.geteuid()} may not read it",
+        hint=f'let the step make it readable (umask 022, chmod -R a+rX), or give its service `user: "{os.geteuid()}"`',
+    )
 
 
 def open_to_read(name: str, directory: int) -> int:

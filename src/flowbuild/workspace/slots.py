@@ -89,6 +89,7 @@ class Slots:
         self._lock = threading.Lock()
         self._warm: dict[str, list[_Warm]] = {}
         self._dropped: set[str] = set()
+        self._stuck = False
         root.mkdir(parents=True, exist_ok=True)
 
     def acquire(self, repo: RunRepository, run: str, commit: CommitId, at: Path) -> Slot:
@@ -152,18 +153,25 @@ class Slots:
         dropped = (*_lines(stored.dropped), *values.refused)
         return Committed(oid, values.values, dropped, dict(changed), stored.hashed, size)
 
+    def stored(self, slot: Slot, repo: RunRepository, commit: CommitId) -> None:
+        """Take note that another process stored what is in the slot, as this commit."""
+        found = repo.layout(commit)
+        slot._content = _Content(found.workspace, found.meta, StatCache())  # noqa: SLF001
+
     def release(self, slot: Slot, *, reuse: bool = True) -> None:
         """Give a slot back when its containers are gone: its workspace becomes warm if its content is known.
 
-        May take long (removal of files); a slot that is gone already is no error.
+        May take long (removal of files); a slot that is gone already is no error, nor one that the step has given to
+        another user, who alone may move it.
         """
         content, slot._content = slot._content, None  # noqa: SLF001
         with self._lock:
             if reuse and content is not None and slot.run not in self._dropped and slot.workspace.is_dir():
                 warm = self._root / slot.run / _WARM / secrets.token_hex(8)
                 warm.parent.mkdir(parents=True, exist_ok=True)
-                slot.workspace.rename(warm)
-                self._warm.setdefault(slot.run, []).append(_Warm(warm, content))
+                with contextlib.suppress(PermissionError):
+                    slot.workspace.rename(warm)
+                    self._warm.setdefault(slot.run, []).append(_Warm(warm, content))
         self._discard(slot.path)
 
     def drop_run(self, run: str) -> None:
@@ -182,7 +190,17 @@ class Slots:
         trash = self._root / _TRASH
         if trash.is_dir() and not trash.is_symlink():
             for path in trash.iterdir():
-                _remove(path)
+                self._remove(path)
+
+    @property
+    def root(self) -> Path:
+        """Return where the directories are."""
+        return self._root
+
+    def stuck(self) -> Path | None:
+        """Return the directory of what is to be removed, when this user was not allowed to remove all of it; once."""
+        stuck, self._stuck = self._stuck, False
+        return self._root / _TRASH if stuck else None
 
     def _take(self, repo: RunRepository, run: str, wanted: Layout) -> _Warm | None:
         """Take the warm directory of the run that differs least from what is wanted; the latest of several."""
@@ -224,7 +242,16 @@ class Slots:
         target = trash / secrets.token_hex(8)
         with contextlib.suppress(FileNotFoundError):
             path.rename(target)
-            _remove(target)
+            self._remove(target)
+
+    def _remove(self, path: Path) -> None:
+        """Remove a file or a directory with all it holds; what cannot be removed now is left to the next sweep."""
+        try:
+            remove(path)
+        except PermissionError:
+            self._stuck = True
+        except OSError:
+            pass
 
 
 def _distance(repo: RunRepository, content: _Content, wanted: Layout) -> int:
@@ -244,15 +271,14 @@ def _check_run(run: str) -> None:
         raise InvalidRequest(f"not the id of a run: {run!r}")
 
 
-def _remove(path: Path) -> None:
-    """Remove a file or a directory with all it holds; what cannot be removed now is left to the next sweep."""
-    with contextlib.suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o700)
-            parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                dirs.remove(parent, os.fsencode(path.name))
-            finally:
-                os.close(parent)
-        else:
-            path.unlink(missing_ok=True)
+def remove(path: Path) -> None:
+    """Remove a file or a directory with all it holds, following no link. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        path.chmod(0o700)
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            dirs.remove(parent, os.fsencode(path.name))
+        finally:
+            os.close(parent)
+    else:
+        path.unlink(missing_ok=True)

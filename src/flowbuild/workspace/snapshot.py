@@ -12,7 +12,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from flowbuild.core.errors import WorkspaceError
 from flowbuild.workspace import sidecar, statcache
 from flowbuild.workspace.dirs import Descent
 from flowbuild.workspace.escape import escape
-from flowbuild.workspace.files import Content, kept_xattrs, open_to_read, read_file, read_plain, untouched
+from flowbuild.workspace.files import Content, kept_xattrs, open_to_read, read_file, read_plain, unreadable, untouched
 from flowbuild.workspace.lfs import LfsStore, Pointer
 from flowbuild.workspace.packs import PackWriter
 from flowbuild.workspace.sidecar import Node
@@ -96,6 +96,11 @@ def _told(directory: Path) -> Iterator[list[bytes]]:
     where = [b""]
     try:
         yield where
+    except PermissionError as error:
+        path = directory / os.fsdecode(where[0])
+        with suppress(OSError):
+            raise unreadable(str(path), path.lstat()) from error
+        raise unreadable(str(path), None) from error
     except OSError as error:
         path = directory / os.fsdecode(where[0])
         hint = "Something of the step is still running: stop it first." if isinstance(error, FileNotFoundError) else ""

@@ -17,6 +17,7 @@ from pathlib import Path
 from flowbuild.core.errors import InvalidRequest, StepFailed
 from flowbuild.core.ids import VARIABLE_NAME
 from flowbuild.core.model import MergePolicy, MergeRule
+from flowbuild.workspace.files import unreadable
 from flowbuild.workspace.merge import surviving
 from flowbuild.workspace.policies import policy_for
 
@@ -96,13 +97,15 @@ def read_directory(directory: Path) -> ReadVariables:
     """Read a step's variables directory; one trailing newline of each file is not part of the value.
 
     A directory that is gone or is no directory any more holds no variables. Raises StepFailed when there are more
-    than MAX_COUNT files or more than MAX_TOTAL_BYTES in them.
+    than MAX_COUNT files or more than MAX_TOTAL_BYTES in them, Unreadable when this user may not read one.
     """
     values: dict[str, str] = {}
     refused: list[str] = []
     try:
         parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError, OSError) as error:
+    except PermissionError as error:
+        raise unreadable("/variables", directory.lstat()) from error
+    except OSError as error:
         return ReadVariables({}, (f"/variables: {error.strerror}",))
     try:
         with os.scandir(parent) as entries:
@@ -128,6 +131,9 @@ def _read_one(parent: int, name: str) -> str:
     try:
         # O_NONBLOCK: a fifo must not make us wait for its writer.
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    except PermissionError as error:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        raise unreadable(f"/variables/{name}", found) from error
     except OSError as error:
         raise ValueError(f"not a regular file ({error.strerror})") from error
     try:
