@@ -2,7 +2,7 @@
 
 A runner claims an attempt under a lease, says when its containers may run (`launched`), appends logs by offset, renews
 all its leases with one heartbeat that also brings orders to stop, and finishes. Every call may be repeated; every call
-that speaks of a lease raises core.errors.Conflict when the lease is lost: the runner then stops what it started.
+that speaks of a lease, but `phase`, raises core.errors.LeaseLost when it is lost: the runner then stops what it started.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ FlowError                     what a person is told: code, message, hint
 │  ├─ InvalidRequest          bad argument, bad name, bad input value
 │  ├─ InvalidFile             a pipeline or compose file with error findings (carried along)
 │  ├─ ExpressionError         a condition or interpolation that cannot be compiled or evaluated
-│  └─ Conflict                the thing is in a state that does not allow it (run finished, lease lost)
+│  └─ Conflict                the thing is in a state that does not allow it (run finished)
+│     └─ LeaseLost            the runner that asks has no right to the attempt any more
 ├─ StepFailed                 the user's step did not work: `failed`
 └─ SystemFailed               we did not work: `errored`
    ├─ EngineError             Docker Engine or compose
@@ -56,6 +57,12 @@ class Conflict(UserError):
     """The state of the thing does not allow what was asked."""
 
     code = "conflict"
+
+
+class LeaseLost(Conflict):
+    """The runner that asks has no right to the attempt any more: it is to stop what it started."""
+
+    code = "lease_lost"
 
 
 class StepFailed(FlowError):

@@ -54,7 +54,7 @@ class Attempt:
         self._force = asyncio.Event()
         self._slot: Slot | None = None
         self._unit: Unit | None = None
-        self._log = LogShip(tools.client, assignment.lease, assignment.secrets)
+        self._log = LogShip(tools.client, assignment.lease, assignment.secrets, lambda: self.stop(force=True))
         if assignment.stop:
             self.stop(force=assignment.stop == "force")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from flowbuild.client.runner import Lease, LogEntry, RunnerClient
-from flowbuild.core.errors import FlowError
+from flowbuild.core.errors import FlowError, LeaseLost
 from flowbuild.core.redact import Redactor
 from flowbuild.engine.base import LogRecord
 
@@ -15,10 +15,16 @@ MAX_PENDING = 8 << 20  # bytes; the engine is read no further until the server t
 
 
 class LogShip:
-    """The log of one attempt. `note` adds lines of the runner's own, as service `flow`."""
+    """The log of one attempt. `note` adds lines of the runner's own, as service `flow`.
 
-    def __init__(self, client: RunnerClient, lease: Lease, secrets: Mapping[str, str]) -> None:
+    `lost` is called when the server does not take output any more because the attempt is not this runner's.
+    """
+
+    def __init__(
+        self, client: RunnerClient, lease: Lease, secrets: Mapping[str, str], lost: Callable[[], None]
+    ) -> None:
         self._client = client
+        self._lost = lost
         self._lease = lease
         self._masking = Redactor(secrets)
         self._redactors: dict[tuple[str, str], Redactor] = {}
@@ -67,7 +73,9 @@ class LogShip:
                 self._pending, self._size = [], 0
                 try:
                     self._offset = await self._client.append_log(self._lease, self._offset, batch)
-                except (FlowError, OSError):
+                except (FlowError, OSError) as error:
+                    if isinstance(error, LeaseLost):
+                        self._lost()
                     self._pending, self._size = batch + self._pending, size + self._size
                     raise
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry, Stop
-from flowbuild.core.errors import Conflict
+from flowbuild.core.errors import LeaseLost
 from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunched, AttemptStarted
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.services.assignments import Assignments
@@ -48,6 +48,7 @@ class RunnerService:
         self._ordered: set[Stop] = set()
         self._ended: list[str] = []
         self._forgotten: set[str] = set()
+        self._checked: dict[Lease, int] = {}  # leases found live, and at which version of their run
 
     async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
         """See RunnerClient."""
@@ -83,13 +84,13 @@ class RunnerService:
 
     async def append_log(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
         """See RunnerClient."""
-        kept = await asyncio.to_thread(self._logbook.append, lease, offset, entries)
+        kept = await asyncio.to_thread(self._append, lease, offset, entries)
         self._signals.notify(log_topic(lease.run, lease.step))
         return kept
 
     async def log_state(self, lease: Lease) -> tuple[int, Mapping[str, int]]:
         """See RunnerClient."""
-        return await asyncio.to_thread(self._logbook.state, lease)
+        return await asyncio.to_thread(self._log_state, lease)
 
     async def heartbeat(self, runner: str, *, wait: float) -> Beat:
         """See RunnerClient."""
@@ -145,6 +146,26 @@ class RunnerService:
             self._decisions.apply_in(tx, key.run, [AttemptLaunched(key.step, key.attempt, key.epoch)])
         self._decisions.announce(key.run, tx.topics, tx.others)
 
+    def _append(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
+        self._require(lease)
+        return self._logbook.append(lease, offset, entries)
+
+    def _log_state(self, lease: Lease) -> tuple[int, Mapping[str, int]]:
+        self._require(lease)
+        return self._logbook.state(lease)
+
+    def _require(self, lease: Lease) -> None:
+        """Raise LeaseLost unless the lease is live.
+
+        Whatever may end a lease is announced as a change of its run. So the database is asked once after each of those,
+        and after a start of this program; output in between costs no transaction.
+        """
+        version = self._signals.token(run_topic(lease.run))
+        if self._checked.get(lease) != version:
+            with self._database.read() as tx:
+                self._live(tx.attempts.get(_key(lease)), lease)
+            self._checked[lease] = version
+
     def _healthy(self, lease: Lease, result: AttemptResult) -> None:
         key = _key(lease)
         with self._database.write() as tx:
@@ -199,12 +220,13 @@ class RunnerService:
         self._decisions.announce(
             key.run, tx.topics, tx.others
         )  # the next step need not wait until the log is on the disk
+        self._checked.pop(lease, None)
         self._logbook.close(lease)
         self._signals.notify(log_topic(lease.run, lease.step))
 
     def _live(self, row: AttemptRow | None, lease: Lease) -> AttemptRow:
         if row is None or row.state not in ("leased", "launched"):
-            raise Conflict(f"the lease on attempt {lease.attempt} of step {lease.step!r} is over")
+            raise LeaseLost(f"the lease on attempt {lease.attempt} of step {lease.step!r} is over")
         return row
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from flowbuild.core.errors import Conflict
+from flowbuild.core.errors import LeaseLost
 from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.store.codec import dump_mapping, load_mapping
@@ -94,10 +94,10 @@ class Attempts:
         return None if row is None or row["epoch"] != key.epoch else _row(row)
 
     def require_lease(self, key: AttemptKey, runner: str) -> AttemptRow:
-        """Return the attempt when the runner holds it; raises Conflict: the lease is lost, stop working."""
+        """Return the attempt when the runner holds it; raises LeaseLost: stop working."""
         row = self.get(key)
         if row is None or row.runner != runner or row.state not in LIVE:
-            raise Conflict(f"the lease on attempt {key.attempt} of step {key.step!r} is not yours any more")
+            raise LeaseLost(f"the lease on attempt {key.attempt} of step {key.step!r} is not yours any more")
         return row
 
     def launched(self, key: AttemptKey, now: float) -> None:
