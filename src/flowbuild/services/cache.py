@@ -13,7 +13,7 @@ import structlog
 
 from flowbuild.client.runner import AttemptResult
 from flowbuild.core.cache import Origin
-from flowbuild.core.errors import Conflict, FlowError
+from flowbuild.core.errors import FlowError, LeaseLost
 from flowbuild.core.ids import CommitId
 from flowbuild.core.states import Outcome
 from flowbuild.services.assignments import attempt_trailers
@@ -41,12 +41,12 @@ class StepCache:
     def look_up(self, attempt: AttemptKey, key: str) -> AttemptResult | None:
         """Return the result of an attempt as recorded under a key, committed as its own; None: it has to run.
 
-        The key is kept with the attempt: under it its result will be recorded. Raises Conflict when the lease is lost.
+        The key is kept with the attempt: under it its result will be recorded. Raises LeaseLost.
         """
         with self._database.write() as tx:
             row = tx.attempts.get(attempt)
             if row is None or row.state not in ("leased", "launched"):
-                raise Conflict(f"the lease on attempt {attempt.attempt} of step {attempt.step!r} is over")
+                raise LeaseLost(f"the lease on attempt {attempt.attempt} of step {attempt.step!r} is over")
             tx.attempts.detail(attempt, {KEY: key})
             stored = self._decisions.load(tx, attempt.run)
             fresh = stored.run.steps[attempt.step].fresh
