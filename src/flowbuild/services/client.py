@@ -11,6 +11,7 @@ from typing import Any
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, StepDiff
 from flowbuild.core.errors import NotFound
 from flowbuild.core.ids import RunId
+from flowbuild.core.states import StepState
 from flowbuild.services.decisions import Clock, log_topic, run_topic
 from flowbuild.services.looking import Looking
 from flowbuild.services.runners import RunnerService
@@ -27,8 +28,10 @@ _Passing = dict[tuple[str, str], dict[str, Any]]
 
 def _passing(view: RunView, phases: Mapping[str, str]) -> _Passing:
     """Return what is so at the moment and not stored, by type and step: phases, and who holds what is waited for."""
-    found: _Passing = {("attempt_phase", step): {"phase": phase} for step, phase in phases.items()}
+    found: _Passing = {}
     for step in view.steps:
+        if step.key in phases and step.state is not StepState.DONE:  # a phase is forgotten only after its end is stored
+            found["attempt_phase", step.key] = {"phase": phases[step.key]}
         if step.holder is not None:
             found["lock_waiting", step.key] = {"holder": dataclasses.asdict(step.holder)}
     return found

@@ -133,9 +133,11 @@ async def test_watchers_miss_nothing(home):
             assert stored == list(range(1, len(stored) + 1))
             assert updates[-1].run.state == "succeeded"
         assert len({max(update.seq for update in updates) for updates in views}) == 1
-        last = views[0][-1].seq
-        assert [update.seq async for update in life.client.watch(run.id, after=last - 1)] == [last]
         await life.local.runners.settled(run.id)
+        last = views[0][-1].seq
+        # As it is between the moment when the end of a step is stored and the one when its phase is forgotten.
+        life.local.runners._phases[run.id, "b"] = "push"
+        assert [update.seq async for update in life.client.watch(run.id, after=last - 1)] == [last]
 
 
 async def test_logs_are_followed_to_the_end_of_their_attempt(home):

@@ -7,6 +7,7 @@ import pytest
 from flowbuild.services import client
 from flowbuild.services.looking import Looking
 from flowbuild.store.runs import Runs
+from flowbuild.testing.engine import DummyEngine
 from flowbuild.testing.home import LIMIT, Home, step
 
 
@@ -76,7 +77,16 @@ async def test_who_watches_learns_that_nobody_drives_the_run(home, monkeypatch):
 async def test_a_run_that_ends_as_its_program_does_was_not_interrupted(home):
     """Its driver is gone only after the run was read: what was read says nothing any more."""
     home.write({"a": step(sleep=100_000)})
-    async with home.life() as life:
+    looked = asyncio.Event()
+
+    class Slow(DummyEngine):
+        """Stops nothing until all was looked at: else the run may have ended before."""
+
+        async def stop(self, unit, **options):
+            await looked.wait()
+            await super().stop(unit, **options)
+
+    async with home.life(engine=Slow(home.machine)) as life:
         run = (await life.start(home)).id
         await life.until(run, "a", "running")
 
@@ -91,6 +101,7 @@ async def test_a_run_that_ends_as_its_program_does_was_not_interrupted(home):
         with_nobody = Looking(life.local.database, life.local.logbook, lambda _owner: False)
         assert (await asyncio.to_thread(with_nobody.run, run, {})).interrupted  # the negative control
         await asyncio.to_thread(take_back, life, run)
+        looked.set()
         await life.finished(run)
 
 

@@ -151,7 +151,7 @@ def test_a_user_without_a_name(program, tmp_path):
     """As in a container that was started with a number for a user."""
 
     def call(**environment):
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("HOME", "XDG_"))}
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("HOME", "XDG_", "FLOW_"))}
         argv = [sys.executable, "-c", NAMELESS]
         return subprocess.run(
             argv, cwd=program.directory, env=env | environment, capture_output=True, text=True, check=False
