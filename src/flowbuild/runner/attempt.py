@@ -28,7 +28,6 @@ GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 DRAIN_SECONDS = 60.0  # for the last output of containers that have ended
 LOOK_SECONDS = 5.0  # for the end of containers that ran on while nobody looked
 RETRY_SECONDS = 1.0  # after the server could not take a result
-MAX_MESSAGE = 1000  # characters of what is said of an end; the log has all of it
 T = TypeVar("T")
 
 
@@ -102,7 +101,7 @@ class Attempt:
 
     async def _result(self) -> AttemptResult:
         result = await self._worked()
-        return replace(result, message=_short(self._log.mask(result.message)), phases=self._phases)
+        return replace(result, message=self._log.told(result.message), phases=self._phases)
 
     async def _worked(self) -> AttemptResult:
         try:
@@ -372,11 +371,6 @@ def _result(ended: Ended, committed: Committed, unit: Unit) -> AttemptResult:
         changes=committed.changed,
         images=unit.images,
     )
-
-
-def _short(message: str) -> str:
-    """Return a message that can be shown everywhere: it may hold paths and output of any length."""
-    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE // 2]} … {message[-MAX_MESSAGE // 2 :]}"
 
 
 def _ended(verdict: Verdict) -> Ended:

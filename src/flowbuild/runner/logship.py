@@ -11,6 +11,7 @@ from flowbuild.core.errors import FlowError, LeaseLost
 from flowbuild.core.redact import Redactor
 from flowbuild.engine.base import LogRecord
 
+MAX_MESSAGE = 1000  # characters of what is said of an end; the log has all of it
 MAX_PENDING = 8 << 20  # bytes; the engine is read no further until the server took some
 
 
@@ -33,9 +34,10 @@ class LogShip:
         self._size = 0
         self._sending = asyncio.Lock()
 
-    def mask(self, text: str) -> str:
-        """Return a text without the secrets of the attempt: what a healthcheck said is told with the verdict."""
-        return self._masking.text(text)
+    def told(self, message: str) -> str:
+        """Return a message that can be shown everywhere: it may hold paths of any length, and secrets in what checks said."""
+        text = self._masking.text(message)
+        return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} … {text[-MAX_MESSAGE // 2 :]}"
 
     async def open(self) -> Mapping[str, int]:
         """Ask the server how far it got; return the time of the last kept record by service."""

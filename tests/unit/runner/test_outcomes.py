@@ -8,7 +8,7 @@ import pytest
 from flowbuild.core.errors import EngineError
 from flowbuild.engine.base import Labels
 from flowbuild.testing.engine import DummyEngine, Machine
-from flowbuild.testing.home import Home, service, step
+from flowbuild.testing.home import LIMIT, Home, service, step
 from flowbuild.testing.images import BUSYBOX
 
 FOREVER = 100_000
@@ -223,7 +223,7 @@ async def test_a_lost_lease_ends_the_containers(home):
                 tx._connection.execute(attempts.update().values(epoch=row.key.epoch + 1, state="done"))
 
         await asyncio.to_thread(fence)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             while home.machine.units:
                 await home.machine.change()
         assert (await life.client.get(run.id)).steps[0].result_commit is None

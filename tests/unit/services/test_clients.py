@@ -14,7 +14,7 @@ from flowbuild.client.base import StartRequest
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, UserError
 from flowbuild.services.owners import Ownership
 from flowbuild.services.signals import Signals
-from flowbuild.testing.home import Home, step
+from flowbuild.testing.home import LIMIT, Home, step
 
 CHAIN = {"a": step(write="a=1", log="one\n", then="b"), "b": step(write="b=1", log="two\n")}
 FOREVER = 100_000
@@ -302,12 +302,12 @@ async def test_wake_ups_are_never_lost():
                 signals.notify("t")
 
         working = pool.submit(work)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT):
             while seen < 2000:
                 token = signals.token("t")
                 seen = count[0]
                 if seen < 2000:
-                    assert await signals.wait("t", token, 10)
+                    assert await signals.wait("t", token, LIMIT)
         working.result()
     assert not await signals.wait("t", signals.token("t"), 0.001)
     assert not signals._waiting["t"]
