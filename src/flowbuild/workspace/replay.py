@@ -3,12 +3,12 @@
 The change is the difference between the recorded input and the recorded result. Afterwards two things hold, or there is
 no replay at all (`Misfit`):
 
-* every path that the step changed is as the step left it: there with what was written, or not there;
-* every other path is as it is in the new input.
+* every path and variable that the step changed is as the step left it: there with what was written, or not there;
+* every other one is as it is in the new input.
 
-A path that the step changed must be in the new input what it was in the recorded one, or nothing, as far as the change
-does not say what becomes of it. So a `chmod` goes with any content that is there now, but of a file that was written and
-keeps its permissions nobody knows whether other permissions would have stayed. Such a case is a Misfit, too.
+The first is only known to be what the step would do if it would find what it found then: so what it changed must be in the
+new input what it was in the recorded one. Three changes do not depend on that: permissions go with any content, what is
+removed may have had any content, and a directory that is made may be there already.
 Objects are read and checked before they count: a damaged repository never gets into another one.
 """
 
@@ -58,17 +58,12 @@ def replay(
     """
     parent, before = repo.commit(commit), repo.layout(commit)
     base, result = (recorded.repository.layout(oid) for oid in (recorded.input, recorded.result))
-    values = dict(before.variables)
-    for name in base.variables.keys() | result.variables.keys():
-        if (value := result.variables.get(name)) == base.variables.get(name):
-            continue
-        values.pop(name, None) if value is None else values.update({name: value})
     with TreeKeeper(repo.path, repo.db) as writer:
         change = _Change(recorded.repository.db, repo.db, writer)
         tree, meta = change.apply(*(_Place(one.workspace, Node(TREE_MODE, one.meta)) for one in (base, result, before)))
         _bring(repo, recorded.repository, change.taken, writer)
         large = _large(tree, writer, (before, repo), (result, recorded.repository))
-        after = Layout(tree, meta.oid, values, large, before.record)
+        after = Layout(tree, meta.oid, _variables(base, result, before), large, before.record)
         root = layout.write(writer, after)
         made = Commit(root.hex(), (commit,), parent.time, message, trailers)
         return CommitId(writer.add("commit", commits.encode(made)).hex())
@@ -118,71 +113,52 @@ class _Change:
     def apply(self, base: _Place, result: _Place, here: _Place) -> _Place:
         """Return the workspace `here` after the change from `base` to `result`."""
         try:
-            done = self._directory(base, result, here, top=True)
+            return self._directory(base, result, here, top=True)
         except RecursionError as error:
             raise Misfit("directories are nested too deeply to be replayed") from error
-        if done is None:
-            raise Misfit("the recorded result has no workspace")
-        return done
 
-    def _directory(
-        self, base: _Place | None, result: _Place, here: _Place | None, *, top: bool = False
-    ) -> _Place | None:
-        """Change a directory; None when it is not there and nothing of the change puts it there."""
+    def _directory(self, base: _Place | None, result: _Place, here: _Place, *, top: bool = False) -> _Place:
+        """Change a directory that is there; without a base the step made it."""
         if base == result:
             return here
         base_own, before = self._open(self._theirs, base) if base else (None, {})
         result_own, after = self._open(self._theirs, result)
-        own, items = self._open(self._ours, here) if here else (None, {})
+        own, items = self._open(self._ours, here)
         for name in before.keys() | after.keys():
             old, new = before.get(name), after.get(name)
             if old == new:
                 continue
-            found = self._item(old, new, items.get(name))
+            found = self._item(old, new, items.pop(name, None))
             if found is not None:
                 items[name] = found
-            else:
-                items.pop(name, None)
-        if here is None and base_own is not None and not items:
-            if _but_times(result_own) != _but_times(base_own):
-                raise Misfit("a directory of which the step changed the metadata is not there")
-            return None
-        if base_own is None and own is not None:  # as `mkdir -p` leaves what is there
-            own = own._replace(mtime_ns=result_own.mtime_ns)
-        else:
-            own = _changed(base_own, result_own, own)
+        # `mkdir -p` leaves a directory that is there as it is
+        own = _changed(base_own, result_own, own) if base_own else own._replace(mtime_ns=result_own.mtime_ns)
         return self._store(own, items, top=top)
 
     def _item(self, old: _Item | None, new: _Item | None, now: _Item | None) -> _Item | None:
         """Return what becomes of one entry that the step changed."""
-        expected = old or new
-        if now is not None and expected is not None and now.kind != expected.kind:
+        was, found, becomes = (item.kind if item is not None else None for item in (old, now, new))
+        if was != found and not (was is None and found == becomes == TREE_MODE):
             raise Misfit("a path that the step changed is of another kind now")
-        if old is not None and old.kind == TREE_MODE and (new is None or new.kind != TREE_MODE) and now is not None:
+        if new is not None and now is not None and becomes == found == TREE_MODE:
+            place = self._directory(old.place if old else None, new.place, now.place)
+            return _Item(TREE_MODE, place.tree, None, place.node)
+        if old is not None and new is not None and now is not None and was == becomes:
+            return self._file(old, new, now)
+        if old is not None and now is not None and was == TREE_MODE:
             self._only_known(old.place, now.place)
-        if new is None:
-            return None
-        if new.kind == TREE_MODE and (old.kind == TREE_MODE if old else now is not None):
-            place = self._directory(old.place if old else None, new.place, now.place if now else None)
-            return None if place is None else _Item(TREE_MODE, place.tree, None, place.node)
-        if now is None or new.kind == TREE_MODE or (old is not None and old.kind != new.kind):
-            if old is not None and (old.kind, old.oid) == (new.kind, new.oid):
-                raise Misfit("a file of which the step changed the metadata only is not there")
+        if new is not None:
             self._take(new)
-            return new
-        return self._file(old, new, now)
+        return new
 
-    def _file(self, old: _Item | None, new: _Item, now: _Item) -> _Item:
-        """Change a file or link that is there, of the same kind all along."""
-        changed = _changed(old.own, new.own, now.own) if old is not None else now.own
-        if old is not None and (old.oid, old.own.mtime_ns) == (new.oid, new.own.mtime_ns):  # nobody wrote to it
-            executable = EXECUTABLE_MODE if changed.mode & 0o100 else FILE_MODE
-            mode = executable if new.kind == FILE_MODE else new.mode
-            return _Item(mode, now.oid, changed._replace(data=now.own.data))
-        if _but_times(changed) != _but_times(new.own):
-            raise Misfit("a file that the step wrote has other permissions, owners or names now")
-        if old is not None and old.oid == new.oid != now.oid:
-            raise Misfit("a file that the step touched, or wrote as it was, has another content now")
+    def _file(self, old: _Item, new: _Item, now: _Item) -> _Item:
+        """Change a file or link that is of the same kind all along."""
+        if (old.oid, old.own.mtime_ns) == (new.oid, new.own.mtime_ns):  # nobody wrote to it
+            meta = _changed(old.own, new.own, now.own)._replace(data=now.own.data)
+            executable = EXECUTABLE_MODE if meta.mode & 0o100 else FILE_MODE
+            return _Item(executable if new.kind == FILE_MODE else new.mode, now.oid, meta)
+        if (old.oid, _but_times(old.own)) != (now.oid, _but_times(now.own)):
+            raise Misfit("a file that the step wrote is not what it was")
         self._take(new)
         return new
 
@@ -237,10 +213,8 @@ class _Change:
         return _Place(self._writer.add_tree(entries), node)
 
 
-def _changed(old: Meta | None, new: Meta, now: Meta | None) -> Meta:
-    """Return metadata `now` with what the step changed of it; all of it is the step's where there was none."""
-    if old is None or now is None:
-        return new
+def _changed(old: Meta, new: Meta, now: Meta) -> Meta:
+    """Return metadata `now` with what the step changed of it."""
     before, after = old._asdict(), new._asdict()
     return now._replace(**{name: value for name, value in after.items() if value != before[name]})
 
@@ -248,6 +222,22 @@ def _changed(old: Meta | None, new: Meta, now: Meta | None) -> Meta:
 def _but_times(meta: Meta) -> Meta:
     """Return the metadata without what writing a file changes anyway."""
     return meta._replace(mtime_ns=0, data=None)
+
+
+def _variables(base: Layout, result: Layout, here: Layout) -> dict[str, str]:
+    """Return the variables `here` after the change from `base` to `result`."""
+    values = dict(here.variables)
+    for name in base.variables.keys() | result.variables.keys():
+        old, new, now = (one.variables.get(name) for one in (base, result, here))
+        if old == new:
+            continue
+        if old != now and (new is not None or now is None):
+            raise Misfit(f"the variable {name}, which the step changed, is not what it was")
+        if new is None:
+            del values[name]
+        else:
+            values[name] = new
+    return values
 
 
 def _bring(repo: RunRepository, other: RunRepository, oids: Mapping[bytes, None], writer: TreeKeeper) -> None:
