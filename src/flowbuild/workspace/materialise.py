@@ -61,7 +61,10 @@ def materialise(
                 raise WorkspaceError("It must be empty")
         root = DirectoryEntry()
         change = _Changer(db, lfs, options or Options(), where)
-        change.run(directory, None, (tree, meta), root)
+        try:
+            change.run(directory, None, (tree, meta), root)
+        finally:
+            db.forget()
         if cache is not None:
             # Nobody else knew the directory until now, so every write so far was ours and was seen.
             cache.root, cache.horizon_ns, cache.profile = root, statcache.horizon(), repr(options or Options())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ FILE_MODE = 0o100644
 EXECUTABLE_MODE = 0o100755
 SYMLINK_MODE = 0o120000
 
+_TREE_LINE = re.compile(rb"([0-7]{1,6}) ([^\0]*)\0(.{%d})" % OID_BYTES, re.DOTALL)
 _MODES = {b"40000": TREE_MODE, b"100644": FILE_MODE, b"100755": EXECUTABLE_MODE, b"120000": SYMLINK_MODE}
 KIND_NAMES = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _OFS_DELTA, _REF_DELTA = 6, 7
@@ -49,22 +51,11 @@ class TreeEntry(NamedTuple):
 
 def parse_tree(data: bytes) -> list[TreeEntry]:
     """Split the content of a tree object; raises WorkspaceError when it is malformed."""
-    entries = []
-    at, end = 0, len(data)
-    try:
-        while at < end:
-            space = data.index(b" ", at)
-            nul = data.index(b"\0", space)
-            after = nul + 1 + OID_BYTES
-            if after > end or space - at > 6:
-                raise WorkspaceError("A tree object is cut short or holds an impossible mode")
-            digits = data[at:space]
-            mode = _MODES.get(digits) or int(digits, 8)
-            entries.append(TreeEntry(mode, data[space + 1 : nul], data[nul + 1 : after]))
-            at = after
-    except ValueError as error:
-        raise WorkspaceError(f"A tree object is malformed near byte {at}") from error
-    return entries
+    found = _TREE_LINE.findall(data)
+    # Nothing may be left between the lines.
+    if sum([len(mode) + len(name) for mode, name, _ in found]) + len(found) * (OID_BYTES + 2) != len(data):
+        raise WorkspaceError("A tree object is malformed, or cut short")
+    return [TreeEntry(_MODES.get(mode) or int(mode, 8), name, oid) for mode, name, oid in found]
 
 
 def _object_dirs(git_dir: Path) -> Iterator[Path]:
@@ -118,6 +109,11 @@ class ObjectDatabase:
             self._loose = loose
             self._packs = fresh + self._packs  # the newest packs are the likeliest to be asked for
 
+    def forget(self) -> None:
+        """Give back the memory that many searches took; call it after a large piece of work."""
+        for pack in self._packs:
+            pack.forget()
+
     def close(self) -> None:
         """Unmap all packs; the database must not be used afterwards."""
         with self._lock:
@@ -160,10 +156,8 @@ class ObjectDatabase:
                 )
         pack, offset = found
         try:
-            kind, size, at = pack.header(offset)
-            if kind in KIND_NAMES and size <= MAX_OBJECT_BYTES:
-                return KIND_NAMES[kind], pack.inflate(at, size)
-            return self._resolve(pack, offset)
+            stored = pack.stored(offset)
+            return self._resolve(pack, offset) if stored is None else (KIND_NAMES[stored[0]], stored[1])
         except CorruptPack as error:
             raise WorkspaceError(f"Object {oid.hex()} in {pack.path} is damaged: {error}") from error
 
@@ -218,6 +212,8 @@ class ObjectDatabase:
         return KIND_NAMES[kind], data
 
     def _loose_path(self, oid: bytes) -> Path | None:
+        if not self._loose:
+            return None
         name = oid.hex()
         for directory, present in self._loose:
             if name[:2] in present:

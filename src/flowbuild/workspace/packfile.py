@@ -20,6 +20,8 @@ _TABLE_AT = _FANOUT_AT + 256 * 4
 _CHUNK = 1 << 16
 _LARGE_OFFSET = 0x80000000
 _SCAN = 128  # entries left when bisection hands over to a C search
+_SHARE = 16  # an index becomes a dictionary once a search was made for every 16th of its objects …
+_LARGEST = 1 << 18  # … unless it has more than this many: some 200 bytes each
 
 
 class CorruptPack(Exception):
@@ -45,7 +47,18 @@ def check_pack(pack: Path) -> None:
 class PackFile:
     """Random access to one pack through its index."""
 
-    __slots__ = ("_count", "_fanout", "_index", "_large_at", "_offsets_at", "_oid_bytes", "_pack", "path")
+    __slots__ = (
+        "_count",
+        "_fanout",
+        "_index",
+        "_large_at",
+        "_lookups",
+        "_offsets_at",
+        "_oid_bytes",
+        "_pack",
+        "_table",
+        "path",
+    )
 
     def __init__(self, index_path: str, oid_bytes: int) -> None:
         self.path = index_path[:-4] + ".pack"
@@ -60,6 +73,8 @@ class PackFile:
         ascending = all(a <= b for a, b in zip(self._fanout, self._fanout[1:], strict=False))
         if not ascending or self._large_at + 2 * oid_bytes > len(index):
             raise WorkspaceError(f"{index_path} is damaged: its tables do not fit into the file")
+        self._lookups = 0
+        self._table: dict[bytes, int] | None = None
         self._pack = _map(self.path)
         if self._pack[:4] != b"PACK" or self._pack[8:12] != count.to_bytes(4, "big"):
             raise WorkspaceError(f"{self.path} does not belong to its index")
@@ -71,6 +86,13 @@ class PackFile:
 
     def find(self, oid: bytes) -> int | None:
         """Return the offset of an object in the pack, or None."""
+        table = self._table  # once: another thread may forget it
+        if table is None:
+            self._lookups += 1
+            if self._lookups * _SHARE > self._count and self._count <= _LARGEST:
+                self._table = table = self._offsets()
+        if table is not None:
+            return table.get(oid)
         first, fanout, index, width = oid[0], self._fanout, self._index, self._oid_bytes
         low, high = fanout[first], fanout[first + 1]
         while high - low > _SCAN:
@@ -86,13 +108,28 @@ class PackFile:
             at = window.find(oid, at + 1)
         if at < 0:
             return None
-        position = low + at // width
-        slot = self._offsets_at + 4 * position
-        offset = int.from_bytes(index[slot : slot + 4], "big")
-        if offset & _LARGE_OFFSET:
-            slot = self._large_at + 8 * (offset & (_LARGE_OFFSET - 1))
-            offset = int.from_bytes(index[slot : slot + 8], "big")
-        return offset
+        slot = self._offsets_at + 4 * (low + at // width)
+        return self._far(int.from_bytes(index[slot : slot + 4], "big"))
+
+    def _far(self, offset: int) -> int:
+        """Return the offset that a slot of the index means."""
+        if not offset & _LARGE_OFFSET:
+            return offset
+        slot = self._large_at + 8 * (offset & (_LARGE_OFFSET - 1))
+        return int.from_bytes(self._index[slot : slot + 8], "big")
+
+    def _offsets(self) -> dict[bytes, int]:
+        """Return the whole index: making it costs less than searching for a good part of what it holds."""
+        count, width = self._count, self._oid_bytes
+        oids = self._index[_TABLE_AT : _TABLE_AT + count * width]
+        slots = struct.unpack_from(f">{count}I", self._index, self._offsets_at)
+        if slots and max(slots) & _LARGE_OFFSET:
+            slots = tuple(map(self._far, slots))
+        return {oids[at : at + width]: offset for at, offset in zip(range(0, len(oids), width), slots, strict=True)}
+
+    def forget(self) -> None:
+        """Give back the memory that searches took."""
+        self._lookups, self._table = 0, None
 
     def header(self, offset: int) -> tuple[int, int, int]:
         """Return type number, size of the inflated data and offset of what follows the header."""
@@ -133,16 +170,33 @@ class PackFile:
         """Return raw bytes of the pack."""
         return self._pack[at : at + length]
 
+    def stored(self, offset: int) -> tuple[int, bytes] | None:
+        """Return type number and content of an object that is one stored block, as our own writer makes them, or None.
+
+        The hot path: header and content at once, no inflater. The zlib checksum is verified.
+        """
+        pack = self._pack
+        head = pack[offset : offset + 10]
+        if len(head) < 10:
+            return None
+        kind, size, at = head[0] >> 4 & 7, head[0] & 15, 1
+        if head[0] & 0x80:
+            size |= (head[1] & 0x7F) << 4
+            at = 2
+            if head[1] & 0x80:
+                size |= head[2] << 11
+                at = 3
+        if not 1 <= kind <= 4 or head[at : at + 3] != b"\x78\x01\x01" or head[at + 3] | head[at + 4] << 8 != size:
+            return None
+        start = offset + at + 7
+        data = pack[start : start + size]
+        if zlib.adler32(data) != int.from_bytes(pack[start + size : start + size + 4], "big"):
+            raise CorruptPack("checksum mismatch")
+        return kind, data
+
     def inflate(self, at: int, size: int) -> bytes:
         """Return `size` bytes of zlib data starting at `at`; the zlib checksum is verified."""
         pack = self._pack
-        head = pack[at : at + 7]
-        if size < _CHUNK and head[:3] == b"\x78\x01\x01" and int.from_bytes(head[3:5], "little") == size:
-            end = at + 7 + size  # one stored block, as our own writer makes them: no need to run the inflater
-            data = pack[at + 7 : end]
-            if zlib.adler32(data) != int.from_bytes(pack[end : end + 4], "big"):
-                raise CorruptPack("checksum mismatch")
-            return data
         inflater = zlib.decompressobj()
         parts: list[bytes] = []
         have = 0

@@ -12,6 +12,7 @@ import mmap
 import os
 import secrets
 import struct
+from bisect import bisect
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -22,10 +23,17 @@ from zlib import adler32, crc32
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.workspace.objects import OID_BYTES, TREE_MODE, ObjectDatabase, TreeEntry
 
-_TYPES = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+_KINDS = {  # type number in a pack, what is hashed before the content
+    "commit": (1, b"commit %d\0"),
+    "tree": (2, b"tree %d\0"),
+    "blob": (3, b"blob %d\0"),
+    "tag": (4, b"tag %d\0"),
+}
 _FLUSH_BYTES = 4 << 20
+_STORED = struct.Struct("<3sHH").pack  # zlib header, final stored block, length, its complement
 _STORED_MAX = 65535  # longest stored block of RFC 1951
-_LARGE_OFFSET = 0x80000000
+_FAR = 1 << 31  # offsets from here on are in a table of their own
+_FAR_FLAG = 1 << 31
 _PREFIX = "tmp_pack_"  # the prefix git itself uses, so `git gc` removes what a crash left
 
 
@@ -36,9 +44,11 @@ def object_id(kind: str, data: bytes) -> bytes:
 
 def _type_and_size(kind: int, size: int) -> bytes:
     """Encode the header of a pack entry: 3 bits of type, size in little-endian groups of 4, 7, 7, … bits."""
-    if size < 16:
-        return bytes((kind << 4 | size,))
-    byte, rest = (kind << 4) | (size & 15), size >> 4
+    byte, rest = kind << 4 | size & 15, size >> 4
+    if not rest:
+        return bytes((byte,))
+    if rest < 0x80:
+        return bytes((byte | 0x80, rest))
     header = bytearray()
     while rest:
         header.append(byte | 0x80)
@@ -109,9 +119,12 @@ class PackWriter:
 
     def add(self, kind: str, data: bytes) -> bytes:
         """Add an object unless it is there already; return its id (32 raw bytes)."""
-        oid = sha256(b"%s %d\0%s" % (kind.encode(), len(data), data)).digest()
+        number, header = _KINDS[kind]
+        digest = sha256(header % len(data))
+        digest.update(data)  # on its own: joined with the header it would be copied
+        oid = digest.digest()
         if oid not in self._entries and (self._known is None or oid not in self._known):
-            self._append(_TYPES[kind], data, oid)
+            self._append(number, data, oid)
         return oid
 
     def add_tree(self, entries: Iterable[TreeEntry]) -> bytes:
@@ -120,19 +133,17 @@ class PackWriter:
 
     def _append(self, kind: int, data: bytes, oid: bytes) -> None:
         size = len(data)
+        head = _type_and_size(kind, size)
         if size <= _STORED_MAX:
-            packed = b"%s\x78\x01\x01%s%s%s" % (
-                _type_and_size(kind, size),
-                struct.pack("<HH", size, size ^ 0xFFFF),
-                data,
-                adler32(data).to_bytes(4, "big"),
-            )
+            head += _STORED(b"\x78\x01\x01", size, size ^ 0xFFFF)
+            packed = b"".join((head, data, adler32(data).to_bytes(4, "big")))
         else:
-            packed = _type_and_size(kind, size) + _stored(data)
+            packed = head + _stored(data)
         self._entries[oid] = (self._offset, crc32(packed))
         self._pending.append(packed)
-        self._offset += len(packed)
-        self._pending_bytes += len(packed)
+        length = len(packed)
+        self._offset += length
+        self._pending_bytes += length
         if self._pending_bytes > _FLUSH_BYTES:
             self._flush()
 
@@ -145,9 +156,14 @@ class PackWriter:
     def abort(self) -> None:
         """Throw everything away. Idempotent; without effect after `close`."""
         if self._open:
-            self._open = False
-            os.close(self._file)
+            self._end()
             self._temporary.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        self._open = False
+        os.close(self._file)
+        if self._known is not None:
+            self._known.forget()
 
     def close(self) -> Path | None:
         """Make the objects visible; return the path of the pack, or None when nothing was added. Idempotent."""
@@ -180,29 +196,18 @@ class PackWriter:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 temporary_index.unlink()
-        self._open = False
-        os.close(self._file)
+        self._end()
         return final
 
     def _index(self, checksum: bytes) -> bytes:
         oids = sorted(self._entries)
-        fanout, position = [0] * 256, 0
-        for oid in oids:
-            fanout[oid[0]] += 1
-        for first, count in enumerate(fanout):
-            position += count
-            fanout[first] = position
-        checks: list[int] = []
-        offsets: list[int] = []
-        large: list[int] = []
-        for oid in oids:
-            offset, check = self._entries[oid]
-            checks.append(check)
-            if offset < _LARGE_OFFSET:
-                offsets.append(offset)
-            else:
-                offsets.append(_LARGE_OFFSET | len(large))
-                large.append(offset)
+        fanout = [bisect(oids, bytes((first,)) + b"\xff" * (OID_BYTES - 1)) for first in range(256)]
+        offsets, checks = zip(*[self._entries[oid] for oid in oids], strict=True)
+        far: list[int] = []
+        if self._offset > _FAR:
+            far = [offset for offset in offsets if offset >= _FAR]
+            places = iter(range(_FAR_FLAG, _FAR_FLAG + len(far)))
+            offsets = tuple(offset if offset < _FAR else next(places) for offset in offsets)
         count = len(oids)
         index = b"".join(
             (
@@ -211,7 +216,7 @@ class PackWriter:
                 *oids,
                 struct.pack(f">{count}I", *checks),
                 struct.pack(f">{count}I", *offsets),
-                struct.pack(f">{len(large)}Q", *large),
+                struct.pack(f">{len(far)}Q", *far),
                 checksum,
             )
         )

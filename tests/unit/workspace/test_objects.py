@@ -7,6 +7,7 @@ import pytest
 
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.testing.workspaces import Bench
+from flowbuild.workspace import packfile
 from flowbuild.workspace.objects import FILE_MODE, TREE_MODE, MissingObject, ObjectDatabase, TreeEntry, parse_tree
 from flowbuild.workspace.packfile import CorruptPack, apply_delta
 from flowbuild.workspace.packs import PackWriter, object_id, tree_data
@@ -20,7 +21,8 @@ def bench(tmp_path):
 def fill(bench, count=300):
     dice = random.Random(7)
     base = dice.randbytes(5000)
-    contents = [b"", b"x", dice.randbytes(65535), dice.randbytes(65536), dice.randbytes(300_000)]
+    sizes = (0, 1, 15, 16, 2047, 2048, 65535, 65536, 300_000)  # where headers and blocks change their form
+    contents = [dice.randbytes(size) for size in sizes]
     for _ in range(count):  # each a small change of the one before, so that git makes chains of deltas
         at = dice.randrange(len(base))
         base = base[:at] + dice.randbytes(30) + base[at:]
@@ -106,6 +108,22 @@ def test_an_index_that_is_being_written_is_not_read(bench):
     blobs, _ = fill(bench, count=1)
     with ObjectDatabase(bench.git_dir) as db:
         assert all(oid in db for oid in blobs)
+
+
+def test_searches_and_the_table_that_many_of_them_make_agree(bench, monkeypatch):
+    blobs, _ = fill(bench)
+    answers = []
+    for share in (0, 1 << 40):  # never a table; from the first search on
+        monkeypatch.setattr(packfile, "_SHARE", share)
+        index = next((bench.git_dir / "objects/pack").glob("*.idx"))
+        pack = packfile.PackFile(str(index), 32)
+        answers.append([pack.find(oid) for oid in (*blobs, bytes(32))])
+        pack.forget()
+        answers.append([pack.find(oid) for oid in (*blobs, bytes(32))])
+        pack.close()
+    assert answers == [answers[0]] * 4
+    assert None not in answers[0][:-1]
+    assert answers[0][-1] is None
 
 
 def test_a_missing_object_says_which_and_where(bench):

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from flowbuild.testing.workspaces import Bench
+from flowbuild.workspace import packs
 from flowbuild.workspace.objects import ObjectDatabase
 from flowbuild.workspace.packs import PackWriter, object_id
 
@@ -35,14 +36,19 @@ def test_git_accepts_the_pack(bench, tmp_path):
     bench.git("fsck", "--strict")
 
 
-def test_the_index_is_the_one_git_makes(bench, tmp_path):
+@pytest.mark.parametrize("far", [0, 1_000_000, (1 << 31) - 1])
+def test_the_index_is_the_one_git_makes(bench, tmp_path, monkeypatch, far):
+    """Also with offsets that take eight bytes, which git can be told to use earlier than it must."""
+    monkeypatch.setattr(packs, "_FAR", far + 1)  # git's limit is the last near one
     with PackWriter(bench.git_dir) as writer:
-        for number in range(1000):
-            writer.add("blob", b"%d" % number * number)
+        oids = {writer.add("blob", b"%d" % number * number): number for number in range(1000)}
         pack = writer.close()
     theirs = tmp_path / "theirs.idx"
-    subprocess.run(["git", "index-pack", "--object-format=sha256", "-o", theirs, pack], check=True, capture_output=True)
+    command = ["git", "index-pack", "--object-format=sha256", f"--index-version=2,{far:#x}", "-o", theirs, pack]
+    subprocess.run(command, check=True, capture_output=True)
     assert pack.with_suffix(".idx").read_bytes() == theirs.read_bytes()
+    with ObjectDatabase(bench.git_dir) as db:
+        assert all(db.blob(oid) == b"%d" % number * number for oid, number in oids.items())
 
 
 def test_nothing_is_written_twice(bench):
