@@ -21,12 +21,8 @@ _SPECIAL = re.compile(
     rb"\.(?:git|gitmodules|gitattributes|gitignore|mailmap)[ .]*(?::.*)?|(?:gi[t0-9a-f]|ma[i0-9a-f])[^~]*~[0-9].*",
     re.IGNORECASE | re.DOTALL,
 )
-# How a name begins, or what it holds, if it is special at all; everything else takes the short way out.
-_SUSPECT = frozenset(b".%\xe2\xef")
-
-
-def _suspect(name: bytes) -> bool:
-    return name[0] in _SUSPECT or b"~" in name or b"\\" in name
+# Neither special nor impossible, told by its first character and by what it does not hold: the short way out.
+_plain = re.compile(rb"[^.%\xe2\xef/\\~\0][^/\\~\0]*").fullmatch
 
 
 def is_special(name: bytes) -> bool:
@@ -37,7 +33,7 @@ def is_special(name: bytes) -> bool:
 
 def escape(name: bytes) -> bytes:
     """Return the name under which an entry of a workspace is stored in a tree."""
-    if _suspect(name) and (name.startswith(b"%") or is_special(name)):
+    if not _plain(name) and (name.startswith(b"%") or is_special(name)):
         return b"%" + name.replace(b"%", b"%25").replace(b"\\", b"%5c")
     return name
 
@@ -47,10 +43,10 @@ def unescape(stored: bytes) -> bytes:
 
     Raises WorkspaceError for names that `escape` never makes: a tree that holds them was not written by us.
     """
+    if _plain(stored):
+        return stored
     if not stored or stored in (b".", b"..") or b"/" in stored or b"\0" in stored:
         raise WorkspaceError(f"A tree holds an entry with the impossible name {stored!r}")
-    if not _suspect(stored):
-        return stored
     name = stored
     if stored.startswith(b"%"):
         name = stored[1:].replace(b"%5c", b"\\").replace(b"%25", b"%")

@@ -75,27 +75,27 @@ def kept_xattrs(fd: int, *, setid: bool) -> tuple[list[tuple[bytes, bytes]], boo
     return [(os.fsencode(name), os.getxattr(fd, name)) for name in kept], has_acl
 
 
-def read_plain(name: str, directory: int, before: os.stat_result) -> bytes | None:
-    """Return the content of a small file that is nothing but content; None when it needs `read_file`.
+def read_plain(name: str, directory: int, before: os.stat_result, large_bytes: int) -> bytes | None:
+    """Return the content of a small regular file that is nothing but content; None for all that needs more care.
 
-    The hot path: most files of a workspace have no attributes, no holes, and nobody writes to them.
+    The hot path: most files of a workspace have one name, no attributes, no holes, and nobody writes to them.
     """
     size = before.st_size
-    if before.st_blocks * 512 < size:
+    if not stat.S_ISREG(before.st_mode) or before.st_nlink != 1 or size >= large_bytes or before.st_blocks * 512 < size:
         return None
     fd = open_to_read(name, directory)
     try:
         if os.listxattr(fd):
             return None
         data = os.pread(fd, size + 1, 0)
-        simple = len(data) == size and not data.startswith(b"version ") and untouched(before, os.fstat(fd))
+        after = os.fstat(fd)
     except OSError as error:
         if error.errno == errno.ENOTSUP:  # no extended attributes on this file system
             return None
         raise
     finally:
         os.close(fd)
-    return data if simple else None
+    return data if len(data) == size and untouched(before, after) and not data.startswith(b"version ") else None
 
 
 def read_file(fd: int, before: os.stat_result, large_bytes: int, *, setid: bool, store: LfsStore) -> Content:

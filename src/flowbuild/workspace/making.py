@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flowbuild.core.errors import WorkspaceError
-from flowbuild.workspace import lfs, sidecar, statcache
+from flowbuild.workspace import lfs, sidecar
 from flowbuild.workspace.dirs import DIRECTORY
 from flowbuild.workspace.escape import unescape
 from flowbuild.workspace.files import kept_xattrs, open_to_read
@@ -17,7 +17,7 @@ from flowbuild.workspace.lfs import LfsStore
 from flowbuild.workspace.objects import EXECUTABLE_MODE, FILE_MODE, SYMLINK_MODE, TREE_MODE, ObjectDatabase, TreeEntry
 from flowbuild.workspace.sidecar import Columns, Meta, Node
 from flowbuild.workspace.snapshot import Dropped, Options
-from flowbuild.workspace.statcache import DirectoryEntry, FileEntry
+from flowbuild.workspace.statcache import DirectoryEntry, file_entry
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SETID = stat.S_ISUID | stat.S_ISGID
@@ -60,15 +60,15 @@ class Listing:
 
 def listing_of(db: ObjectDatabase, tree: bytes, node: Node | None) -> Listing:
     """Read one directory; raises WorkspaceError for entries that no workspace has."""
-    entries, files = {}, 0
-    for entry in db.tree(tree):
-        if entry.mode not in _MODES:
-            raise WorkspaceError(f"The tree holds {entry.name!r} of type {entry.mode:o}, which no workspace has")
-        name = unescape(entry.name)
-        if name in entries:
-            raise WorkspaceError(f"The tree holds {name!r} twice")
-        entries[name] = entry
-        files += entry.mode != TREE_MODE
+    found = db.tree(tree)
+    entries = {unescape(entry.name): entry for entry in found}
+    if len(entries) != len(found):
+        raise WorkspaceError("The tree holds a name twice")
+    modes = [entry.mode for entry in found]
+    if not _MODES.issuperset(modes):
+        odd = next(entry for entry in found if entry.mode not in _MODES)
+        raise WorkspaceError(f"The tree holds {odd.name!r} of type {odd.mode:o}, which no workspace has")
+    files = len(modes) - modes.count(TREE_MODE)
     if node is None:
         return Listing(tree, None, entries, {}, None, {}, files, regular=False)
     blob, children = sidecar.load(db, node)
@@ -76,9 +76,8 @@ def listing_of(db: ObjectDatabase, tree: bytes, node: Node | None) -> Listing:
     index = {name: position for position, name in enumerate(columns.names)}
     nodes = {name: children[entry.name] for name, entry in entries.items() if entry.name in children}
     regular = len(index) == len(columns.names) == files + 1 and not any(map(stat.S_ISFIFO, columns.modes))
-    for name in index:
-        if name in {b"", b".."} or b"/" in name:
-            raise WorkspaceError(f"The metadata of a directory speaks of the impossible name {name!r}")
+    if b"" in index or b".." in index or b"/" in b"".join(index):
+        raise WorkspaceError(f"The metadata of a directory speaks of an impossible name: {list(index)!r:.200}")
     return Listing(tree, node, entries, nodes, columns, index, files, regular)
 
 
@@ -166,7 +165,7 @@ class Maker:
                         found = os.fstat(handle)
                 finally:
                     os.close(handle)
-                files[os.fsdecode(name)] = statcache.file_entry(found, entry.oid, b"", None)
+                files[os.fsdecode(name)] = file_entry(found, entry.oid)
         except (OSError, WorkspaceError):
             self.where[0] = place.path + name
             raise
@@ -205,18 +204,8 @@ class Maker:
             os.close(handle)
         size = found.st_size
         if (pointer is None) == (size < self.options.large_bytes):  # else the next snapshot would store it differently
-            place.cache.files[os.fsdecode(name)] = FileEntry(
-                found.st_ctime_ns,
-                found.st_mtime_ns,
-                found.st_ino,
-                size,
-                found.st_mode,
-                found.st_uid,
-                found.st_gid,
-                entry.oid,
-                fields,
-                pointer.oid if pointer else "",
-            )
+            large = pointer.oid if pointer else ""
+            place.cache.files[os.fsdecode(name)] = file_entry(found, entry.oid, fields, large)
 
     def _foreign(self, found: os.stat_result, meta: Meta) -> bool:
         return self.is_root and self.options.owners and (found.st_uid, found.st_gid) != meta.owner
@@ -261,18 +250,7 @@ class Maker:
 
     def _remember(self, place: Place, name: bytes, oid: bytes) -> None:
         found = os.stat(name, dir_fd=place.fd, follow_symlinks=False)
-        place.cache.files[os.fsdecode(name)] = FileEntry(
-            found.st_ctime_ns,
-            found.st_mtime_ns,
-            found.st_ino,
-            found.st_size,
-            found.st_mode,
-            found.st_uid,
-            found.st_gid,
-            oid,
-            b"",
-            "",
-        )
+        place.cache.files[os.fsdecode(name)] = file_entry(found, oid)
 
     def fifo(self, fd: int, name: bytes, meta: Meta) -> None:
         """Create a FIFO."""

@@ -25,7 +25,7 @@ from flowbuild.workspace.files import Content, kept_xattrs, open_to_read, read_f
 from flowbuild.workspace.lfs import LfsStore, Pointer
 from flowbuild.workspace.packs import PackWriter
 from flowbuild.workspace.sidecar import Node
-from flowbuild.workspace.statcache import DirectoryEntry, StatCache
+from flowbuild.workspace.statcache import DirectoryEntry, FileEntry, StatCache, file_entry
 
 _THREADS = min(4, os.cpu_count() or 1)
 _IN_FLIGHT = 16  # large files open at once
@@ -74,8 +74,8 @@ class _Visit:
     fields: bytes
     same: bool = True  # every file was remembered
     clean: bool = True  # nothing here needs another look next time
-    links: dict[str, bytes] = field(default_factory=dict)
-    fifos: dict[str, os.stat_result] = field(default_factory=dict)
+    links: dict[bytes, bytes] = field(default_factory=dict)  # raw name -> hard link group
+    fifos: dict[str, FileEntry] = field(default_factory=dict)  # without an object
 
 
 def snapshot(
@@ -179,26 +179,37 @@ class _Walk:
         if has_acl:
             self._drop(visit, path, "access control lists are not carried")
         known, horizon_ns = (old.files, self.cache.horizon_ns) if old else ({}, 0)
-        files, settled = entry.files, statcache.settled
-        with os.scandir(fd) as listing:
-            for item in listing:
-                name, found = item.name, item.stat(follow_symlinks=False)
-                seen = known.get(name)
-                if (
-                    seen is not None
-                    and seen[0] == found.st_ctime_ns
-                    and seen[1] == found.st_mtime_ns
-                    and seen[2] == found.st_ino
-                    and seen[3] == found.st_size
-                    and seen[4] == found.st_mode
-                    and settled(seen[0], horizon_ns)
-                    and (not seen[9] or self.lfs.has(Pointer(seen[9], found.st_size)))
-                ):
-                    files[name] = seen
-                    if found.st_nlink > 1:
-                        self._link(visit, name, found)
-                else:
-                    self._look(visit, fd, name, found)
+        files, settled, add = entry.files, statcache.settled, self.writer.add
+        large_bytes, hashed, name = self.options.large_bytes, 0, ""
+        try:
+            with os.scandir(fd) as listing:
+                for item in listing:
+                    name, found = item.name, item.stat(follow_symlinks=False)
+                    seen = known.get(name)
+                    if (
+                        seen is not None
+                        and seen[0] == found.st_ctime_ns  # by position: names cost more here
+                        and seen[1] == found.st_mtime_ns
+                        and seen[2] == found.st_ino
+                        and seen[3] == found.st_size
+                        and seen[4] == found.st_mode
+                        and settled(seen[0], horizon_ns)
+                        and (not seen[9] or self.lfs.has(Pointer(seen[9], found.st_size)))
+                    ):
+                        files[name] = seen
+                        if found.st_nlink > 1:
+                            self._link(visit, name, found)
+                    elif (data := read_plain(name, fd, found, large_bytes)) is not None:
+                        files[name] = file_entry(found, add("blob", data))
+                        hashed += 1
+                    else:
+                        self._look(visit, fd, name, found)
+        except (OSError, WorkspaceError):
+            self.where[0] = path + os.fsencode(name)
+            raise
+        if hashed:
+            visit.same = False
+            self.hashed += hashed
         self.files += len(files)
         if self.files > self.options.max_entries:
             raise WorkspaceError(f"The workspace holds more than {self.options.max_entries} files")
@@ -206,7 +217,8 @@ class _Walk:
 
     def _link(self, visit: _Visit, name: str, found: os.stat_result) -> None:
         """Note one name of a file with several; the group is never remembered: renaming a directory can change it."""
-        visit.links[name] = self.groups.setdefault((found.st_dev, found.st_ino), visit.path + os.fsencode(name))
+        raw = os.fsencode(name)
+        visit.links[raw] = self.groups.setdefault((found.st_dev, found.st_ino), visit.path + raw)
         visit.clean = visit.same = False
 
     def _look(self, visit: _Visit, fd: int, name: str, found: os.stat_result) -> None:
@@ -219,7 +231,6 @@ class _Walk:
                 self._drop(visit, visit.path + os.fsencode(name), "another file system is mounted here")
             return
         visit.same = False
-        self.where[0] = raw_path = visit.path + os.fsencode(name)
         if kind in {stat.S_IFREG, stat.S_IFLNK}:
             if found.st_nlink > 1:
                 self._link(visit, name, found)
@@ -228,19 +239,14 @@ class _Walk:
             else:
                 self._read(visit, fd, name, found)
         elif kind == stat.S_IFIFO:
-            visit.fifos[name] = found
+            visit.fifos[name] = file_entry(found, b"")
             visit.clean = False
         else:
             what: Literal["sockets", "device files"] = "sockets" if kind == stat.S_IFSOCK else "device files"
-            self._drop(visit, raw_path, f"{what} are not carried")
+            self._drop(visit, visit.path + os.fsencode(name), f"{what} are not carried")
 
     def _read(self, visit: _Visit, fd: int, name: str, found: os.stat_result) -> None:
         options = self.options
-        if found.st_size < options.large_bytes and (data := read_plain(name, fd, found)) is not None:
-            self.hashed += 1
-            oid = self.writer.add("blob", data)
-            visit.entry.files[name] = statcache.file_entry(found, oid, b"", None)
-            return
         handle = open_to_read(name, fd)
         if found.st_size < options.large_bytes:
             content = read_file(handle, found, options.large_bytes, setid=options.setid, store=self.lfs)
@@ -261,7 +267,8 @@ class _Walk:
     def _keep(self, visit: _Visit, name: str, content: Content) -> None:
         self.hashed += 1
         oid = self.writer.add("blob", content.blob)
-        visit.entry.files[name] = statcache.file_entry(content.found, oid, content.fields, content.pointer)
+        large = content.pointer.oid if content.pointer else ""
+        visit.entry.files[name] = file_entry(content.found, oid, content.fields, large)
         if content.has_acl:
             self._drop(visit, visit.path + os.fsencode(name), "access control lists are not carried")
 
@@ -281,52 +288,45 @@ class _Walk:
         if old is not None and visit.same and old.clean and entry.header == old.header and _same_names(entry, old):
             entry.tree, entry.meta = old.tree, old.meta
             return
-        entry.tree = self._tree(entry)
-        children = {escape(os.fsencode(name)): _node(child) for name, child in entry.directories.items()}
-        entry.meta = sidecar.store(self.writer, self._meta(visit, owner), children, top=top)
-
-    def _tree(self, entry: DirectoryEntry) -> bytes:
-        lines = []
-        for name, file in entry.files.items():
-            stored = escape(os.fsencode(name))
-            mode = file.mode
-            kind = b"120000" if stat.S_ISLNK(mode) else b"100755" if mode & 0o100 else b"100644"
-            lines.append((stored, b"%s %s\0%s" % (kind, stored, file.oid)))
-        for name, child in entry.directories.items():
-            stored = escape(os.fsencode(name))
-            lines.append((stored + b"/", b"40000 %s\0%s" % (stored, child.tree)))
-        lines.sort()
-        return self.writer.add("tree", b"".join([line for _, line in lines]))
-
-    def _meta(self, visit: _Visit, owner: tuple[int, int]) -> bytes:
-        found, fields = visit.found, dict[int, bytes]()
-        names, mtimes, modes = [sidecar.SELF], [found.st_mtime_ns], [self._mode(found.st_mode)]
-        rows = [
-            (os.fsencode(name), name, file.mtime_ns, file.mode, file.uid, file.gid, file.fields)
-            for name, file in visit.entry.files.items()
-        ]
-        rows += [
-            (os.fsencode(name), name, st.st_mtime_ns, st.st_mode, st.st_uid, st.st_gid, b"")
-            for name, st in visit.fifos.items()
-        ]
+        rows = [(os.fsencode(name), file) for name, file in {**entry.files, **visit.fifos}.items()]
         rows.sort()
+        children = {escape(os.fsencode(name)): child for name, child in entry.directories.items()}
+        entry.tree = self.writer.add("tree", _tree(rows, children))
+        nodes = {stored: _node(child) for stored, child in children.items()}
+        entry.meta = sidecar.store(self.writer, self._meta(visit, rows, owner), nodes, top=top)
+
+    def _meta(self, visit: _Visit, rows: list[tuple[bytes, FileEntry]], owner: tuple[int, int]) -> bytes:
+        found, fields, links = visit.found, dict[int, bytes](), visit.links
+        names, mtimes, modes = [sidecar.SELF], [found.st_mtime_ns], [found.st_mode]
         if visit.fields:
             fields[0] = visit.fields
-        for index, (raw, name, mtime_ns, mode, uid, gid, extra) in enumerate(rows, 1):
+        for index, (raw, (_, mtime_ns, _, _, mode, uid, gid, _, extra, _)) in enumerate(rows, 1):
             names.append(raw)
             mtimes.append(mtime_ns)
-            modes.append(self._mode(mode))
-            more = extra
-            if name in visit.links:
-                more += sidecar.link_field(visit.links[name])
-            if self.options.owners and (uid, gid) != owner:
+            modes.append(mode)
+            more = extra + sidecar.link_field(links[raw]) if raw in links else extra
+            if (uid, gid) != owner and self.options.owners:
                 more += sidecar.owner_field((uid, gid))
             if more:
                 fields[index] = more
+        if not self.options.setid:
+            modes = [mode & ~_SETID for mode in modes]
         return sidecar.encode(names, mtimes, modes, owner, fields)
 
     def _mode(self, mode: int) -> int:
         return mode if self.options.setid else mode & ~_SETID
+
+
+def _tree(rows: list[tuple[bytes, FileEntry]], children: dict[bytes, DirectoryEntry]) -> bytes:
+    lines = []
+    for raw, (_, _, _, _, mode, _, _, oid, _, _) in rows:
+        if oid:  # else a FIFO
+            stored = escape(raw)
+            kind = b"100755" if mode & 0o100 else b"100644"
+            lines.append((stored, b"%s %s\0%s" % (b"120000" if stat.S_ISLNK(mode) else kind, stored, oid)))
+    lines += [(stored + b"/", b"40000 %s\0%s" % (stored, child.tree)) for stored, child in children.items()]
+    lines.sort()
+    return b"".join([line for _, line in lines])
 
 
 def _node(entry: DirectoryEntry) -> Node:

@@ -18,7 +18,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from flowbuild.workspace.lfs import Pointer
 from flowbuild.workspace.sidecar import Node
 
 _CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python has no name for it
@@ -107,7 +106,7 @@ def settled(ctime_ns: int, horizon_ns: int) -> bool:
     return ctime_ns < horizon_ns
 
 
-def file_entry(found: os.stat_result, oid: bytes, fields: bytes, large: Pointer | None) -> FileEntry:
+def file_entry(found: os.stat_result, oid: bytes, fields: bytes = b"", large: str = "") -> FileEntry:
     """Return the entry for a file that was just read or written."""
     return FileEntry(
         found.st_ctime_ns,
@@ -119,7 +118,7 @@ def file_entry(found: os.stat_result, oid: bytes, fields: bytes, large: Pointer 
         found.st_gid,
         oid,
         fields,
-        large.oid if large else "",
+        large,
     )
 
 
