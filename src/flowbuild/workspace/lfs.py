@@ -23,7 +23,7 @@ _FICLONE = 0x40049409  # _IOW(0x94, 9, int) of linux/fs.h
 _NO_CLONE = frozenset(
     {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.EBADF}
 )
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  # bytes; what is hashed and written is still in the cache of the processor then
 _ZEROS = bytes(_CHUNK)
 POINTER_MAX = 200  # bytes; ours are shorter
 _POINTER = re.compile(
