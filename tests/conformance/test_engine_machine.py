@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import secrets
+import signal
 import subprocess
 import tempfile
 from contextlib import aclosing
@@ -18,6 +19,7 @@ from flowbuild.engine.base import SERVICE_LABEL, Attachment, BuildFailed, Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.testing.engine_suite import FOREVER, Names, finish, joined, output, quiet, service
 from flowbuild.testing.images import BUSYBOX, ensure_busybox
+from flowbuild.testing.nested import Nested
 
 pytestmark = pytest.mark.docker
 
@@ -317,16 +319,15 @@ def short_path():
         yield Path(directory)
 
 
-@pytest.mark.parametrize("signal", ["TERM"])
-async def test_engine_restarted_under_a_step(names, short_path, signal):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_engine_restarted_under_a_step(names, short_path, number):
     """An engine of its own, in a network namespace of its own, goes away while a step runs and comes back."""
     nested = Nested(short_path)
     nested.start()
     try:
         async with ComposeEngine(host=nested.host, patience=30) as engine:
-            await nested.ready(engine)
-            archive = program("docker", "save", BUSYBOX).stdout
-            assert program("docker", "-H", nested.host, "load", stdin=archive).returncode == 0
+            await asyncio.to_thread(nested.ready)
+            nested.load(BUSYBOX)
             quick = await engine.create(names.spec({"a": service(exit=3)}, step="quick"), quiet)
             await engine.start(quick)
             assert (await engine.wait(quick)).reason is Reason.EXIT_CODE
@@ -335,12 +336,12 @@ async def test_engine_restarted_under_a_step(names, short_path, signal):
             waiting = asyncio.create_task(engine.wait(unit))
             logging = asyncio.create_task(output(engine, unit))
             await anext(aiter(engine.logs(unit, {})))
-            nested.stop(signal)
+            nested.stop(number)
             nested.start()
             verdict = await waiting
             assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.INFRA_LOST), verdict
             assert joined(await logging, "stdout") == b"up\n"
-            nested.stop("TERM")  # and for good: what is not known is not called failed
+            nested.stop(signal.SIGTERM)  # and for good: what is not known is not called failed
             await engine.close()
         async with ComposeEngine(host=nested.host, patience=0.5) as engine:
             verdict = await engine.wait(unit)
@@ -350,48 +351,4 @@ async def test_engine_restarted_under_a_step(names, short_path, signal):
         print((short_path / "log").read_text()[-3000:])  # shown with the failure
         raise
     finally:
-        nested.stop("KILL")
         nested.clean()
-
-
-class Nested:
-    """A second Docker Engine with its own data and network."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.host = f"unix://{folder}/docker.sock"
-        self.process = None
-
-    def start(self):
-        options = {
-            "--data-root": "data",
-            "--exec-root": "exec",
-            "--pidfile": "pid",
-        }
-        argv = ["unshare", "-n", "dockerd", "-H", self.host, "--storage-driver", "vfs"]
-        for option, name in options.items():
-            argv += [option, str(self.folder / name)]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
-
-    async def ready(self, engine):
-        assert await engine._api.returned(30), (self.folder / "log").read_text()[-2000:]
-
-    def stop(self, signal):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal({"TERM": 15, "KILL": 9}[signal])
-            self.process.wait(timeout=40)
-        if signal == "KILL":
-            for stale in ("pid", "exec/containerd/containerd.pid"):  # killed too: it dies with its parent
-                (self.folder / stale).unlink(missing_ok=True)
-
-    def clean(self):
-        me = str(self.folder)
-        for line in program("ps", "-eo", "pid,args").stdout.decode().splitlines():
-            if me in line and "pytest" not in line:
-                program("kill", "-9", line.split()[0])
-        for mount in reversed(
-            [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if me in line]
-        ):
-            program("umount", "-l", mount)
-        program("rm", "-rf", me)

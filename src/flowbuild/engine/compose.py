@@ -43,6 +43,7 @@ from flowbuild.engine.images import Images, Problem, classify
 from flowbuild.engine.networks import Networks
 from flowbuild.engine.observe import inspected
 from flowbuild.engine.plan import UNIT_LABEL, document, make_plan, network_name, own_networks
+from flowbuild.engine.processes import ended_or_missed
 from flowbuild.engine.verdict import judge
 
 CREATE_SECONDS = 120.0
@@ -146,11 +147,14 @@ class ComposeEngine:
 
     async def wait(self, unit: Unit) -> Verdict:
         """Wait for the main services; survives a restart of the engine, and says so when that took them down."""
-        main = [unit.containers[service] for service in unit.spec.main]
+        main = {service: unit.containers[service] for service in unit.spec.main}
         while True:
             try:
-                paths = [f"containers/{container}/wait" for container in main]
-                await together(*(self._api.call("POST", path, facts={404}, seconds=None) for path in paths))
+                paths = [f"containers/{container}/wait" for container in main.values()]
+                ends = together(*(self._api.call("POST", path, facts={404}, seconds=None) for path in paths))
+                if (service := await ended_or_missed(self._api, main, ends)) is not None:
+                    message = f'service "{service}" ended, but the engine does not know how: its containerd was lost'
+                    return Verdict(Outcome.ERRORED, Reason.INFRA_LOST, message)
                 states = await inspected(self._api, unit.containers)
                 return judge(states, unit.spec.main, await self._api.started_ns())
             except EngineUnreachable as error:
