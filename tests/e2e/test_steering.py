@@ -330,3 +330,13 @@ def test_a_run_goes_on_when_nobody_reads_its_output(program: Program) -> None:
     assert "the run goes on" in told
     assert program.show()["state"] == "succeeded"
     check_gone(program)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_debug_shell_that_is_ended_leaves_nothing(program: Program, number: signal.Signals) -> None:
+    assert program.call("run", "changed").code == 0
+    started = Started(program, "debug", "last", "before", "--", "sh", "-c", "echo here; sleep 300")
+    started.wait_for("here")
+    started.process.send_signal(number)
+    assert started.end().code == 128 + number
+    assert remains(program) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -258,8 +259,24 @@ def _add_debug(app: typer.Typer, connect: Connect) -> None:
             secrets=options.secrets(secret, secret_file),
         )
 
-        async def main() -> int:
-            async with connect(directory) as session:
-                return await session.debug(request)
+        return asyncio.run(_debug(connect, directory, request))
 
-        return asyncio.run(main())
+
+async def _debug(connect: Connect, directory: str, request: DebugRequest) -> int:
+    """Run the shell; a signal that ends us (a terminal that is closed) leaves nothing of it in the engine."""
+    task, ended_by = asyncio.current_task(), list[int]()
+    assert task is not None  # noqa: S101  (we are in one)
+
+    def end(number: int) -> None:
+        ended_by.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    try:
+        async with connect(directory) as session:
+            return await session.debug(request)
+    except asyncio.CancelledError:
+        if not ended_by:
+            raise
+        return 128 + ended_by[0]

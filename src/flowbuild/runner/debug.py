@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,11 +30,12 @@ async def open_shell(
     places: RunnerPlaces,
     service: str,
     command: Sequence[str],
+    host: str,
 ) -> int:
     """Run a command (default: a shell) on this terminal in a service of the step; return its exit code.
 
     `assignment.lease.run` must be an id that no run has: everything under it is removed afterwards. Services that the
-    chosen one depends on are not started.
+    chosen one depends on are not started. `host` is the address of the engine, as in DOCKER_HOST.
     """
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if not terminal and not command:
@@ -48,7 +50,7 @@ async def open_shell(
         plan = replace(plan, digests=await engine.images(plan.images, _tell))
         spec = await asyncio.to_thread(plan.spec)
         unit = await engine.create(_interactive(spec) if terminal else spec, _tell)
-        return await _attach(unit.containers[plan.main[0]], terminal=terminal)
+        return await _attach(unit.containers[plan.main[0]], host, terminal=terminal)
     finally:
         await engine.sweep(places.instance, run=run)
         await asyncio.to_thread(slots.drop_run, run)
@@ -73,14 +75,19 @@ def _interactive(spec: UnitSpec) -> UnitSpec:
     return replace(spec, compose=compose)
 
 
-async def _attach(container: str, *, terminal: bool) -> int:
+async def _attach(container: str, host: str, *, terminal: bool) -> int:
     """Start a container with this terminal as its own: the docker client knows how to hand a terminal over.
 
     Input that is no terminal is not handed over: at its end the engine would cut the output, too.
     """
     options = ["--attach", *(["--interactive"] if terminal else [])]
-    process = await asyncio.create_subprocess_exec("docker", "start", *options, container)
-    return await process.wait()
+    environment = {**os.environ, "DOCKER_HOST": host}  # the client would follow a docker context otherwise
+    process = await asyncio.create_subprocess_exec("docker", "start", *options, container, env=environment)
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
 
 
 def _tell(line: str) -> None:

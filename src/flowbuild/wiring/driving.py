@@ -137,6 +137,7 @@ async def debug(local: Local, request: DebugRequest) -> int:
                 places=RunnerPlaces(local.settings.home / "work", await asyncio.to_thread(local.instance)),
                 service=request.service,
                 command=request.command,
+                host=local.settings.docker_host,
             )
     finally:
         local.debugging.release()
