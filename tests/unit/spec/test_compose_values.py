@@ -117,3 +117,23 @@ def environment(data: bytes) -> tuple[dict | None, list[tuple[str, str]]]:
     model, findings = compose.load(text=text, file="c.yml", read={"lib/x.env": data}.get, trusted=False)
     found = [(finding.code, str(finding.position)) for finding in findings]
     return (model["services"]["s"]["environment"] if model else None), found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alpine",
+        "python:3.13-slim",
+        "flow-demo/base",
+        "localhost:5000/a/b:c",
+        "[::1]:5000/x",
+        "ghcr.io/org/x:v1.2@sha256:" + "0a" * 32,
+        "a__b/c.d-e--f:T_1.x",
+        "Host/name",
+        "app:${TAG:-dev}",
+    ],
+)
+def test_names_of_images(name: str):
+    text = f'services: {{s: {{image: "{name}"}}}}'.encode()
+    model, findings = compose.load(text=text, file="c.yml", read=lambda _path: None, trusted=False)
+    assert model is not None, findings

@@ -27,7 +27,14 @@ from flowbuild.spec.compose.scalars import (
 from flowbuild.spec.compose.tree import Node
 
 MAX_GRACE = 30.0  # seconds from SIGTERM to SIGKILL
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,510}")
+# As registries take them: host and port, path, tag, digest (OCI distribution specification, "pulling manifests").
+_IMAGE_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?=.{{1,511}}$)(?:{_IMAGE_HOST}/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*"
+    r"(?::\w[\w.-]{0,127})?(?:@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,128})?",
+    re.ASCII,
+)
 _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
 BUILT = "flow-built/"  # images that steps built; see `emit`
 _HOST_NAME = "a host name"
