@@ -29,6 +29,9 @@ from flowbuild.store.database import Database
 from flowbuild.wiring.journal import open_journal
 from flowbuild.workspace.source import WorkingTree
 
+DIRECTORIES = ("debugging", "lfs", "logs", "owners", "runs", "spool", "starting", "work")
+FILES = ("flow.db", "flow.log")
+
 
 class Local:
     """The services of one process over the files below `settings.home`."""
@@ -39,7 +42,7 @@ class Local:
         home = settings.home
         self.settings = settings
         try:
-            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(home)
             self.journal = open_journal(home / "flow.log", settings.log_level)
         except OSError as error:
             message = f"the data directory {home} cannot be used: {error.strerror}"
@@ -130,6 +133,15 @@ class Local:
         self.logbook.close_all()
         self.database.close()
         self.journal.close()
+
+
+def _make_private(home: Path) -> None:
+    """Make the data directory, or what is below one that others can read: logs, variables, files with the bits of a step."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in DIRECTORIES:
+        (home / name).mkdir(exist_ok=True, mode=0o700)
+    for name in FILES:
+        (home / name).touch(mode=0o600)
 
 
 def _user() -> str:

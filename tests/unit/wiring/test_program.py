@@ -205,6 +205,16 @@ def test_a_directory_whose_name_is_no_text(program, tmp_path):
     assert (done.returncode, json.loads(done.stdout or b"null")) in ((0, []), (2, None))
 
 
+def test_nobody_else_can_read_what_is_in_the_home(program):
+    """Also when the directory was there before: a workspace may hold programs that run as their owner."""
+    program.home.mkdir(mode=0o755)
+    assert program.call("runs").code == 0
+    assert program.home.stat().st_mode & 0o777 == 0o755
+    found = {path.name: path.stat().st_mode & 0o077 for path in program.home.iterdir() if path.name != "gate.lock"}
+    assert {"flow.db", "logs", "runs", "work"} <= found.keys()
+    assert not any(found.values())
+
+
 def test_a_home_that_cannot_be_written(program):
     program.home.parent.mkdir(exist_ok=True)
     program.home.write_text("a file in the way")
