@@ -99,8 +99,8 @@ def _add_logs(app: typer.Typer, ask: Ask) -> None:
                 say(note)
             steps = [step] if step else _in_order(found)
             for key in steps:
-                chunks = client.logs(found.id, key, attempt=attempt, follow=follow)
-                await print_log(chunks, prefix=not step, service=service)
+                chunks = client.logs(found.id, key, attempt=attempt, service=service, follow=follow)
+                await print_log(chunks, prefix=not step, exact=bool(service))
             if not follow or not _cut(await client.get(found.id), step, attempt):
                 return None
             say(

@@ -81,14 +81,13 @@ def print_graph(pipeline: Pipeline) -> None:
         console.print(line)
 
 
-async def print_log(chunks: AsyncIterator[LogChunk], *, prefix: bool, service: str) -> None:
-    """Print a log: bytes exactly as written for one service, otherwise lines with the name of step and service."""
-    if service:
+async def print_log(chunks: AsyncIterator[LogChunk], *, prefix: bool, exact: bool) -> None:
+    """Print a log: bytes exactly as written, otherwise lines, with the name of step and service if `prefix` says so."""
+    if exact:
         async for chunk in chunks:
-            if chunk.service == service:
-                sys.stdout.buffer.write(chunk.data)
-                sys.stdout.buffer.flush()
+            sys.stdout.buffer.write(chunk.data)
+            sys.stdout.buffer.flush()
         return
     from flowbuild.cli.render import plain
 
-    await plain.print_log(chunks, sys.stdout, prefix=prefix, colour=sys.stdout.isatty(), service="")
+    await plain.print_log(chunks, sys.stdout, prefix=prefix, colour=sys.stdout.isatty())

@@ -204,9 +204,16 @@ class FlowClient(Protocol):
         ...
 
     def logs(
-        self, run: str, step: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+        self,
+        run: str,
+        step: str,
+        *,
+        attempt: int | None = None,
+        offset: int = 0,
+        service: str = "",
+        follow: bool = False,
     ) -> AsyncIterator[LogChunk]:
-        """Yield the log of an attempt (default: the latest) from a byte offset.
+        """Yield the log of an attempt (default: the latest) from a byte offset; with `service` only its output.
 
         With `follow` also what comes, until the attempt ends or nobody drives its run any more.
         """

@@ -3,11 +3,16 @@
 `header.json`   names: {"format": 1, "services": ["", "app", …], "finished": false, "cut": false}; replaced, never edited
 `data`          the masked bytes of all services in the order they arrived; `data.zst` once compressed
 `index`         one record of 24 bytes per piece; `index.zst` once compressed
+`blocks`        which services are in each 1024 records of the index; it may be absent, and end early
 `lock`          held by the one writer
 
 An index record is little-endian: offset (8), time in ns since the epoch (8), length (4), service (2, a position in the
 header's list), stream (1: 0 stdout, 1 stderr), flags (1, 0 for now). Records are contiguous: each begins where the one
 before ended. Service "" is the product itself speaking, for example about a cut.
+
+An entry of `blocks` is 8 bytes, little-endian: bit n of 63 is set when a service whose number is n modulo 63 has a record
+in the block, the highest bit always. Whoever reads one service passes over the blocks without it; an entry without the
+highest bit never reached the disk and says nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +24,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-HEADER, DATA, INDEX, LOCK = "header.json", "data", "index", "lock"
+HEADER, DATA, INDEX, BLOCKS, LOCK = "header.json", "data", "index", "blocks", "lock"
 COMPRESSED = ".zst"
 RECORD = struct.Struct("<QqIHBB")
+BLOCK = 1024  # records of the index that one entry of `blocks` speaks of
+BLOCK_ENTRY = struct.Struct("<Q")
+WRITTEN = 1 << 63  # set in every entry
 STREAMS = ("stdout", "stderr")
 MAX_PIECE = 1 << 30  # bytes of one index record; a longer piece is written as several
+
+
+def service_bit(number: int) -> int:
+    """Return the bit of a service in an entry of `blocks`."""
+    return 1 << number % 63
 
 
 class Record(Protocol):

@@ -13,11 +13,23 @@ from types import TracebackType
 from typing import Self
 
 from flowbuild.logs.compress import Source, open_source
-from flowbuild.logs.format import DATA, INDEX, RECORD, STREAMS, Header, Piece
+from flowbuild.logs.format import (
+    BLOCK,
+    BLOCK_ENTRY,
+    BLOCKS,
+    DATA,
+    INDEX,
+    RECORD,
+    STREAMS,
+    WRITTEN,
+    Header,
+    Piece,
+    service_bit,
+)
 from flowbuild.logs.signal import LogSignal
 
 POLL = 0.2  # seconds between two looks at a log that another process writes
-_BATCH = 1024  # index records read at once
+_ENTRIES = 4096  # entries of `blocks` read at once
 MAX_READ = 1 << 20  # bytes of one piece; a longer one is delivered in parts
 
 
@@ -48,12 +60,15 @@ class LogReader:
         """Yield what is there now from byte `offset` up to byte `end`, in the order of arrival.
 
         With `services` only their pieces; offsets still count bytes of the whole log. The first and last piece may be
-        parts of a record. Memory does not depend on the size of the log.
+        parts of a record. Memory does not depend on the size of the log, nor does the time on what others wrote.
         """
         count = self._count()
         position = self._find(offset, count)
+        wanted = None if services is None else self._bits(services)
         while position < count:
-            batch = self._records(position, min(_BATCH, count - position))
+            if wanted is not None and (position := self._next_block(position, count, wanted)) >= count:
+                return
+            batch = self._records(position, min(BLOCK - position % BLOCK, count - position))
             for start, time_ns, length, service, stream, _ in batch:
                 if end is not None and start >= end:
                     return
@@ -132,6 +147,38 @@ class LogReader:
             start, _, length, *_ = self._records(middle, 1)[0]
             low, high = (middle + 1, high) if start + length <= offset else (low, middle)
         return low
+
+    def _bits(self, services: Collection[str]) -> int:
+        """Return the bits that blocks with one of the services have."""
+        names = self.header().services
+        bits = 0
+        for number, name in enumerate(names):
+            bits |= service_bit(number) if name in services else 0
+        return bits
+
+    def _next_block(self, position: int, count: int, wanted: int) -> int:
+        """Return the position, or the beginning of the first block after it that may hold what is wanted; `count` if none does."""
+        block = position // BLOCK
+        while block * BLOCK < count:
+            entries = self._entries(block)
+            for entry in entries:
+                if not entry & WRITTEN or entry & wanted:
+                    return max(position, block * BLOCK)
+                block += 1
+            if len(entries) < _ENTRIES:
+                break
+        return max(position, block * BLOCK)
+
+    def _entries(self, block: int) -> list[int]:
+        """Return entries of `blocks` from that of a block on, none when there are none."""
+        try:
+            with (self._directory / BLOCKS).open("rb") as file:
+                file.seek(block * BLOCK_ENTRY.size)
+                found = file.read(_ENTRIES * BLOCK_ENTRY.size)
+        except FileNotFoundError:  # a log of an earlier version
+            return []
+        whole = len(found) // BLOCK_ENTRY.size * BLOCK_ENTRY.size
+        return [entry for (entry,) in BLOCK_ENTRY.iter_unpack(found[:whole])]
 
     def _service(self, number: int) -> str:
         if number >= len(self._header.services):

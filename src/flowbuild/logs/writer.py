@@ -17,7 +17,21 @@ from types import TracebackType
 from typing import Self
 
 from flowbuild.core.errors import Conflict
-from flowbuild.logs.format import DATA, INDEX, LOCK, MAX_PIECE, RECORD, STREAMS, Header, Record
+from flowbuild.logs.format import (
+    BLOCK,
+    BLOCK_ENTRY,
+    BLOCKS,
+    DATA,
+    INDEX,
+    LOCK,
+    MAX_PIECE,
+    RECORD,
+    STREAMS,
+    WRITTEN,
+    Header,
+    Record,
+    service_bit,
+)
 from flowbuild.logs.signal import LogSignal
 
 DEFAULT_LIMIT = 4 << 30  # bytes of one attempt
@@ -59,6 +73,8 @@ class AttemptLog:
         self._data = os.open(directory / DATA, flags, 0o644)
         self._index = os.open(directory / INDEX, flags, 0o644)
         self._size, self._records = _repair(self._data, self._index)
+        self._blocks = os.open(directory / BLOCKS, flags, 0o644)
+        self._mask = _repair_blocks(self._blocks, self._index, self._records)  # of the block that is not full yet
         self._dropped = 0
         self._times = self._read_times()
 
@@ -115,10 +131,10 @@ class AttemptLog:
 
     def close(self) -> None:
         """Stop writing for now; the log can be opened again. Idempotent."""
-        for handle in (self._index, self._data, self._lock):
+        for handle in (self._index, self._data, self._blocks, self._lock):
             if handle >= 0:
                 os.close(handle)
-        self._index = self._data = self._lock = -1
+        self._index = self._data = self._blocks = self._lock = -1
 
     def __enter__(self) -> Self:
         return self
@@ -149,6 +165,7 @@ class AttemptLog:
                 break
         _write_all(self._data, b"".join(kept), self._size)
         _write_all(self._index, index, self._records * RECORD.size)
+        self._add_to_blocks(index)
         total = self._size + sum(len(data) for _, data in pieces)
         self._size, self._records = offset, self._records + len(index) // RECORD.size
         for service, time_ns in times.items():
@@ -157,6 +174,18 @@ class AttemptLog:
             self._dropped = total - self._size  # negative while the mark is longer: offsets stay the sender's
             self._header = Header(self._header.services, finished=False, cut=True)
             self._header.save(self._directory)
+
+    def _add_to_blocks(self, index: bytearray) -> None:
+        """Take in records that were written behind the others; an entry is written when its block is full."""
+        position, first, full = self._records, self._records // BLOCK, bytearray()
+        for _, _, _, service, _, _ in RECORD.iter_unpack(index):
+            self._mask |= service_bit(service)
+            position += 1
+            if position % BLOCK == 0:
+                full += BLOCK_ENTRY.pack(self._mask | WRITTEN)
+                self._mask = 0
+        if full:
+            _write_all(self._blocks, full, first * BLOCK_ENTRY.size)
 
     def _record(self, offset: int, service: str, stream: str, time_ns: int, data: bytes) -> bytes:
         return RECORD.pack(offset, time_ns, len(data), self._service(service), STREAMS.index(stream), 0)
@@ -195,6 +224,25 @@ def _repair(data: int, index: int) -> tuple[int, int]:
     os.ftruncate(index, count * RECORD.size)
     os.ftruncate(data, size)
     return size, count
+
+
+def _repair_blocks(blocks: int, index: int, count: int) -> int:
+    """Make the entries fit the first `count` records, adding those that are missing; return that of the last, open block."""
+    full = count // BLOCK
+    known = min(full, os.fstat(blocks).st_size // BLOCK_ENTRY.size)
+    os.ftruncate(blocks, known * BLOCK_ENTRY.size)
+    for number in range(known, full):
+        mask = _services(index, number * BLOCK, BLOCK)
+        _write_all(blocks, BLOCK_ENTRY.pack(mask | WRITTEN), number * BLOCK_ENTRY.size)
+    return _services(index, full * BLOCK, count - full * BLOCK)
+
+
+def _services(index: int, position: int, count: int) -> int:
+    """Return the bits of the services of some records."""
+    mask = 0
+    for _, _, _, service, _, _ in RECORD.iter_unpack(os.pread(index, count * RECORD.size, position * RECORD.size)):
+        mask |= service_bit(service)
+    return mask
 
 
 def _whole(index: int, count: int, stored: int) -> bool:

@@ -98,19 +98,27 @@ class LocalClient:
             await self._signals.wait(topic, token, FOREIGN_INTERVAL)
 
     async def logs(
-        self, run: str, step: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+        self,
+        run: str,
+        step: str,
+        *,
+        attempt: int | None = None,
+        offset: int = 0,
+        service: str = "",
+        follow: bool = False,
     ) -> AsyncIterator[LogChunk]:
         """See FlowClient."""
         run_id = await self._find(run)
         topic = log_topic(run_id, step)
         while True:
             token = self._signals.token(topic)
-            found = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset)
+            found = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset, service)
             for chunk in found.chunks:
-                attempt = chunk.attempt  # from here on this one, also when the step is tried again
-                offset = chunk.offset + len(chunk.data)
                 yield chunk
-            if not found.chunks:
+            if found.offset > offset:
+                attempt = found.attempt  # from here on this one, also when the step is tried again
+                offset = found.offset
+            else:
                 if found.ended or found.interrupted or not follow:
                     return
                 await self._signals.wait(topic, token, FOREIGN_INTERVAL)

@@ -26,9 +26,14 @@ PATCH_LIMIT = 32 << 20  # bytes of a patch
 
 @dataclass(frozen=True, slots=True)
 class LogLook:
-    """A piece of a log; whether the attempt has `ended`; whether its run is `interrupted`, so that nothing comes for now."""
+    """A piece of the log of an `attempt` (0: none yet) up to `offset`.
+
+    Whether the attempt has `ended`; whether its run is `interrupted`, so that nothing comes for now.
+    """
 
     chunks: Sequence[LogChunk]
+    attempt: int
+    offset: int
     ended: bool
     interrupted: bool
 
@@ -71,24 +76,31 @@ class Looking:
             # Only those that the view shows: what happens meanwhile is for the next look, together with its view.
             return tx.runs.events(run, after, row.last_seq), self._view(tx, row, phases)
 
-    def log(self, run: RunId, step: str, attempt: int | None, offset: int) -> LogLook:
-        """Return a piece of an attempt's log from an offset, as it was after the state that is returned with it."""
+    def log(self, run: RunId, step: str, attempt: int | None, offset: int, service: str) -> LogLook:
+        """Return a piece of an attempt's log from an offset, as it was after the state that is returned with it.
+
+        With `service` only its output.
+        """
         with self._database.read() as tx:
             row = tx.runs.get(run)
             found = _attempt(tx, row, step, attempt)
             state = row.run.steps[StepKey(step)]
             interrupted = self._interrupted(tx, row)
         if found is None:
-            return LogLook((), state.outcome is not None or row.run.state.final, interrupted)
+            return LogLook((), 0, offset, state.outcome is not None or row.run.state.final, interrupted)
         key = found.key
         lease = Lease(key.run, key.step, key.attempt, key.epoch)
         with LogReader(self._logbook.directory(lease)) as reader:
-            end = min(reader.size(), offset + LOG_PIECE)
-            chunks = [
-                LogChunk(step, key.attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset)
-                for piece in reader.read(offset, end=end)
-            ]
-        return LogLook(chunks, found.state == "done", interrupted)
+            end, left, chunks = reader.size(), LOG_PIECE, list[LogChunk]()
+            for piece in reader.read(offset, services=[service] if service else None, end=end):
+                chunks.append(
+                    LogChunk(step, key.attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset)
+                )
+                left -= len(piece.data)
+                if left <= 0:
+                    end = piece.offset + len(piece.data)
+                    break
+        return LogLook(chunks, key.attempt, max(offset, end), found.state == "done", interrupted)
 
     def diff(self, run: RunId, step: str, other: str | None, *, patch: bool) -> StepDiff:
         """Return what a step changed, or how the result of `other` differs from its result."""

@@ -344,8 +344,8 @@ async def test_print_log():
     await print_log(chunks(), stream, prefix=True, colour=False)
     assert stream.getvalue() == "a/app | one\na/db | db\na/app | two more\na/app | end\n"
     stream = io.StringIO()
-    await print_log(chunks(), stream, prefix=False, colour=False, service="db")
-    assert stream.getvalue() == "db\n"
+    await print_log(chunks(), stream, prefix=False, colour=False)
+    assert stream.getvalue() == "one\ndb\ntwo more\nend\n"
 
 
 def test_no_color(monkeypatch):

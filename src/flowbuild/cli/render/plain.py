@@ -125,16 +125,13 @@ def write_line(stream: TextIO, line: str) -> None:
     stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-async def print_log(
-    chunks: AsyncIterator[LogChunk], stream: TextIO, *, prefix: bool, colour: bool, service: str = ""
-) -> None:
-    """Write a log as safe lines, each after "step/service | " with `prefix`; only those of `service` if given."""
+async def print_log(chunks: AsyncIterator[LogChunk], stream: TextIO, *, prefix: bool, colour: bool) -> None:
+    """Write a log as safe lines, each after "step/service | " with `prefix`."""
     tails = Tails()
     async for chunk in chunks:
-        if service in ("", chunk.service):
-            for text in _log_lines(chunk.step, tails.feed(chunk), prefix=prefix, colour=colour):
-                write_line(stream, text)
-            stream.flush()
+        for text in _log_lines(chunk.step, tails.feed(chunk), prefix=prefix, colour=colour):
+            write_line(stream, text)
+        stream.flush()
     for step in tails.steps:
         for text in _log_lines(step, tails.flush(step), prefix=prefix, colour=colour):
             write_line(stream, text)
