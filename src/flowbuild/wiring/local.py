@@ -137,7 +137,9 @@ class Local:
 
 def _make_private(home: Path) -> None:
     """Make the data directory, or what is below one that others can read: logs, variables, files with the bits of a step."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not home.is_dir():
+        home.mkdir(parents=True, mode=0o700)
+        (home / ".gitignore").write_text("*\n")  # inside of a repository it would become part of every workspace
     for name in DIRECTORIES:
         (home / name).mkdir(exist_ok=True, mode=0o700)
     for name in FILES:

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from flowbuild.testing.home import Home, step
-from flowbuild.testing.program import Program
+from flowbuild.testing.program import Program, git
 
 FLOW = [str(Path(sys.executable).with_name("flow"))]
 PROBE = """
@@ -203,6 +204,13 @@ def test_a_directory_whose_name_is_no_text(program, tmp_path):
     )
     assert b"Traceback" not in done.stderr
     assert (done.returncode, json.loads(done.stdout or b"null")) in ((0, []), (2, None))
+
+
+def test_a_home_inside_of_the_repository_is_no_part_of_it(program):
+    inside = replace(program, home=program.directory / "data")
+    assert inside.call("runs").code == 0
+    assert list(inside.home.iterdir())
+    assert git(program.directory, "status", "--porcelain") == ""
 
 
 def test_nobody_else_can_read_what_is_in_the_home(program):
