@@ -3,7 +3,6 @@
 from flowbuild.logs.compress import compress
 from flowbuild.logs.format import Header, Piece, Record
 from flowbuild.logs.reader import LogReader
-from flowbuild.logs.signal import LogSignal
 from flowbuild.logs.writer import AttemptLog, LogGap
 
-__all__ = ["AttemptLog", "Header", "LogGap", "LogReader", "LogSignal", "Piece", "Record", "compress"]
+__all__ = ["AttemptLog", "Header", "LogGap", "LogReader", "Piece", "Record", "compress"]

@@ -1,13 +1,8 @@
-"""Reading an attempt's log by byte offset, whole or per service, while it is written or long after.
-
-How a reader learns of appends: in the writer's process by a `LogSignal`, at once. In another process by looking at the
-file's size at most every 0.2 s: that costs two system calls, works on every file system, and nobody sees the delay;
-inotify would be faster by less than a screen refresh, is Linux only and does not work over network file systems.
-"""
+"""Reading an attempt's log by byte offset, whole or per service, while it is written or long after."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,9 +21,7 @@ from flowbuild.logs.format import (
     Piece,
     service_bit,
 )
-from flowbuild.logs.signal import LogSignal
 
-POLL = 0.2  # seconds between two looks at a log that another process writes
 _ENTRIES = 4096  # entries of `blocks` read at once
 MAX_READ = 1 << 20  # bytes of one piece; a longer one is delivered in parts
 
@@ -36,9 +29,8 @@ MAX_READ = 1 << 20  # bytes of one piece; a longer one is delivered in parts
 class LogReader:
     """Reads the log in `directory`, which need not exist yet. Not thread-safe; open one per reader."""
 
-    def __init__(self, directory: Path, *, signal: LogSignal | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._signal = signal
         self._sources: tuple[Source, Source] | None = None
         self._header = Header()
 
@@ -78,24 +70,6 @@ class LogReader:
                     yield from self._pieces(max(start, offset), stop, name, STREAMS[stream], time_ns)
             position += len(batch)
 
-    def follow(
-        self,
-        offset: int = 0,
-        *,
-        services: Collection[str] | None = None,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Piece]:
-        """Yield what is there and what comes, until the log is finished or `stopped` says so (asked every 0.2 s)."""
-        while True:
-            seen = self._signal.changes if self._signal else 0
-            finished = self.header().finished or stopped()  # before reading: what came before it is then read
-            end = self.size()
-            yield from self.read(offset, services=services, end=end)
-            offset = max(offset, end)
-            if finished:
-                return
-            self._wait(seen)
-
     def close(self) -> None:
         """Give the files back. Idempotent."""
         for source in self._sources or ():
@@ -109,10 +83,6 @@ class LogReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _wait(self, seen: int) -> None:
-        signal = self._signal or LogSignal()  # without one this is the bounded wait between two looks
-        signal.wait(seen, POLL)
 
     def _open(self) -> tuple[Source, Source] | None:
         if self._sources is None:

@@ -32,7 +32,6 @@ from flowbuild.logs.format import (
     Record,
     service_bit,
 )
-from flowbuild.logs.signal import LogSignal
 
 DEFAULT_LIMIT = 4 << 30  # bytes of one attempt
 _BLOCK = 4096 * RECORD.size
@@ -54,11 +53,10 @@ class AttemptLog:
     Beyond `limit` bytes output is acknowledged and dropped, after a line of service "" that says so.
     """
 
-    def __init__(self, directory: Path, *, limit: int = DEFAULT_LIMIT, signal: LogSignal | None = None) -> None:
+    def __init__(self, directory: Path, *, limit: int = DEFAULT_LIMIT) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._limit = limit
-        self._signal = signal or LogSignal()
         self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,11 +80,6 @@ class AttemptLog:
     def offset(self) -> int:
         """Return the offset at which the next append is expected."""
         return self._size + self._dropped
-
-    @property
-    def signal(self) -> LogSignal:
-        """Return what tells readers of this process about appends."""
-        return self._signal
 
     def last_times(self) -> Mapping[str, int]:
         """Return the time of the newest piece of each service, in ns: where to resume after a restart."""
@@ -113,7 +106,6 @@ class AttemptLog:
             return end
         if pieces:
             self._write(pieces)
-            self._signal.notify()
         return self.offset
 
     def sync(self) -> None:
@@ -122,11 +114,10 @@ class AttemptLog:
         os.fdatasync(self._index)
 
     def finish(self) -> None:
-        """Nothing more will come: force everything to disk, tell readers, close."""
+        """Nothing more will come: force everything to disk, close."""
         self.sync()
         self._header = Header(self._header.services, finished=True, cut=self._header.cut)
         self._header.save(self._directory)
-        self._signal.notify()
         self.close()
 
     def close(self) -> None:

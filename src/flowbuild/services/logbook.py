@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import structlog
+
 from flowbuild.client.runner import Lease, LogEntry
+from flowbuild.core.errors import FlowError
+from flowbuild.logs.compress import compress
 from flowbuild.logs.writer import AttemptLog
+
+log = structlog.get_logger()
+WORTH_IT = 64 << 10  # bytes from which a finished log is compressed; a smaller one would save less than a few blocks
 
 
 class Logbook:
-    """One directory per attempt and epoch below `root`. Blocking: call from threads."""
+    """One directory per attempt and epoch below `root`. Blocking: call from threads.
+
+    Large logs are compressed when they are finished, one after another and beside everything else.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._open: dict[Lease, AttemptLog] = {}
         self._lock = threading.Lock()
+        self._packer = ThreadPoolExecutor(1, thread_name_prefix="compress-logs")
 
     def directory(self, lease: Lease) -> Path:
         """Return where the log of an attempt is kept."""
@@ -28,25 +40,35 @@ class Logbook:
 
     def state(self, lease: Lease) -> tuple[int, Mapping[str, int]]:
         """Return the next offset and the time of the last entry by service."""
-        log = self._log(lease)
-        return log.offset, log.last_times()
+        found = self._log(lease)
+        return found.offset, found.last_times()
 
     def close(self, lease: Lease) -> None:
         """Finish the log of an attempt that ended."""
         with self._lock:
-            log = self._open.pop(lease, None)
-        if log is not None:
-            log.finish()
+            finished = self._open.pop(lease, None)
+        if finished is not None:
+            finished.finish()
+            if finished.offset >= WORTH_IT:
+                self._packer.submit(_pack, self.directory(lease))
 
     def close_all(self) -> None:
-        """Close what is open, for the end of the program."""
-        for log in self._open.values():
-            log.close()
+        """Close what is open and wait for what is being compressed, for the end of the program."""
+        for unfinished in self._open.values():
+            unfinished.close()
         self._open.clear()
+        self._packer.shutdown()
 
     def _log(self, lease: Lease) -> AttemptLog:
         with self._lock:
-            log = self._open.get(lease)
-            if log is None:
-                log = self._open[lease] = AttemptLog(self.directory(lease))
-            return log
+            found = self._open.get(lease)
+            if found is None:
+                found = self._open[lease] = AttemptLog(self.directory(lease))
+            return found
+
+
+def _pack(directory: Path) -> None:
+    try:
+        compress(directory)
+    except (FlowError, OSError) as error:  # a full disk, say: the log is as readable as before
+        log.warning("log_not_compressed", directory=str(directory), error=str(error))

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowbuild.core.errors import Conflict, SystemFailed
-from flowbuild.logs import AttemptLog, LogGap, LogReader, LogSignal, compress
+from flowbuild.logs import AttemptLog, LogGap, LogReader, compress
 from flowbuild.logs.format import RECORD
 
 
@@ -201,44 +200,10 @@ def test_exactly_the_limit_is_not_cut(tmp_path):
     assert content(tmp_path) == b"0123456789"
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["same process", "other process"])
-def test_follow_until_finished(tmp_path, shared):
-    signal_ = LogSignal()
-    log = AttemptLog(tmp_path, signal=signal_)
-    got, first = bytearray(), threading.Event()
-
-    def follow() -> None:
-        with LogReader(tmp_path, signal=signal_ if shared else None) as reader:
-            for piece in reader.follow():
-                got.extend(piece.data)
-                first.set()
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    log.append(0, RECORDS[:1])
-    assert first.wait(10)
-    log.append(6, RECORDS[1:])
-    log.finish()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert bytes(got) == WHOLE
-
-
-def test_follow_ends_when_told_and_before_anything_was_written(tmp_path):
+def test_nothing_was_written_yet(tmp_path):
     with LogReader(tmp_path / "none") as reader:
-        assert list(reader.follow(stopped=lambda: True)) == []
         assert list(reader.read()) == []
         assert reader.size() == 0
-
-
-def test_subscribers_hear_of_appends_until_they_leave(log):
-    heard = []
-    leave = log.signal.subscribe(lambda: heard.append(log.offset))
-    log.append(log.offset, [Rec("app", "stdout", 20, b"x")])
-    assert heard == [len(WHOLE) + 1]
-    leave()
-    log.append(log.offset, [Rec("app", "stdout", 20, b"x")])
-    assert len(heard) == 1
 
 
 def test_open_reader_survives_compression(tmp_path, log):
