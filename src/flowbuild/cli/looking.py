@@ -151,7 +151,7 @@ def _add_watch(app: typer.Typer, connect: Connect) -> None:
         run: options.Run,
         directory: options.Directory = ".",
         json_lines: options.Json = False,
-        plain: Annotated[bool, typer.Option("--plain", help="One line per fact.")] = False,
+        plain: options.Plain = False,
     ) -> int:
         """Watch a run that another terminal drives.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 import typer
 
@@ -14,6 +16,8 @@ from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.redact import WEAK, weak_secrets
 
 MAX_SECRET_FILE = 1 << 20  # bytes
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Directory = Annotated[str, typer.Option("-C", "--directory", metavar="DIR", help="Work in this directory.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Number or id of the run, or `last`.")]
@@ -41,6 +45,46 @@ NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Run every step, whatever is recorded; record what comes of it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+
+Plain = Annotated[bool, typer.Option("--plain", help="One line per fact, as when the output is no terminal.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Driving:
+    """What every command takes that drives a run: `run`, `rerun`, `resume`."""
+
+    directory: Directory = "."
+    secret: Secrets = None
+    secret_file: SecretFile = None
+    approve: Approve = None
+    json_lines: Json = False
+    plain: Plain = False
+
+    def secrets(self) -> dict[str, str]:
+        """Return the values of the secrets that are given; raises InvalidRequest."""
+        return secrets(self.secret, self.secret_file)
+
+
+def driving(command: Callable[Concatenate[Driving, P], T]) -> Callable[..., T]:
+    """Let a command take the options of `Driving`, behind its own; it gets them as its first argument."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    hints = get_type_hints(Driving, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(Driving)
+    ]
+
+    def call(*arguments: P.args, **named: P.kwargs) -> T:
+        given = {field.name: named.pop(field.name) for field in fields(Driving)}
+        return command(Driving(**given), *arguments, **named)  # type: ignore[arg-type]
+
+    call.__doc__, call.__name__ = command.__doc__, command.__name__
+    call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    return call
 
 
 def pairs(texts: Sequence[str] | None, what: str) -> dict[str, str]:

@@ -15,7 +15,6 @@ from flowbuild.cli.views import choose_view, say
 from flowbuild.client.base import Connect, DebugRequest, RunView, Session, StartRequest
 from flowbuild.core.states import Outcome
 
-Plain = Annotated[bool, typer.Option("--plain", help="One line per fact, as when the output is no terminal.")]
 Start = Callable[[Session], Awaitable[RunView]]
 
 
@@ -29,23 +28,14 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     _add_debug(app, connect)
 
 
-def _follow(
-    connect: Connect,
-    directory: str,
-    start: Start,
-    *,
-    approve: list[str] | None,
-    json_lines: bool,
-    plain: bool,
-    abandon: bool,
-) -> int:
+def _follow(connect: Connect, shared: options.Driving, start: Start, *, abandon: bool) -> int:
     async def main() -> RunView:
-        view = choose_view(json_lines=json_lines, plain=plain, drive=True)
-        async with connect(directory, drive=True, abandon=abandon) as session:
+        view = choose_view(json_lines=shared.json_lines, plain=shared.plain, drive=True)
+        async with connect(shared.directory, drive=True, abandon=abandon) as session:
             for run in session.abandoned:
                 say(_abandoned(run))
             run = await start(session)
-            return await Follower(session, view, approve or ()).run(run)
+            return await Follower(session, view, shared.approve or ()).run(run)
 
     return exit_code(asyncio.run(main()))
 
@@ -59,22 +49,18 @@ def _abandoned(run: RunView) -> str:
 
 def _add_run(app: typer.Typer, connect: Connect) -> None:
     @app.command("run")
+    @options.driving
     def run(
+        shared: options.Driving,
         pipeline: Annotated[
             str, typer.Argument(metavar="PIPELINE", help="Its name; not needed when there is one.")
         ] = "",
-        directory: options.Directory = ".",
         file: Annotated[
             str, typer.Option("-f", "--file", metavar="FILE", help="Pipeline file instead of those of the repository.")
         ] = "",
         inputs: options.Inputs = None,
         variables: options.Variables = None,
-        secret: options.Secrets = None,
-        secret_file: options.SecretFile = None,
-        approve: options.Approve = None,
         no_cache: options.NoCache = False,
-        json_lines: options.Json = False,
-        plain: Plain = False,
     ) -> int:
         """Run a pipeline of this repository.
 
@@ -84,88 +70,60 @@ def _add_run(app: typer.Typer, connect: Connect) -> None:
         Ctrl-C once stops the run gracefully, twice kills what runs.
         """
         request = StartRequest(
-            directory=directory,
+            directory=shared.directory,
             pipeline=pipeline,
             file=file,
             inputs=options.pairs(inputs, "input"),
             variables=options.pairs(variables, "variable"),
-            secrets=options.secrets(secret, secret_file),
+            secrets=shared.secrets(),
             fresh=no_cache,
         )
-        return _follow(
-            connect,
-            directory,
-            lambda session: session.client.start(request),
-            approve=approve,
-            json_lines=json_lines,
-            plain=plain,
-            abandon=True,
-        )
+        return _follow(connect, shared, lambda session: session.client.start(request), abandon=True)
 
 
 def _add_rerun(app: typer.Typer, connect: Connect) -> None:
     @app.command("rerun")
+    @options.driving
     def rerun(
+        shared: options.Driving,
         run: options.Run,
         from_steps: Annotated[
             list[str] | None, typer.Option("--from", metavar="STEP", help="First step to run again; may be repeated.")
         ] = None,
-        directory: options.Directory = ".",
         variables: options.Variables = None,
-        secret: options.Secrets = None,
-        secret_file: options.SecretFile = None,
-        approve: options.Approve = None,
         no_cache: options.NoCache = False,
-        json_lines: options.Json = False,
-        plain: Plain = False,
     ) -> int:
         """Run a finished run again, or a part of it.
 
         All of it, or from a step on, taking over everything before it. The steps of --from really run,
         whatever the step cache holds.
         """
-        changed = options.pairs(variables, "variable")
-        values = options.secrets(secret, secret_file)
+        changed, values = options.pairs(variables, "variable"), shared.secrets()
         return _follow(
             connect,
-            directory,
+            shared,
             lambda session: session.client.rerun(
                 run, from_steps=from_steps or [], variables=changed, secrets=values, fresh=no_cache
             ),
-            approve=approve,
-            json_lines=json_lines,
-            plain=plain,
             abandon=True,
         )
 
 
 def _add_resume(app: typer.Typer, connect: Connect) -> None:
     @app.command("resume")
+    @options.driving
     def resume(
+        shared: options.Driving,
         run: Annotated[
             str, typer.Argument(metavar="RUN", help="The run; the latest interrupted one if not given.")
         ] = "",
-        directory: options.Directory = ".",
-        secret: options.Secrets = None,
-        secret_file: options.SecretFile = None,
-        approve: options.Approve = None,
-        json_lines: options.Json = False,
-        plain: Plain = False,
     ) -> int:
         """Go on with a run whose program was killed.
 
         Containers that still run are found again.
         """
-        values = options.secrets(secret, secret_file)
-        return _follow(
-            connect,
-            directory,
-            lambda session: session.client.resume(run, secrets=values),
-            approve=approve,
-            json_lines=json_lines,
-            plain=plain,
-            abandon=False,
-        )
+        values = shared.secrets()
+        return _follow(connect, shared, lambda session: session.client.resume(run, secrets=values), abandon=False)
 
 
 def _add_cancel(app: typer.Typer, connect: Connect) -> None:

@@ -1,8 +1,14 @@
 """How values of options are read."""
 
+from dataclasses import fields
+
 import pytest
+import typer
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from flowbuild.cli import options
+from flowbuild.cli.main import build
 from flowbuild.core.errors import InvalidRequest
 
 
@@ -29,3 +35,31 @@ def test_long_secrets_are_nothing_to_talk_about(capsys):
 def test_secrets_that_are_not_there(text, said):
     with pytest.raises(InvalidRequest, match=said):
         options.secrets([text], None)
+
+
+@pytest.mark.parametrize("command", ["run", "rerun", "resume"])
+def test_every_command_that_drives_a_run_takes_the_same_options(command):
+    """One definition: a further field of it is a further option of each."""
+    taken = {parameter.name: parameter for parameter in get_command(build(None)).commands[command].params}
+    others = {parameter.name: parameter for parameter in get_command(build(None)).commands["run"].params}
+    assert {field.name for field in fields(options.Driving)} <= taken.keys()
+    for field in fields(options.Driving):
+        one, other = taken[field.name], others[field.name]
+        assert (one.opts, one.help, one.multiple) == (other.opts, other.help, other.multiple)
+
+
+def test_they_reach_the_command_together_and_its_own_stay_its_own():
+    got = []
+
+    @options.driving
+    def command(shared: options.Driving, name: str = "x") -> int:
+        """Do something."""
+        got.append((shared, name))
+        return 7
+
+    app = typer.Typer()
+    app.command("command")(command)
+    result = CliRunner().invoke(app, ["-C", "there", "--secret", "A=1", "--approve", "b", "--json", "--name", "n"])
+    assert result.exit_code == 0, result.output
+    shared = options.Driving(directory="there", secret=["A=1"], approve=["b"], json_lines=True)
+    assert got == [(shared, "n")]
