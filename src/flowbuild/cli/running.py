@@ -90,12 +90,13 @@ def _add_rerun(app: typer.Typer, connect: Connect) -> None:
         from_steps: Annotated[
             list[str] | None, typer.Option("--from", metavar="STEP", help="First step to run again; may be repeated.")
         ] = None,
+        failed: Annotated[bool, typer.Option("--failed", help="From all steps that went wrong.")] = False,
         variables: options.Variables = None,
         no_cache: options.NoCache = False,
     ) -> int:
         """Run a finished run again, or a part of it.
 
-        All of it, or from a step on, taking over everything before it. The steps of --from really run,
+        All of it, or from a step on, taking over everything before it. The steps of --from and --failed really run,
         whatever the step cache holds.
         """
         changed, values = options.pairs(variables, "variable"), shared.secrets()
@@ -103,7 +104,7 @@ def _add_rerun(app: typer.Typer, connect: Connect) -> None:
             connect,
             shared,
             lambda session: session.client.rerun(
-                run, from_steps=from_steps or [], variables=changed, secrets=values, fresh=no_cache
+                run, from_steps=from_steps or [], failed=failed, variables=changed, secrets=values, fresh=no_cache
             ),
             abandon=True,
         )

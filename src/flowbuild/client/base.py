@@ -238,11 +238,13 @@ class FlowClient(Protocol):
         from_steps: Sequence[str] = (),
         variables: Mapping[str, str],
         secrets: Mapping[str, str],
+        failed: bool = False,
         fresh: bool = False,
     ) -> RunView:
         """Start a new run that takes over everything before `from_steps` (none: run all again).
 
-        `from_steps` really run; of what follows, results may be taken from the step cache unless `fresh`.
+        `failed` names all steps that went wrong: failed (and not allowed to), errored or cancelled. Steps that are named
+        really run; of what follows, results may be taken from the step cache unless `fresh`.
         """
         ...
 

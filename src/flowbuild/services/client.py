@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,11 +143,13 @@ class LocalClient:
         from_steps: Sequence[str] = (),
         variables: Mapping[str, str],
         secrets: Mapping[str, str],
+        failed: bool = False,
         fresh: bool = False,
     ) -> RunView:
         """See FlowClient."""
         old = await self._find(run)
-        new = await asyncio.to_thread(self._runs.rerun, old, from_steps, variables, secrets, fresh=fresh)
+        rerun = functools.partial(self._runs.rerun, failed=failed, fresh=fresh)
+        new = await asyncio.to_thread(rerun, old, from_steps, variables, secrets)
         return await self._view(new)
 
     async def resume(self, run: str, *, secrets: Mapping[str, str]) -> RunView:

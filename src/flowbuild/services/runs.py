@@ -15,7 +15,7 @@ from flowbuild.core.events import Approved, CancelRequested, Event, Rejected, Ru
 from flowbuild.core.ids import RUN_ID, RunId, StepKey
 from flowbuild.core.machine import create_run, patience
 from flowbuild.core.model import Pipeline
-from flowbuild.core.rerun import create_rerun
+from flowbuild.core.rerun import create_rerun, failed_steps
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
 from flowbuild.services.assignments import Assignments, SecretBox
@@ -112,17 +112,22 @@ class RunService:
         variables: Mapping[str, str],
         secrets: Mapping[str, str],
         *,
+        failed: bool = False,
         fresh: bool = False,
     ) -> RunId:
         """Begin a new run that takes over what stands before `from_steps` (none: everything runs again).
 
-        `fresh`: no result is taken from the step cache.
+        `failed`: from the steps that went wrong, too; raises Conflict when none did. `fresh`: no result is taken from the step cache.
         """
         with self._database.read() as tx:
             row = tx.runs.get(old)
         if not row.run.state.final:
             raise Conflict(f"run {row.number} is not finished", hint="cancel it first, or wait for it")
         keys = [_step(row.run, name) for name in from_steps]
+        if failed:
+            keys += failed_steps(row.run)
+            if not keys:
+                raise Conflict(f"nothing went wrong in run {row.number}", hint="without --failed all of it runs again")
         check(variables)
         now = self._clock()
         run_id = new_run_id(now)

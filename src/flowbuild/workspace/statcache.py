@@ -9,13 +9,8 @@ stamps files with; file systems that keep whole seconds only get a wider margin.
 
 from __future__ import annotations
 
-import marshal
 import os
-import secrets
-import sys
 import time
-from hashlib import sha256
-from pathlib import Path
 from typing import NamedTuple
 
 from flowbuild.workspace.sidecar import Node
@@ -24,7 +19,6 @@ _CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python has no name for it
 _MARGIN_NS = 20_000_000  # two ticks of the slowest kernels (HZ=100)
 _COARSE_MARGIN_NS = 2_100_000_000  # file systems that keep whole seconds, or two
 _SECOND_NS = 1_000_000_000
-_MAGIC = b"FLSC1 %d.%d " % sys.version_info[:2]  # marshal's format belongs to one version of Python
 
 
 class FileEntry(NamedTuple):
@@ -68,31 +62,6 @@ class StatCache:
         """Forget everything."""
         self.root, self.horizon_ns, self.profile = None, 0, ""
 
-    def save(self, path: Path) -> None:
-        """Write to a file, replacing it at once."""
-        body = marshal.dumps((self.horizon_ns, self.profile, _flatten(self.root) if self.root else []))
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        try:
-            temporary.write_bytes(_MAGIC + sha256(body).digest() + body)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @classmethod
-    def load(cls, path: Path) -> StatCache:
-        """Read what `save` wrote; an empty cache when the file is missing, damaged or of another version."""
-        cache = cls()
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return cache
-        body_at = len(_MAGIC) + 32
-        body = memoryview(data)[body_at:]
-        if data.startswith(_MAGIC) and data[len(_MAGIC) : body_at] == sha256(body).digest():
-            cache.horizon_ns, cache.profile, rows = marshal.loads(body)  # noqa: S302 - our own file, checked by its digest just now
-            cache.root = _unflatten(rows) if rows else None
-        return cache
-
 
 def horizon() -> int:
     """Return the kernel's own file clock, in ns since the epoch: take it when nobody writes, before looking at files."""
@@ -120,31 +89,3 @@ def file_entry(found: os.stat_result, oid: bytes, fields: bytes = b"", large: st
         fields,
         large,
     )
-
-
-def _flatten(root: DirectoryEntry) -> list[tuple[object, ...]]:
-    """Return the directories in pre-order, each with the names of its children: no recursion, however deep."""
-    rows: list[tuple[object, ...]] = []
-    stack = [root]
-    while stack:
-        entry = stack.pop()
-        names = list(entry.directories)
-        files = {name: tuple(file) for name, file in entry.files.items()}
-        meta = tuple(entry.meta) if entry.meta else None
-        rows.append((names, files, entry.header, entry.tree, meta, entry.clean))
-        stack.extend(entry.directories[name] for name in reversed(names))
-    return rows
-
-
-def _unflatten(
-    rows: list[tuple[list[str], dict[str, tuple[object, ...]], bytes, bytes, tuple[int, bytes] | None, bool]],
-) -> DirectoryEntry:
-    root = DirectoryEntry()
-    waiting = [root]
-    for names, files, header, tree, meta, clean in rows:
-        entry = waiting.pop()
-        entry.files = {name: FileEntry._make(values) for name, values in files.items()}
-        entry.header, entry.tree, entry.meta, entry.clean = header, tree, Node(*meta) if meta else None, clean
-        entry.directories = {name: DirectoryEntry() for name in names}
-        waiting.extend(entry.directories[name] for name in reversed(names))
-    return root

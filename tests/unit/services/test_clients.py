@@ -110,6 +110,19 @@ async def test_rerun_takes_over_what_stands_before(home):
     assert home.leftovers() == []
 
 
+async def test_what_went_wrong_runs_again(home):
+    home.write({"a": step(write="a=1", then="b c"), "b": step(exit=1), "c": step(write="c=1")})
+    async with home.life() as life:
+        first = await life.finished((await life.start(home)).id)
+        again = await life.client.rerun(first.id, failed=True, variables={}, secrets={})
+        view = await life.finished(again.id)
+        assert {found.key: found.reused for found in view.steps} == {"a": True, "b": False, "c": True}
+        home.write_again({"a": step(write="a=1")})
+        well = await life.finished((await life.start(home)).id)
+        with pytest.raises(Conflict, match="nothing went wrong"):
+            await life.client.rerun(well.id, failed=True, variables={}, secrets={})
+
+
 @pytest.mark.parametrize(("verb", "outcome"), [("approve", "succeeded"), ("reject", "failed")])
 async def test_approval(home, verb, outcome):
     home.write({"a": step(more={"environment": {"name": "qa", "approve": ["me"]}})})

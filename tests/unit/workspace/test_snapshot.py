@@ -88,22 +88,6 @@ def test_whole_seconds_get_a_wider_margin():
     assert statcache.settled(5_000_000_000, 8_000_000_000)
 
 
-def test_the_cache_survives_the_disk_and_only_the_disk(bench, top, tmp_path):
-    cache = StatCache()
-    settle(top)
-    first = bench.store(top, cache)
-    cache.save(tmp_path / "cache")
-    loaded = StatCache.load(tmp_path / "cache")
-    again = bench.store(top, loaded)
-    assert (again.hashed, again.tree, again.meta) == (0, first.tree, first.meta)
-    data = (tmp_path / "cache").read_bytes()
-    for broken in (data[:-1], data[:50], b"", data[:80] + b"x" + data[81:]):
-        (tmp_path / "cache").write_bytes(broken)
-        assert StatCache.load(tmp_path / "cache").root is None
-    assert StatCache.load(tmp_path / "absent").root is None
-    assert [path.name for path in tmp_path.glob("cache*")] == ["cache"]
-
-
 def test_a_cache_of_another_repository_is_ignored(bench, top, tmp_path):
     cache = StatCache()
     settle(top)
