@@ -360,6 +360,19 @@ class DummyEngine:
         self.machine.touch()
 
 
+class HeldEngine(DummyEngine):
+    """An engine that tells of no end before `release` is set: what a test does until then happens while units run."""
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        super().__init__(machine, sleep=lambda seconds: asyncio.sleep(seconds / 100))
+        self.release = asyncio.Event()
+
+    async def wait(self, unit: Unit) -> Verdict:
+        """Wait for the main services, and for `release`."""
+        await self.release.wait()
+        return await super().wait(unit)
+
+
 def _retries(definition: Mapping[str, Any]) -> int:
     """Return how many failures of its healthcheck a service may have."""
     return int(definition["healthcheck"].get("retries", 3))

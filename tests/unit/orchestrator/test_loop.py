@@ -10,6 +10,7 @@ from flowbuild.core.commands import AcquireLock, ReleaseLock
 from flowbuild.core.errors import StoreError, WorkspaceError
 from flowbuild.orchestrator import loop
 from flowbuild.orchestrator.effects import Effects
+from flowbuild.testing.engine import HeldEngine
 from flowbuild.testing.home import Home, step
 from flowbuild.workspace import repo
 from flowbuild.workspace.repo import RunRepository
@@ -195,13 +196,15 @@ async def test_locks_are_handed_over(home, programs):
 
 async def test_a_lock_goes_on_although_nothing_else_of_its_run_does(home, monkeypatch):
     """It is given back in the decision itself: whatever happens to the effects, and to the program, afterwards."""
-    home.write({"deploy": step(sleep=20, more={"environment": {"name": "qa"}})})
-    async with home.life() as life:
+    home.write({"deploy": step(more={"environment": {"name": "qa"}})})
+    engine = HeldEngine(home.machine)
+    async with home.life(engine=engine) as life:
         one = await life.start(home)
         await life.until(one.id, "deploy", "running")
         two = await life.start(home)
         await life.until(two.id, "deploy", "waiting")
         breaking(monkeypatch, Effects, "carry_out", OSError("x"), times=10**6, when=lambda run, _: run == one.id)
+        engine.release.set()
         assert (await life.finished(two.id)).state == "succeeded"
         monkeypatch.undo()
         await life.finished(one.id)

@@ -7,7 +7,7 @@ import pytest
 
 from flowbuild.core.errors import EngineError
 from flowbuild.engine.base import Labels
-from flowbuild.testing.engine import DummyEngine, Machine
+from flowbuild.testing.engine import DummyEngine, HeldEngine, Machine
 from flowbuild.testing.home import LIMIT, Home, service, step
 from flowbuild.testing.images import BUSYBOX
 
@@ -59,9 +59,16 @@ async def test_ends(home, script, expected):
 
 
 async def test_a_background_step_that_ends_late_stays_succeeded(home):
-    home.write({"a": step(health=True, sleep=30, exit=3, then="b", more={"background": True}), "b": step(sleep=80)})
-    async with home.life() as life:
-        view = await life.finished((await life.start(home)).id)
+    home.write({"a": step(health=True, sleep=1, exit=3, then="b", more={"background": True}), "b": step(sleep=2)})
+    may_end = {1: asyncio.Event(), 2: asyncio.Event()}  # by how long they sleep: first the one, then the other
+    engine = DummyEngine(home.machine, sleep=lambda seconds: may_end[seconds].wait() if seconds else asyncio.sleep(0))
+    async with home.life(engine=engine) as life:
+        run = (await life.start(home)).id
+        await life.until(run, "b", "running")
+        may_end[1].set()
+        await life.until(run, "a", "done")
+        may_end[2].set()
+        view = await life.finished(run)
     assert [str(found.outcome) for found in view.steps] == ["succeeded", "succeeded"]
     assert view.steps[0].exit_code == 3
 
@@ -210,8 +217,9 @@ async def test_no_more_at_once_than_the_capacity(tmp_path):
 
 
 async def test_a_lost_lease_ends_the_containers(home):
-    home.write({"a": step(sleep=30)})
-    async with home.life() as life:
+    home.write({"a": step()})
+    engine = HeldEngine(home.machine)
+    async with home.life(engine=engine) as life:
         run = await life.start(home)
         await life.until(run.id, "a", "run")
 
@@ -223,6 +231,7 @@ async def test_a_lost_lease_ends_the_containers(home):
                 tx._connection.execute(attempts.update().values(epoch=row.key.epoch + 1, state="done"))
 
         await asyncio.to_thread(fence)
+        engine.release.set()
         async with asyncio.timeout(LIMIT):
             while home.machine.units:
                 await home.machine.change()
