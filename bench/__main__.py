@@ -65,15 +65,15 @@ def main() -> None:
     finally:
         shutil.rmtree(top, ignore_errors=True)
     if "workspace" in names:
-        results["workspace"] = workspace(options.json.with_name("workspace.json"), options.dir)
+        results["workspace"] = workspace(options.json.with_name("workspace.json"), options.dir, options.rounds)
     options.json.write_text(json.dumps(results, indent=1))
     print(f"\nwritten: {options.json}")
 
 
-def workspace(file: Path, where: Path | None) -> object:
+def workspace(file: Path, where: Path | None, rounds: int) -> object:
     """(b) is a program of its own: it needs a fresh process, its memory is measured by nobody else."""
-    arguments = [] if where is None else ["--dir", str(where)]
-    subprocess.run([sys.executable, str(HERE / "workspace.py"), "--json", str(file), *arguments], check=True)
+    arguments = ["--rounds", str(rounds), "--json", str(file), *(() if where is None else ("--dir", str(where)))]
+    subprocess.run([sys.executable, str(HERE / "workspace.py"), *arguments], check=True)
     return json.loads(file.read_text())
 
 

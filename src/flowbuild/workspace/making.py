@@ -174,7 +174,8 @@ class Maker:
         """Tell whether files made in this directory would not get that owner by themselves, as far as it matters."""
         if not (self.is_root and self.options.owners):
             return False
-        group = os.fstat(fd).st_gid if os.fstat(fd).st_mode & stat.S_ISGID else os.getegid()
+        directory = os.fstat(fd)
+        group = directory.st_gid if directory.st_mode & stat.S_ISGID else os.getegid()
         return owner != (os.geteuid(), group)
 
     def _file(self, place: Place, name: bytes, entry: TreeEntry, meta: Meta | None) -> None:
