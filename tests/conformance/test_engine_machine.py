@@ -137,6 +137,23 @@ async def test_attachments_are_joined_with_their_aliases_only(engine, names):
     await engine.stop(unit, grace=0, force=True)
 
 
+async def test_steps_that_begin_together_look_for_their_network_once_or_twice(engine, names, monkeypatch):
+    asked, call = [], engine._api.call
+
+    async def counted(method, path, **options):
+        asked.append((method, path))
+        return await call(method, path, **options)
+
+    monkeypatch.setattr(engine._api, "call", counted)
+    network = f"{names.instance}-r1"
+    await asyncio.gather(*(engine.network(network, Labels(names.instance, "r1")) for _ in range(20)))
+    assert asked.count(("POST", "networks/create")) == 1
+    assert asked.count(("GET", "networks")) <= 4
+    docker("network", "rm", network)
+    await engine.network(network, Labels(names.instance, "r1"))  # somebody removed it in between
+    assert asked.count(("POST", "networks/create")) == 2
+
+
 @pytest.mark.parametrize("pool", ["10.253.0.0/25"])
 async def test_network_pool_is_exhausted(names, pool):
     async with ComposeEngine(network_pool=pool, network_prefix=26) as engine:
@@ -294,12 +311,16 @@ async def test_cancelled_creation_leaves_nothing(engine, names):
 
 async def test_no_engine(tmp_path):
     async with ComposeEngine(host=f"unix://{tmp_path}/none.sock") as engine:
-        with pytest.raises(EngineUnreachable, match="cannot be reached") as caught:
-            await engine.info()
-    assert "does not exist" in caught.value.hint
+        for look in (engine.info, engine.ready):
+            with pytest.raises(EngineUnreachable, match="cannot be reached") as caught:
+                await look()
+            assert "does not exist" in caught.value.hint
 
 
-async def test_compose_missing_and_too_old(engine, tmp_path):
+async def test_compose_missing_and_too_old(engine, names, tmp_path):
+    """It is told where it is needed; a service that needs no compose runs without."""
+    simple = names.spec({"a": service()}, step="simple")
+    two = names.spec({"a": service(), "b": service()}, step="two")
     (tmp_path / "cli-plugins").mkdir()
     plugin = tmp_path / "cli-plugins/docker-compose"
     for text, message in (("1.29.2", "too old"), ("", "does not work")):
@@ -308,8 +329,13 @@ async def test_compose_missing_and_too_old(engine, tmp_path):
         async with ComposeEngine(docker_config=str(tmp_path)) as other:
             with pytest.raises(EngineError, match=message) as caught:
                 await other.info()
-        assert "compose" in caught.value.hint
+            assert "compose" in caught.value.hint
+            await other.ready()
+            with pytest.raises(EngineError, match=message):
+                await other.create(two, quiet)
+            assert (await finish(other, simple)).outcome is Outcome.SUCCEEDED
     assert (await engine.info()).compose_version
+    assert (await finish(engine, two)).outcome is Outcome.SUCCEEDED
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -190,6 +190,19 @@ def advice(host: str) -> str:
     if not os.access(path, os.R_OK | os.W_OK):
         return f"no permission for {path}: add your user to the group docker and log in again"
     return f"{path} exists but nothing answers: start the engine (systemctl start docker) and look at its log"
+
+
+async def finished(work: Coroutine[Any, Any, T], *, patience: float) -> T:
+    """Do work that must not be left half done: when cancelled, let it go on for up to `patience` seconds first."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task}, timeout=patience)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def together(*tasks: Coroutine[Any, Any, T]) -> list[T]:

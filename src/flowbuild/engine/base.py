@@ -135,6 +135,11 @@ class Verdict:
     exit_code: int | None = None
     services: tuple[ServiceEnd, ...] = ()
 
+    @property
+    def over(self) -> bool:
+        """Whether every service is known to have ended: nothing is left to stop."""
+        return bool(self.services) and all(service.status in ("exited", "dead") for service in self.services)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
@@ -192,6 +197,10 @@ class Engine(Protocol):
         """Return what this engine is; raises EngineError with advice when it cannot be reached."""
         ...
 
+    async def ready(self) -> None:
+        """Raise EngineError with advice when the engine cannot be worked with; quicker than `info`."""
+        ...
+
     async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
         """Make images present, pulling only what is missing; return the id or digest by reference. Idempotent.
 
@@ -230,7 +239,7 @@ class Engine(Protocol):
         ...
 
     def logs(self, unit: Unit, since_ns: Mapping[str, int]) -> AsyncIterator[LogRecord]:
-        """Yield output of all services until all their containers have ended.
+        """Yield output of all services until all their containers have ended; before `start` it waits.
 
         `since_ns`: time of the last record that is already kept, by service; nothing older or equal comes again.
         """

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from flowbuild.core.errors import EngineError
 from flowbuild.engine.api import Api
-from flowbuild.engine.base import Found, Labels, Swept, UnitSpec
-from flowbuild.engine.plan import IMAGE_LABEL, UNIT_LABEL
+from flowbuild.engine.base import Found, Labels, Swept, Unit
+from flowbuild.engine.plan import IMAGE_LABEL, UNIT_LABEL, has_only_containers, unit_labels
 
 PARALLEL = 8  # removals at a time; more only queue up inside the engine
 
@@ -39,10 +39,13 @@ class Cleaner:
         """List containers with the labels that are a unit's own: what is run from a built image inherits labels."""
         return [found for found in await self._api.listed("containers", labels) if UNIT_LABEL in found["Labels"]]
 
-    async def remove(self, spec: UnitSpec) -> None:
+    async def remove(self, unit: Unit) -> None:
         """Remove all that one attempt made."""
-        attempt = spec.labels.as_dict()
-        await self._remove(attempt | {UNIT_LABEL: spec.project}, attempt, lambda _labels: True)
+        if unit.containers and has_only_containers(unit.spec):
+            await self._each([{"Id": container} for container in unit.containers.values()], "Id", self._container)
+            return
+        attempt = unit.spec.labels.as_dict()
+        await self._remove(unit_labels(unit.spec), attempt, lambda _labels: True)
 
     async def sweep(self, instance: str, run: str | None, keep: frozenset[str]) -> Swept:
         """Remove all that an instance, or one run of it, made, except projects and runs in `keep`."""

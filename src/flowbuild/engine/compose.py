@@ -1,8 +1,9 @@
 """The engine of this product: docker compose plans and creates, the Engine API does everything else.
 
-Compose merges nothing, interpolates nothing and reads nothing but the file we hand it. Starting, waiting, output and
-removal go through the API: it is faster (compose needs a process each time), and only there the state of every
-container is known. Nothing is polled: `wait` and the event stream tell when something happened.
+Where there is nothing to plan, the API creates, too (see `container`). Compose merges nothing, interpolates nothing and
+reads nothing but the file we hand it. Starting, waiting, output and removal go through the API: it is faster (compose
+needs a process each time), and only there the state of every container is known. Nothing is polled: `wait` and the
+event stream tell when something happened.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Self
 from flowbuild.core.errors import EngineError
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine import doctor, process, startup
-from flowbuild.engine.api import Api, together
+from flowbuild.engine.api import Api, EngineRefused, finished, together
 from flowbuild.engine.base import (
     SERVICE_LABEL,
     Attachment,
@@ -37,12 +38,13 @@ from flowbuild.engine.base import (
 )
 from flowbuild.engine.binds import resume
 from flowbuild.engine.cleanup import Cleaner
+from flowbuild.engine.container import IMAGE_ID_LABEL, Body, container_body, container_name
 from flowbuild.engine.follow import follow
 from flowbuild.engine.helper import Helper
-from flowbuild.engine.images import Images, Problem, classify
+from flowbuild.engine.images import REMOVED, Images, Problem, classify
 from flowbuild.engine.networks import Networks
 from flowbuild.engine.observe import inspected
-from flowbuild.engine.plan import UNIT_LABEL, document, make_plan, network_name, own_networks
+from flowbuild.engine.plan import document, make_plan, network_name, own_networks, unit_labels
 from flowbuild.engine.processes import ended_or_missed
 from flowbuild.engine.verdict import judge
 
@@ -73,6 +75,8 @@ class ComposeEngine:
         config = docker_config or os.path.expanduser("~/.docker")  # noqa: PTH111  stays as it is for a user without home
         self._env = process.environment(host, config)
         self._compose = process.compose_command(config)
+        self._compose_works = False  # until it was asked
+        self._looking = asyncio.Lock()
         self._patience = patience
         self._api = Api(host)
         self._images = Images(self._api, self._env, answer_seconds=answer_seconds)
@@ -91,6 +95,10 @@ class ComposeEngine:
         """Return what this engine is; raises EngineError with advice when something is missing or too old."""
         return await doctor.examine(self._api, self._compose, self._env)
 
+    async def ready(self) -> None:
+        """Look whether the engine answers and is new enough. Compose is looked at when it is needed."""
+        await doctor.engine_facts(self._api)
+
     async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
         """Make images present; return the repository digest, or the id of an image without one, by reference."""
         return await self._images.present(images, progress)
@@ -101,24 +109,8 @@ class ComposeEngine:
 
     async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
         """Build, create networks and containers, join attachments; start nothing."""
-        file = document(spec)
-        if make_plan(spec).builds:
-            await self._build(file, progress)
-        labels = spec.labels.as_dict() | {UNIT_LABEL: spec.project}
-        await together(
-            *(
-                self._networks.ensure(network_name(spec, key), labels, internal=internal)
-                for key, internal in own_networks(spec).items()
-            )
-        )
-        arguments = ("create", "--no-build", "--pull", "never", "--no-recreate")
-        done = await self._run_compose(file, *arguments, seconds=CREATE_SECONDS, patience=CREATE_PATIENCE)
-        if done.code:
-            raise _creation_error(done.text)
-        unit = await self._existing(spec)
-        missing = set(make_plan(spec).keys) - set(unit.containers if unit else ())
-        if unit is None or missing:
-            raise EngineError(f"compose created no container for: {', '.join(sorted(missing))} ({done.text})")
+        body = container_body(spec)
+        unit = await (self._compose_create(spec, progress) if body is None else self._api_create(spec, body))
         await together(
             *(
                 self._attach(unit.containers[service], attachment)
@@ -171,8 +163,7 @@ class ComposeEngine:
         events = self._events(unit)
 
         async def begun(service: str) -> None:
-            state = await self._api.inspect(unit.containers[service])
-            if state is not None and state["State"]["Status"] == "created":
+            if not unit.started:
                 await events[service].wait()
 
         return follow(self._api, unit, since_ns, begun, self._patience)
@@ -189,7 +180,7 @@ class ComposeEngine:
 
     async def remove(self, unit: Unit) -> None:
         """Remove all that the attempt made, its built images too."""
-        await self._cleaner.remove(unit.spec)
+        await self._cleaner.remove(unit)
         for event in self._begun.pop(unit.spec.project, {}).values():
             event.set()
 
@@ -209,8 +200,46 @@ class ComposeEngine:
         """Close all connections."""
         await self._api.close()
 
+    async def _compose_create(self, spec: UnitSpec, progress: Progress) -> Unit:
+        file = document(spec)
+        if make_plan(spec).builds:
+            await self._build(file, progress)
+        await together(
+            *(
+                self._networks.ensure(network_name(spec, key), unit_labels(spec), internal=internal)
+                for key, internal in own_networks(spec).items()
+            )
+        )
+        arguments = ("create", "--no-build", "--pull", "never", "--no-recreate")
+        done = await self._run_compose(file, *arguments, seconds=CREATE_SECONDS, patience=CREATE_PATIENCE)
+        if done.code:
+            raise _creation_error(done.text)
+        unit = await self._existing(spec)
+        missing = set(make_plan(spec).keys) - set(unit.containers if unit else ())
+        if unit is None or missing:
+            raise EngineError(f"compose created no container for: {', '.join(sorted(missing))} ({done.text})")
+        return unit
+
+    async def _api_create(self, spec: UnitSpec, body: Body) -> Unit:
+        """Create the only container of a unit, without compose."""
+        [(service, key)] = make_plan(spec).keys.items()
+        image = await self._images.identity(body["Image"])
+        body["Labels"][IMAGE_ID_LABEL] = image
+        name = {"name": container_name(spec, key)}
+        asking = self._api.call("POST", "containers/create", params=name, body=body, facts={409})
+        try:
+            made = await finished(asking, patience=CREATE_PATIENCE)
+        except EngineRefused as error:
+            raise _creation_error(error.message) from error
+        if made is not None:
+            return Unit(spec, {service: str(made["Id"])}, {service: image})
+        existing = await self.adopt(spec)  # an earlier life got as far as this
+        if existing is None:
+            raise EngineError(f'container "{name["name"]}" exists in the engine but is not ours')
+        return existing
+
     async def _existing(self, spec: UnitSpec) -> Unit | None:
-        found = await self._cleaner.containers(spec.labels.as_dict() | {UNIT_LABEL: spec.project})
+        found = await self._cleaner.containers(unit_labels(spec))
         if not found:
             return None
         by_service = {
@@ -243,6 +272,10 @@ class ComposeEngine:
         progress: Progress = lambda _line: None,
         patience: float = 0.0,
     ) -> process.Done:
+        async with self._looking:
+            if not self._compose_works:
+                await doctor.compose_version(self._compose, self._env)
+                self._compose_works = True
         argv = [
             *(*self._compose, "--ansi", "never", "--progress", "plain", "-f", "-"),
             *("--project-directory", NOT_A_FOLDER, "--env-file", "/dev/null", *arguments),
@@ -283,8 +316,6 @@ def _creation_error(text: str) -> EngineError:
     said = text.strip().splitlines()
     last = said[-1].removeprefix("Error response from daemon: ") if said else "no message"
     if classify(last) is Problem.NOT_FOUND and "image" in last.lower():
-        return ImageUnavailable(
-            f"image missing at creation: {last}", hint="it was removed after it had been made present"
-        )
+        return ImageUnavailable(f"image missing at creation: {last}", hint=REMOVED)
     more = f" ({'; '.join(said[:-1])})" if said[:-1] else ""
-    return EngineError(f"compose could not create the containers: {last}{more}")
+    return EngineError(f"the containers could not be created: {last}{more}")

@@ -27,25 +27,31 @@ def version_of(text: str) -> tuple[int, int]:
 
 async def examine(api: Api, compose: Sequence[str], env: Mapping[str, str]) -> EngineInfo:
     """Ask engine and compose. Raises EngineError with advice when the product cannot work with them."""
-    facts = await api.call("GET", "info", seconds=20)
-    engine_version = str(facts["ServerVersion"])
-    if version_of(engine_version) < ENGINE_FLOOR:
-        raise EngineError(
-            f"Docker Engine {engine_version} is too old; {ENGINE_FLOOR[0]}.{ENGINE_FLOOR[1]:02d} is the oldest that works",
-            hint="upgrade Docker Engine",
-        )
-    compose_version = await _compose_version(compose, env)
+    facts = await engine_facts(api)
     return EngineInfo(
         str(facts["Name"]),
-        engine_version,
-        compose_version,
+        str(facts["ServerVersion"]),
+        await compose_version(compose, env),
         int(facts["NCPU"]),
         int(facts["MemTotal"]),
         tuple(_warnings(facts)),
     )
 
 
-async def _compose_version(compose: Sequence[str], env: Mapping[str, str]) -> str:
+async def engine_facts(api: Api) -> Mapping[str, Any]:
+    """Return what the engine says about itself; raises EngineError when it is too old, or does not answer."""
+    facts: Mapping[str, Any] = await api.call("GET", "info", seconds=20)
+    version = str(facts["ServerVersion"])
+    if version_of(version) < ENGINE_FLOOR:
+        raise EngineError(
+            f"Docker Engine {version} is too old; {ENGINE_FLOOR[0]}.{ENGINE_FLOOR[1]:02d} is the oldest that works",
+            hint="upgrade Docker Engine",
+        )
+    return facts
+
+
+async def compose_version(compose: Sequence[str], env: Mapping[str, str]) -> str:
+    """Return the version of compose; raises EngineError when it is missing, broken or too old."""
     try:
         done = await process.run([*compose, "version", "--short"], env=env, seconds=TOOL_SECONDS)
     except process.TimedOut:

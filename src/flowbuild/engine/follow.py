@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from flowbuild.engine.api import Api, EngineRefused
 from flowbuild.engine.base import EngineUnreachable, LogRecord, Unit
@@ -14,6 +15,7 @@ BATCHES = 16  # of at most the read buffer of a connection each
 AGAIN_SECONDS = 0.2  # pause when the engine ended the stream of a container that runs
 
 Records = asyncio.Queue[list[LogRecord] | Exception | None]
+Inspection = Mapping[str, Any]
 
 
 async def follow(
@@ -59,23 +61,30 @@ async def _one(
     begun: Callable[[], Awaitable[None]],
     patience: float,
 ) -> None:
+    ended: Inspection | None = None
     while True:
         try:
             await begun()
-            if await _read(api, container, sequencer, queue):
+            before = ended or await api.inspect(container)
+            if before is None or before["State"]["Status"] == "created":
                 return
+            await _read(api, container, sequencer, queue, terminal=before["Config"]["Tty"])
+            if not before["State"]["Running"]:
+                return
+            # Once more when it has ended: a followed stream may miss the last record.
+            ended = await api.inspect(container)
+            if ended is not None and ended["State"]["Running"]:
+                ended = None
+                await asyncio.sleep(AGAIN_SECONDS)
         except EngineUnreachable:
             if not await api.returned(patience):
                 raise
         sequencer.resumed()
 
 
-async def _read(api: Api, container: str, sequencer: Sequencer, queue: Records) -> bool:
-    """Read what the engine has and what comes; True when nothing more can come."""
-    before = await api.inspect(container)
-    if before is None or before["State"]["Status"] == "created":
-        return True
-    parser = TerminalParser() if before["Config"]["Tty"] else FrameParser()
+async def _read(api: Api, container: str, sequencer: Sequencer, queue: Records, *, terminal: bool) -> None:
+    """Read what the engine has and what comes, until it ends the stream."""
+    parser = TerminalParser() if terminal else FrameParser()
     params = {"follow": "1", "stdout": "1", "stderr": "1", "timestamps": "1", "since": sequencer.since}
     try:
         async with api.stream(f"containers/{container}/logs", params) as stream:
@@ -83,15 +92,8 @@ async def _read(api: Api, container: str, sequencer: Sequencer, queue: Records) 
                 await _put(queue, sequencer, parser.feed(chunk))
             await _put(queue, sequencer, parser.rest())
     except EngineRefused as error:
-        if error.status in {404, 409}:  # removed, or being removed
-            return True
-        raise
-    if not before["State"]["Running"]:
-        return True
-    after = await api.inspect(container)
-    if after is not None and after["State"]["Running"]:
-        await asyncio.sleep(AGAIN_SECONDS)
-    return False  # once more now that it has ended: a followed stream may miss the last record
+        if error.status not in {404, 409}:  # removed, or being removed
+            raise
 
 
 async def _put(queue: Records, sequencer: Sequencer, pieces: Iterator[tuple[str, bytes]]) -> None:

@@ -15,6 +15,7 @@ from flowbuild.engine.base import ImageUnavailable, Progress
 
 PARALLEL_PULLS = 3  # the engine itself fetches three layers of each at a time
 PULL_SECONDS = 1800.0
+REMOVED = "it was removed after it had been made present"
 
 
 class Problem(Enum):
@@ -98,6 +99,7 @@ class Images:
         self._env = env
         self._answer_seconds = answer_seconds
         self._pulls = asyncio.Semaphore(PARALLEL_PULLS)
+        self._ids: dict[str, str] = {}  # by digest, which always means the same image
 
     async def present(self, references: Sequence[str], progress: Progress) -> dict[str, str]:
         """Return digest or id by reference; raises ImageUnavailable for the first in order that cannot be had."""
@@ -112,6 +114,17 @@ class Images:
             identities[reference] = result
         return identities
 
+    async def identity(self, image: str) -> str:
+        """Return the id of an image that is present; raises ImageUnavailable when it is not."""
+        if image.startswith("sha256:"):
+            return image
+        if image not in self._ids:
+            found = await self._inspect(image)
+            if found is None:
+                raise ImageUnavailable(f"image missing at creation: {image}", hint=REMOVED)
+            return str(found["Id"])
+        return self._ids[image]
+
     async def _ensure(self, reference: str, progress: Progress) -> str:
         local = await self._local(reference)
         if local is None:
@@ -123,14 +136,20 @@ class Images:
         return local
 
     async def _local(self, reference: str) -> str | None:
-        path = f"images/{quote(reference, safe='/:@')}/json"
-        found: Mapping[str, Any] | None = await self._api.call("GET", path, facts={400, 404})
+        found = await self._inspect(reference)
         if found is None:
             return None
         repository = reference.partition("@")[0]
         repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
         digests = [digest for digest in found.get("RepoDigests") or () if digest.partition("@")[0] == repository]
+        if digests:
+            self._ids[digests[0]] = str(found["Id"])
         return str(digests[0] if digests else found["Id"])
+
+    async def _inspect(self, reference: str) -> Mapping[str, Any] | None:
+        path = f"images/{quote(reference, safe='/:@')}/json"
+        found: Mapping[str, Any] | None = await self._api.call("GET", path, facts={400, 404})
+        return found
 
     async def _pull(self, reference: str, progress: Progress) -> None:
         for tries in range(1, 100):

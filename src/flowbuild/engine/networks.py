@@ -11,6 +11,7 @@ import ipaddress
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,17 @@ class Networks:
         self._pool = Subnet(pool)
         self._prefix = prefix
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ticks = count(1)
+        self._looked: dict[str, int] = {}  # by name: when the last look that found or made it began, in ticks
 
     async def ensure(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
         """Make the network exist. Raises EngineError when no subnet is free or a foreign network has the name."""
+        asked = next(self._ticks)
         async with self._turns[name]:  # of two made at once compose would not know which one is meant
-            await self._ensure(name, labels, internal=internal)
+            looked = next(self._ticks)
+            if self._looked.get(name, 0) < asked:  # steps that begin together are content with one look
+                await self._ensure(name, labels, internal=internal)
+                self._looked[name] = looked
 
     async def _ensure(self, name: str, labels: Mapping[str, str], *, internal: bool) -> None:
         existing = await self._named(name)

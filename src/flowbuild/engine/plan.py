@@ -111,20 +111,36 @@ def _networks(service: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(service.get("networks") or ("default",))
 
 
+def has_only_containers(spec: UnitSpec) -> bool:
+    """Whether a unit makes nothing but its containers: no network, no named volume, no image."""
+    networks: Mapping[str, Mapping[str, Any] | None] = spec.compose.get("networks") or {}
+    others_only = not own_networks(spec) and all((network or {}).get("external") for network in networks.values())
+    return others_only and not spec.compose.get("volumes") and not make_plan(spec).builds
+
+
 def network_name(spec: UnitSpec, key: str) -> str:
     """Return the name of a private network in the engine."""
     definition = (spec.compose.get("networks") or {}).get(key) or {}
     return str(definition.get("name") or f"{spec.project}_{key}")
 
 
+def unit_labels(spec: UnitSpec) -> dict[str, str]:
+    """Return the labels of all containers, networks and volumes of a unit."""
+    return spec.labels.as_dict() | {UNIT_LABEL: spec.project}
+
+
+def made_services(spec: UnitSpec) -> dict[str, dict[str, Any]]:
+    """Return the services as they are made, by key: with our labels and a log driver."""
+    services: Mapping[str, Mapping[str, Any]] = spec.compose.get("services") or {}
+    return {key: _service(spec, key, service) for key, service in services.items()}
+
+
 def document(spec: UnitSpec) -> bytes:
     """Return the file that compose reads: labels on all that it makes, values protected from interpolation."""
-    labels = spec.labels.as_dict() | {UNIT_LABEL: spec.project}
+    labels = unit_labels(spec)
     file = dict(spec.compose)
     file["name"] = spec.project
-    file["services"] = {
-        key: _service(spec, key, service, labels) for key, service in (spec.compose.get("services") or {}).items()
-    }
+    file["services"] = made_services(spec)
     file["volumes"] = {key: _labelled(volume, labels) for key, volume in (spec.compose.get("volumes") or {}).items()}
     networks = {key: _labelled(network, labels) for key, network in (spec.compose.get("networks") or {}).items()}
     file["networks"] = networks | {
@@ -135,8 +151,8 @@ def document(spec: UnitSpec) -> bytes:
     return re.sub(r"[^\x00-\x7e]", lambda found: f"\\U{ord(found[0]):08x}", text).encode("ascii")
 
 
-def _service(spec: UnitSpec, key: str, service: Mapping[str, Any], labels: dict[str, str]) -> dict[str, Any]:
-    made = {"logging": LOGGING, **service, "labels": labels_of(service) | labels}
+def _service(spec: UnitSpec, key: str, service: Mapping[str, Any]) -> dict[str, Any]:
+    made = {"logging": LOGGING, **service, "labels": labels_of(service) | unit_labels(spec)}
     if service.get("build"):
         made["image"] = service.get("image") or f"{spec.project}-{key}"
         build = service["build"]

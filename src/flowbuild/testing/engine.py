@@ -139,6 +139,10 @@ class DummyEngine:
         self._reach()
         return EngineInfo("dummy", "0", "0", 2, 1 << 30)
 
+    async def ready(self) -> None:
+        """Fail when the machine is unreachable."""
+        self._reach()
+
     async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
         """Return a made-up id of each image; those in `Machine.missing_images` are unavailable."""
         self._reach()

@@ -35,7 +35,7 @@ async def driving(local: Local, *, abandon: bool, on: Engine | None = None) -> A
     otherwise they stay as they are, to be resumed. `on` stands in for the one of this machine; it is closed, too.
     """
     async with _closing(on or _engine(local)) as engine:
-        await engine.info()
+        await engine.ready()
         dead = await asyncio.to_thread(local.dead_owners)
         completed = await asyncio.to_thread(local.runs.complete, dead)
         ended = await asyncio.to_thread(local.runs.abandon, dead) if abandon else []
@@ -129,7 +129,7 @@ async def debug(local: Local, request: DebugRequest) -> int:
     local.debugging.claim(assignment.lease.run)
     try:
         async with _engine(local) as engine:
-            await engine.info()
+            await engine.ready()
             return await open_shell(
                 assignment,
                 engine=engine,

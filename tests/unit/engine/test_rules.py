@@ -13,7 +13,7 @@ from flowbuild.engine.base import Labels, UnitSpec
 from flowbuild.engine.images import Problem, classify
 from flowbuild.engine.logstream import FrameParser, Sequencer, TerminalParser
 from flowbuild.engine.networks import free_subnets, routed_subnets
-from flowbuild.engine.plan import document, make_plan
+from flowbuild.engine.plan import document, has_only_containers, make_plan
 from flowbuild.engine.verdict import ContainerState, judge, parse_time
 
 SECOND = 10**9
@@ -44,6 +44,42 @@ def ended(code, **fields):
 def test_verdict_of_one_container(state, outcome, reason):
     verdict = judge({"a": state}, ["a"], ENGINE_STARTED)
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("states", "over"),
+    [
+        ({"a": ended(0)}, True),
+        ({"a": ended(1), "b": ended(137)}, True),
+        ({"a": ended(0), "b": ContainerState("b", "running", 0)}, False),
+        ({"a": ended(0), "b": ContainerState("b", "created", 0)}, False),
+        ({"a": ContainerState("a", "created", 127, error="no such file")}, False),
+        ({"a": None}, False),  # nothing is known
+    ],
+)
+def test_what_is_over_needs_no_stop(states, over):
+    assert judge(states, ["a"], ENGINE_STARTED).over is over
+
+
+SERVICE = {"image": "i", "networks": {"run": {}}}
+RUN = {"run": {"external": True, "name": "net"}}
+
+
+@pytest.mark.parametrize(
+    ("compose", "only"),
+    [
+        ({"services": {"a": SERVICE}, "networks": RUN}, True),
+        ({"services": {"a": {"image": "i", "network_mode": "none"}}}, True),
+        ({"services": {"a": {"image": "i"}}}, False),  # the default network
+        ({"services": {"a": SERVICE | {"networks": {"run": {}, "p": {}}}}, "networks": RUN | {"p": {}}}, False),
+        ({"services": {"a": SERVICE}, "networks": RUN | {"p": {"driver": "x"}}}, False),
+        ({"services": {"a": SERVICE}, "networks": RUN, "volumes": {"data": {}}}, False),
+        ({"services": {"a": SERVICE | {"build": {"context": "."}}}, "networks": RUN}, False),
+    ],
+)
+def test_units_that_make_nothing_but_containers(compose, only):
+    spec = UnitSpec("p", Labels("i", "r", "s", 1, 1), compose, ("a",))
+    assert has_only_containers(spec) is only
 
 
 def test_time_of_the_engine():
