@@ -51,7 +51,10 @@ class Settings(BaseSettings):
         default_factory=_default_home, description="where runs, logs, workspaces and the database are kept"
     )
     capacity: int = Field(
-        default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)), ge=1, le=256, description="attempts that run at once"
+        default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)),
+        ge=1,
+        le=256,
+        description="attempts whose containers run at once",
     )
     network_pool: Annotated[str, AfterValidator(_pool)] = Field(
         default="10.201.0.0/16",

@@ -6,17 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
 
 from flowbuild.client.runner import Assignment, AttemptResult
-from flowbuild.core.errors import Conflict, EngineError, FlowError, SystemFailed, UserError
+from flowbuild.core.errors import FlowError, SystemFailed, UserError
 from flowbuild.core.ids import CommitId
 from flowbuild.core.states import Outcome, Reason
-from flowbuild.engine.base import BuildFailed, ImageUnavailable, Unit, Verdict
+from flowbuild.engine.base import Unit, Verdict
 from flowbuild.runner.cached import recorded_result
+from flowbuild.runner.ends import Ended, classify, ended_by
 from flowbuild.runner.logship import LogShip
 from flowbuild.runner.plan import Plan, make_plan
 from flowbuild.runner.tools import Tools
@@ -31,21 +32,15 @@ RETRY_SECONDS = 1.0  # after the server could not take a result
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the run phase ended, before the workspace is committed."""
-
-    outcome: Outcome
-    reason: Reason | None = None
-    message: str = ""
-    exit_code: int | None = None
-
-
 class Attempt:
-    """Works on one assignment. `run` is awaited once; `stop` may come at any time, also before."""
+    """Works on one assignment. `run` is awaited once; `stop` may come at any time, also before.
 
-    def __init__(self, assignment: Assignment, tools: Tools) -> None:
+    `free` is called when its containers have ended: others need not wait until the result is stored and handed in.
+    """
+
+    def __init__(self, assignment: Assignment, tools: Tools, free: Callable[[], None]) -> None:
         self.assignment = assignment
+        self.free = free
         self._tools = tools
         self._lease = assignment.lease
         self._phases: dict[str, float] = {}
@@ -66,7 +61,7 @@ class Attempt:
     async def run(self) -> None:
         """Do the work and hand in the result. Cancelling this leaves the containers for the next life of the runner."""
         spool, lease = self._tools.spool, self._lease
-        result = await asyncio.to_thread(spool.get, lease)
+        result = await asyncio.to_thread(spool.get, lease) if spool.holds(lease) else None
         if result is None:
             result = await self._result()
             await asyncio.to_thread(self._keep, result)
@@ -107,7 +102,7 @@ class Attempt:
         try:
             return await self._work()
         except Exception as error:  # noqa: BLE001 (whatever happens in one attempt, the others go on)
-            outcome, reason, message = _classify(error)
+            outcome, reason, message = classify(error)
             with suppress(FlowError, OSError):  # it may be the log that does not work
                 await self._log.note(message)
             return AttemptResult(outcome, reason, message)
@@ -145,8 +140,12 @@ class Attempt:
 
     async def _images(self, plan: Plan, *, adopted: bool) -> Mapping[str, str]:
         """Make the network of the run and the images ready; containers that exist already have theirs."""
-        await self._tools.engine.network(plan.network, plan.run_labels)
-        return {} if adopted else await self._tools.engine.images(plan.images, self._progress)
+        engine = self._tools.engine
+        known = None if adopted else self._tools.prepared.images(plan.project)
+        if known is not None:
+            return known  # and the step during which it was prepared has the network
+        await engine.network(plan.network, plan.run_labels)
+        return {} if adopted else await engine.images(plan.images, self._progress)
 
     async def _recorded(
         self, plan: Plan, repository: RunRepository, images: Awaitable[Mapping[str, str]]
@@ -207,7 +206,9 @@ class Attempt:
                     await self._tools.client.launched(self._lease)
                 self._tools.prepare(self.assignment.upcoming)
                 ended, committed = await self._until_over(unit, repository, slot)
-                await engine.stop(unit, grace=GRACE_SECONDS, force=self._force.is_set())
+                if not ended.over:
+                    await engine.stop(unit, grace=GRACE_SECONDS, force=self._force.is_set())
+            self.free()
             async with asyncio.timeout(DRAIN_SECONDS):
                 await logs
         except TimeoutError:
@@ -246,7 +247,7 @@ class Attempt:
         verdict = await self._bounded(
             unit, lambda: self._start_and_wait(unit, background=background), self._time_left(unit)
         )
-        return verdict if isinstance(verdict, Ended) or verdict is None else _ended(verdict)
+        return verdict if isinstance(verdict, Ended) or verdict is None else ended_by(verdict)
 
     def _time_left(self, unit: Unit) -> float | None:
         """Return the seconds that the step has: what an earlier life of the runner left of them, and time to look at that."""
@@ -275,7 +276,7 @@ class Attempt:
         await self._tell("serving")
         ended = await self._bounded(unit, lambda: self._tools.engine.wait(unit), None)
         if isinstance(ended, Verdict):
-            return _ended(ended), committed
+            return ended_by(ended), committed
         return healthy, committed  # told to stop: the run is over
 
     async def _bounded(
@@ -371,26 +372,3 @@ def _result(ended: Ended, committed: Committed, unit: Unit) -> AttemptResult:
         changes=committed.changed,
         images=unit.images,
     )
-
-
-def _ended(verdict: Verdict) -> Ended:
-    return Ended(verdict.outcome, verdict.reason, verdict.message, verdict.exit_code)
-
-
-def _classify(error: Exception) -> tuple[Outcome, Reason, str]:
-    """Tell the user's fault from ours; our own bugs count as the engine's."""
-    if not isinstance(error, FlowError):
-        if isinstance(error, OSError):
-            return Outcome.ERRORED, Reason.WORKSPACE_ERROR, f"the machine refused: {error}"
-        log.error("attempt_broke", exc_info=error)
-        return Outcome.ERRORED, Reason.ENGINE_ERROR, f"internal error: {error!r}; flow.log tells more"
-    message = f"{error.message} ({error.hint})" if error.hint else error.message
-    if isinstance(error, BuildFailed):
-        return Outcome.FAILED, Reason.EXIT_CODE, message
-    if isinstance(error, ImageUnavailable):
-        return Outcome.ERRORED, Reason.IMAGE_UNAVAILABLE, message
-    if isinstance(error, EngineError):
-        return Outcome.ERRORED, Reason.ENGINE_ERROR, message
-    if isinstance(error, SystemFailed | Conflict):  # a conflict: something of ours is not as it should be
-        return Outcome.ERRORED, Reason.WORKSPACE_ERROR, message
-    return Outcome.FAILED, Reason.REFUSED, message

@@ -30,6 +30,10 @@ class Spool:
             os.fsync(file.fileno())
         temporary.rename(path)
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether there is a kept result of an attempt. Quick: one look at the directory."""
+        return self._path(lease).exists()
+
     def get(self, lease: Lease) -> AttemptResult | None:
         """Return the kept result of an attempt."""
         try:

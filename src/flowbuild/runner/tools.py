@@ -70,6 +70,19 @@ class Cleaner:
             self._on_error(error)
 
 
+class Once:
+    """Does something at the first call only."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act: Callable[[], None] | None = act
+
+    def __call__(self) -> None:
+        """Do it, unless it was done."""
+        act, self._act = self._act, None
+        if act is not None:
+            act()
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """Collaborators of an attempt. `clean` takes work that nobody waits for, `prepare` steps that may come next."""

@@ -21,7 +21,7 @@ from flowbuild.runner.plan import make_plan
 from flowbuild.runner.prepared import Prepared
 from flowbuild.runner.rights import Rights
 from flowbuild.runner.spool import Spool
-from flowbuild.runner.tools import Cleaner, Repositories, RunnerPlaces, Tools
+from flowbuild.runner.tools import Cleaner, Once, Repositories, RunnerPlaces, Tools
 from flowbuild.workspace.slots import Slots
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ RETRY_SECONDS = 1.0
 
 
 class Worker:
-    """A runner named `name` with `capacity` attempts at once."""
+    """A runner named `name` whose containers belong to at most `capacity` attempts at once."""
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class Worker:
         self._running: dict[Lease, Attempt] = {}
         self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
         self._gone: set[str] = set()  # runs of which nothing may be made any more
-        self._free = asyncio.Semaphore(capacity)
+        self._free = asyncio.Semaphore(capacity)  # for attempts until their containers have ended
+        self._room = asyncio.Semaphore(2 * capacity)  # for attempts until their results are handed in, too
         self._rights = Rights(engine, slots, places.instance)
         self._tools = Tools(
             client=client,
@@ -79,12 +80,9 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._obey())
             while True:
+                await self._room.acquire()
                 await self._free.acquire()
-                try:
-                    self._begin(group, await self._claim())
-                except BaseException:
-                    self._free.release()
-                    raise
+                self._begin(group, await self._claim())
 
     async def close(self) -> None:
         """Remove what was prepared in vain and wait for all clean-up; nothing may run any more."""
@@ -104,7 +102,7 @@ class Worker:
                 return found
 
     def _begin(self, group: asyncio.TaskGroup, assignment: Assignment) -> None:
-        attempt = Attempt(assignment, self._tools)
+        attempt = Attempt(assignment, self._tools, Once(self._free.release))
         self._running[assignment.lease] = attempt
         if assignment.lease in self._early:
             attempt.stop(force=self._early.pop(assignment.lease))
@@ -120,7 +118,8 @@ class Worker:
             log.error("attempt_failed", run=lease.run, step=lease.step, error=error.message)
         finally:
             self._running.pop(lease, None)
-            self._free.release()
+            attempt.free()
+            self._room.release()
 
     async def _obey(self) -> None:
         while True:
@@ -146,14 +145,21 @@ class Worker:
         """Free all that a run has here: prepared units, network, directories."""
         self._gone.add(run)
         await self._prepared.drop_run(run)
+        sweeping = self._engine.sweep(self._places.instance, run=run)  # takes a while: the engine is slow with networks
+        dropping = asyncio.to_thread(self._drop_files, run)
         try:
-            await self._engine.sweep(self._places.instance, run=run)
+            results = await asyncio.gather(sweeping, dropping, return_exceptions=True)
         finally:
-            await asyncio.to_thread(self._slots.drop_run, run)
-            await asyncio.to_thread(self._spool.drop_run, run)
             self._clean(self._rights.tidy())
             self._repositories.forget(run)
             await self._client.forgotten(self._name, run)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _drop_files(self, run: str) -> None:
+        self._slots.drop_run(run)
+        self._spool.drop_run(run)
 
     def _prepare(self, upcoming: Sequence[Assignment]) -> None:
         for assignment in upcoming:
@@ -171,7 +177,7 @@ class Worker:
             if run in self._gone:  # it ended meanwhile, and took its directories along
                 await asyncio.to_thread(self._slots.drop_run, run)
             else:
-                self._prepared.begin(spec)
+                self._prepared.begin(spec, images)
         except FlowError as error:
             log.info("prepare_failed", step=assignment.lease.step, error=error.message)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 
 import pytest
 
@@ -10,6 +11,7 @@ from flowbuild.engine.base import Labels
 from flowbuild.testing.engine import DummyEngine, HeldEngine, Machine
 from flowbuild.testing.home import LIMIT, Home, service, step
 from flowbuild.testing.images import BUSYBOX
+from flowbuild.workspace.slots import Slots
 
 FOREVER = 100_000
 
@@ -96,7 +98,8 @@ class Broken(DummyEngine):
 async def test_an_engine_that_does_not_work(home, call, error):
     engine = Broken(home.machine)
     engine.call, engine.error = call, error
-    steps, _ = await run_of(home, {"a": step()}, engine=engine)
+    services = {"main": service(), "side": service(sleep=FOREVER)}  # something is left to be stopped
+    steps, _ = await run_of(home, {"a": {"compose": {"services": services}, "main": ["main"]}}, engine=engine)
     assert end(steps["a"])[0] == "errored"
     assert str(steps["a"].reason) in ("engine_error", "workspace_error")
     assert str(error.args[-1]) in steps["a"].message
@@ -199,23 +202,6 @@ async def test_cancelled_before_a_runner_has_it(tmp_path):
     assert view.steps[1].attempts[0].started_at is None
 
 
-async def test_no_more_at_once_than_the_capacity(tmp_path):
-    home = Home(tmp_path, capacity=2)
-    home.write({f"s{number}": step(sleep=3) for number in range(6)})
-    most = 0
-
-    class Counting(DummyEngine):
-        async def wait(self, unit):
-            nonlocal most
-            most = max(most, len(self.machine.units))
-            return await super().wait(unit)
-
-    async with home.life(engine=Counting(home.machine, sleep=home.engine()._sleep)) as life:
-        view = await life.finished((await life.start(home)).id)
-    assert view.state == "succeeded"
-    assert most <= 2 + 2  # two at work, two whose containers are being removed
-
-
 async def test_a_lost_lease_ends_the_containers(home):
     home.write({"a": step()})
     engine = HeldEngine(home.machine)
@@ -245,3 +231,74 @@ async def test_foreign_objects_are_left_alone(home):
     async with home.life() as life:
         await life.finished((await life.start(home)).id)
     assert home.leftovers() == ["network theirs"]
+
+
+class Counting(DummyEngine):
+    """An engine that remembers what it was asked."""
+
+    def __init__(self, home):
+        super().__init__(home.machine, sleep=lambda seconds: asyncio.sleep(seconds / 100))
+        self.asked = []
+
+    async def images(self, images, progress):
+        self.asked.append("images")
+        return await super().images(images, progress)
+
+    async def network(self, name, labels):
+        self.asked.append("network")
+        await super().network(name, labels)
+
+    async def stop(self, unit, **options):
+        self.asked.append("stop")
+        await super().stop(unit, **options)
+
+
+async def test_nobody_waits_for_what_is_known(home):
+    """Nothing is stopped that has ended, and what was looked up while the step before ran is not looked up again."""
+    engine = Counting(home)
+    steps, _ = await run_of(home, {"a": step(sleep=1, then="b"), "b": step()}, engine=engine)
+    assert end(steps["b"])[0] == "succeeded"
+    assert engine.asked == ["network", "images", "images"]
+
+
+async def test_what_still_runs_is_stopped(home):
+    engine = Counting(home)
+    services = {"main": service(), "side": service(sleep=FOREVER)}
+    await run_of(home, {"a": {"compose": {"services": services}, "main": ["main"]}}, engine=engine)
+    assert engine.asked.count("stop") == 1
+
+
+async def test_a_step_begins_while_the_one_before_is_stored(home, monkeypatch):
+    """Only containers that run count for how many attempts run at once."""
+    home.capacity = 1
+    begun = threading.Event()
+    commit = Slots.commit
+
+    class Telling(DummyEngine):
+        async def start(self, unit):
+            if unit.spec.labels.step == "b":
+                begun.set()
+            return await super().start(unit)
+
+    def waiting(self, slot, *arguments, **options):
+        if slot.path.name.startswith("a."):
+            assert begun.wait(LIMIT)
+        return commit(self, slot, *arguments, **options)
+
+    monkeypatch.setattr(Slots, "commit", waiting)
+    steps, _ = await run_of(home, {"a": step(), "b": step()}, engine=Telling(home.machine))
+    assert [end(steps[key])[0] for key in "ab"] == ["succeeded", "succeeded"]
+
+
+async def test_no_more_at_once_than_the_capacity(home):
+    home.capacity = 2
+    most = []
+
+    class Counted(DummyEngine):
+        async def start(self, unit):
+            most.append(sum(found.running for found in await self.found(unit.spec.labels.instance)))
+            return await super().start(unit)
+
+    engine = Counted(home.machine, sleep=lambda seconds: asyncio.sleep(seconds / 100))
+    await run_of(home, {f"s{number}": step(sleep=number % 3) for number in range(9)}, engine=engine)
+    assert max(most) <= 1, "besides the one that is being started"
