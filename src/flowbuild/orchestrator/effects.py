@@ -74,7 +74,7 @@ class Effects:
         self, run: RunId, step: StepKey, parents: tuple[tuple[StepKey, CommitId], ...], variables: Mapping[str, str]
     ) -> Event:
         with self._database.read() as tx:
-            state = self._decisions.load(tx, run).run
+            state = tx.runs.get(run).run
         repository = self._repository(run)
         try:
             commit = state.initial_commit if not parents else parents[0][1]
@@ -95,12 +95,12 @@ class Effects:
 
     def _pipeline(self, run: RunId) -> Pipeline:
         with self._database.read() as tx:
-            return self._decisions.load(tx, run).run.pipeline
+            return tx.runs.get(run).run.pipeline
 
     def _repository(self, run: RunId) -> RunRepository:
         if run not in self._repositories:
             with self._database.read() as tx:
-                path = self._decisions.load(tx, run).repository
+                path = tx.runs.get(run).repository
             self._repositories[run] = RunRepository.open(Path(path))
         return self._repositories[run]
 

@@ -17,7 +17,6 @@ from flowbuild.core.errors import FlowError, LeaseLost
 from flowbuild.core.ids import CommitId
 from flowbuild.core.states import Outcome
 from flowbuild.services.assignments import attempt_trailers
-from flowbuild.services.decisions import Decisions
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.cache import Recorded, Scope
 from flowbuild.store.database import Database, Transaction
@@ -34,9 +33,8 @@ KEY = "cache_key"  # of the details of an attempt
 class StepCache:
     """Results by key. Whatever is wrong with a recorded result, the answer is that there is none."""
 
-    def __init__(self, database: Database, decisions: Decisions) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._decisions = decisions
 
     def look_up(self, attempt: AttemptKey, key: str) -> AttemptResult | None:
         """Return the result of an attempt as recorded under a key, committed as its own; None: it has to run.
@@ -48,7 +46,7 @@ class StepCache:
             if row is None or row.state not in ("leased", "launched"):
                 raise LeaseLost(f"the lease on attempt {attempt.attempt} of step {attempt.step!r} is over")
             tx.attempts.detail(attempt, {KEY: key})
-            stored = self._decisions.load(tx, attempt.run)
+            stored = tx.runs.get(attempt.run)
             fresh = stored.run.steps[attempt.step].fresh
             recorded = None if fresh else tx.cache.get(_scope(stored), key)
         about = {"run": attempt.run, "step": attempt.step}
@@ -67,7 +65,7 @@ class StepCache:
         """Record the result of an attempt that really ran, in the transaction that accepts it."""
         key = row.details.get(KEY)
         if key and result.outcome is Outcome.SUCCEEDED and result.commit and result.cached is None:
-            tx.cache.put(_scope(self._decisions.load(tx, row.key.run)), key, row.key)
+            tx.cache.put(_scope(tx.runs.get(row.key.run)), key, row.key)
 
 
 def _scope(stored: RunRow) -> Scope:

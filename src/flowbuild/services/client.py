@@ -13,14 +13,16 @@ from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, St
 from flowbuild.core.errors import NotFound
 from flowbuild.core.ids import RunId
 from flowbuild.core.states import StepState
-from flowbuild.services.decisions import Clock, log_topic, run_topic
+from flowbuild.services.decisions import Clock, log_topic, phase_topic, run_topic
 from flowbuild.services.looking import Looking
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import RunService
 from flowbuild.services.signals import Signals
+from flowbuild.services.views import with_phases
+from flowbuild.store.runs import EventRow
 from flowbuild.workspace.git import clone
 
-# A run that another process drives sends no signals here: look again this often, in seconds.
+# A run that another process drives sends no signals here, nor does who holds a lock: look again this often, in seconds.
 FOREIGN_INTERVAL = 0.5
 
 
@@ -50,6 +52,7 @@ class LocalClient:
         signals: Signals,
         dead_owners: Callable[[], Sequence[str]],
         wake: Callable[[RunId], None],
+        owner: str,
         project: str | None,
         user: str,
         clock: Clock,
@@ -60,6 +63,7 @@ class LocalClient:
         self._signals = signals
         self._dead_owners = dead_owners
         self._wake = wake
+        self._owner = owner
         self._project = project
         self._user = user
         self._clock = clock
@@ -79,11 +83,17 @@ class LocalClient:
     async def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:
         """See FlowClient. Updates of the types `attempt_phase`, `lock_waiting` and `run_interrupted` are not stored."""
         run_id = await self._find(run)
-        topic, told = run_topic(run_id), _Passing()
+        interval, view = await self._interval(run_id), await self._view(run_id)
+        told, looked = _Passing(), -1  # `looked`: token of the run's topic at the last look into the database
         while True:
-            token = self._signals.token(topic)
+            token, stored = self._signals.token(phase_topic(run_id)), self._signals.token(run_topic(run_id))
             phases = dict(self._runners.phases(run_id))
-            events, view = await asyncio.to_thread(self._looking.since, run_id, after, phases)
+            events: Sequence[EventRow] = ()
+            if stored == looked:  # only phases changed, and those are not stored
+                view = with_phases(view, phases)
+            else:
+                events, view = await asyncio.to_thread(self._looking.since, run_id, after, phases)
+            looked = stored
             for row in events:
                 after = row.seq
                 yield RunUpdate(row.seq, row.at, dataclasses.asdict(row.event), view)
@@ -96,7 +106,9 @@ class LocalClient:
                 yield RunUpdate(after, self._clock(), {"type": "run_interrupted"}, view)
             if view.state.final or view.interrupted:
                 return
-            await self._signals.wait(topic, token, FOREIGN_INTERVAL)
+            waits = any(step.holder is not None for step in view.steps)
+            if not await self._signals.wait(phase_topic(run_id), token, FOREIGN_INTERVAL if waits else interval):
+                looked = -1
 
     async def logs(
         self,
@@ -110,7 +122,7 @@ class LocalClient:
     ) -> AsyncIterator[LogChunk]:
         """See FlowClient."""
         run_id = await self._find(run)
-        topic = log_topic(run_id, step)
+        interval, topic = await self._interval(run_id), log_topic(run_id, step)
         while True:
             token = self._signals.token(topic)
             found = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset, service)
@@ -122,7 +134,7 @@ class LocalClient:
             else:
                 if found.ended or found.interrupted or not follow:
                     return
-                await self._signals.wait(topic, token, FOREIGN_INTERVAL)
+                await self._signals.wait(topic, token, interval)
 
     async def cancel(self, run: str, *, force: bool = False) -> None:
         """See FlowClient."""
@@ -172,6 +184,11 @@ class LocalClient:
         view = await self._view(await self._find(run))
         await asyncio.to_thread(clone, Path(view.repository), Path(directory))
         return view
+
+    async def _interval(self, run: RunId) -> float | None:
+        """Return how often to look at a run unasked: never at one of this process, which sends signals."""
+        own = await asyncio.to_thread(self._looking.owner, run) == self._owner
+        return None if own else FOREIGN_INTERVAL
 
     async def _find(self, run: str) -> RunId:
         return await asyncio.to_thread(self._looking.find, self._project, run)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from flowbuild.core.commands import AcquireLock, Command, Enqueue, FinishRun, ReleaseLock, SetTimer, StopAttempt
 from flowbuild.core.events import AttemptFinished, Event, LockGranted
 from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.machine import decide
-from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run
 from flowbuild.core.states import Outcome
 from flowbuild.services.signals import Signals
@@ -34,6 +34,11 @@ def run_topic(run: str) -> str:
     return f"run:{run}"
 
 
+def phase_topic(run: str) -> str:
+    """Return the topic that changes with every event of a run, and when a step does something else than before."""
+    return f"phase:{run}"
+
+
 def log_topic(run: str, step: str) -> str:
     """Return the topic that changes when the log of a step grows or ends."""
     return f"log:{run}/{step}"
@@ -47,18 +52,17 @@ class Decisions:
         self._signals = signals
         self._clock = clock
         self._wake = wake
-        self._pipelines: dict[RunId, Pipeline] = {}  # of open runs: reading 500 steps for every event would be slow
 
     def apply(self, run: RunId, *events: Event) -> Run:
         """Apply events in order and return the run after them; raises NotFound."""
         with self._database.write() as tx:
             after = self.apply_in(tx, run, events)
         self.announce(run, tx.topics, tx.others)
-        return after
+        return after.run
 
-    def apply_in(self, tx: Transaction, run: RunId, events: Iterable[Event]) -> Run:
+    def apply_in(self, tx: Transaction, run: RunId, events: Iterable[Event]) -> RunRow:
         """Apply events inside a transaction of the caller, who announces `tx.topics` and `tx.others` when it is committed."""
-        row = self.load(tx, run)
+        row = tx.runs.get(run)
         state, happened, queue = row.run, [], deque(events)
         while queue:
             event, now = queue.popleft(), self._clock()
@@ -66,17 +70,7 @@ class Decisions:
             happened.append((now, event))
             for command in commands:
                 queue.extend(self._carry_out(tx, run, command, now))
-        tx.runs.save(state, happened, row.last_seq)
-        if state.state.final:
-            self._pipelines.pop(run, None)
-        return state
-
-    def load(self, tx: Transaction, run: RunId) -> RunRow:
-        """Read a run, its pipeline from memory when it is known."""
-        row = tx.runs.get(run, self._pipelines.get(run))
-        if not row.run.state.final:
-            self._pipelines[run] = row.run.pipeline
-        return row
+        return replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
 
     def carry_out(self, run: RunId, command: Command) -> None:
         """Carry out by itself an effect that concerns only the database: an outbox of an earlier version holds some."""
@@ -89,7 +83,9 @@ class Decisions:
 
         Waking everybody each time cost more than the changes: claim and heartbeat are write transactions.
         """
-        self._signals.notify(run_topic(run), *topics, *map(run_topic, others))
+        others = tuple(others)
+        changed = [topic(each) for each in (run, *others) for topic in (run_topic, phase_topic)]
+        self._signals.notify(*changed, *topics)
         for other in others:
             self._wake(other)
 

@@ -15,7 +15,6 @@ from flowbuild.core.states import StepState
 from flowbuild.logs.reader import LogReader
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
-from flowbuild.store.attempts import AttemptRow
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.runs import EventRow, RunRow
 from flowbuild.workspace.repo import RunRepository
@@ -82,12 +81,13 @@ class Looking:
         With `service` only its output.
         """
         with self._database.read() as tx:
-            row = tx.runs.get(run)
-            found = _attempt(tx, row, step, attempt)
-            state = row.run.steps[StepKey(step)]
-            interrupted = self._interrupted(tx, row)
-        if found is None:
-            return LogLook((), 0, offset, state.outcome is not None or row.run.state.final, interrupted)
+            rows = {row.key.attempt: row for row in tx.attempts.of_run(run, step)}
+            found = rows.get(max(rows, default=0) if attempt is None else attempt)
+            if found is None:
+                ended, interrupted = self._no_attempt(tx, tx.runs.get(run), step, attempt)
+                return LogLook((), 0, offset, ended, interrupted)
+            driven = self._driven(tx.runs.owner(run))  # most often so: then there is no need to read the run
+            interrupted = not driven and self._interrupted(tx, tx.runs.get(run))
         key = found.key
         lease = Lease(key.run, key.step, key.attempt, key.epoch)
         with LogReader(self._logbook.directory(lease)) as reader:
@@ -101,6 +101,21 @@ class Looking:
                     end = piece.offset + len(piece.data)
                     break
         return LogLook(chunks, key.attempt, max(offset, end), found.state == "done", interrupted)
+
+    def _no_attempt(self, tx: Transaction, row: RunRow, step: str, attempt: int | None) -> tuple[bool, bool]:
+        """Return whether a step will never have an attempt, and whether its run is interrupted.
+
+        Raises NotFound when there is no such step, or one attempt was asked for.
+        """
+        state = _step_run(row, step)
+        if attempt is not None:
+            raise NotFound(f"step {step!r} of run {row.number} has no attempt {attempt}")
+        return state.outcome is not None or row.run.state.final, self._interrupted(tx, row)
+
+    def owner(self, run: RunId) -> str:
+        """Return which process drives a run, or did so last."""
+        with self._database.read() as tx:
+            return tx.runs.owner(run)
 
     def diff(self, run: RunId, step: str, other: str | None, *, patch: bool) -> StepDiff:
         """Return what a step changed, or how the result of `other` differs from its result."""
@@ -170,17 +185,6 @@ class Looking:
             return False
         now = tx.runs.get(row.run.id)  # it may have ended, or been taken over, just before its program let go of it
         return now.owner == row.owner and not now.run.state.final
-
-
-def _attempt(tx: Transaction, row: RunRow, step: str, attempt: int | None) -> AttemptRow | None:
-    _step_run(row, step)
-    rows = [found for found in tx.attempts.of_run(row.run.id) if found.key.step == step]
-    if attempt is None:
-        return max(rows, key=lambda found: found.key.attempt, default=None)
-    for found in rows:
-        if found.key.attempt == attempt:
-            return found
-    raise NotFound(f"step {step!r} of run {row.number} has no attempt {attempt}")
 
 
 def _step_run(row: RunRow, step: str) -> StepRun:

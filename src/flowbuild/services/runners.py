@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
 
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry, Stop
 from flowbuild.core.errors import LeaseLost
@@ -12,13 +13,23 @@ from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunch
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.services.assignments import Assignments
 from flowbuild.services.cache import StepCache
-from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, log_topic, run_topic
+from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, log_topic, phase_topic, run_topic
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey, AttemptRow
-from flowbuild.store.database import Database
+from flowbuild.store.database import Database, Transaction
+from flowbuild.store.runs import RunRow
 
 LEASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Poll:
+    """A claim that found nothing and waits. Who takes it out of the others answers it: None means to look again."""
+
+    runner: str
+    request_key: str
+    answer: Future[Assignment | None] = field(default_factory=Future)
 
 
 class RunnerService:
@@ -45,6 +56,7 @@ class RunnerService:
         self._owner = owner
         self._clock = clock
         self._phases: dict[tuple[str, str], str] = {}
+        self._polls: dict[str, _Poll] = {}  # by request key; popped by threads, too
         self._ordered: set[Stop] = set()
         self._ended: list[str] = []
         self._forgotten: set[str] = set()
@@ -59,12 +71,18 @@ class RunnerService:
             left = deadline - asyncio.get_running_loop().time()
             if assignment is not None or left <= 0:
                 return assignment
-            await self._signals.wait(QUEUE, token, left)
+            poll = self._polls[request_key] = _Poll(runner, request_key)
+            try:
+                await self._signals.wait(QUEUE, token, left)
+            finally:
+                waiting = self._polls.pop(request_key, None)
+            if waiting is None and (assignment := await asyncio.wrap_future(poll.answer)) is not None:
+                return assignment
 
     async def phase(self, lease: Lease, phase: str) -> None:
         """See RunnerClient."""
         self._phases[lease.run, lease.step] = phase
-        self._signals.notify(run_topic(lease.run))
+        self._signals.notify(phase_topic(lease.run))
 
     def phases(self, run: str) -> Mapping[str, str]:
         """Return what the running steps of a run do now, by step key."""
@@ -124,19 +142,25 @@ class RunnerService:
         self._signals.notify(ORDERS)
 
     def _claim(self, runner: str, request_key: str) -> Assignment | None:
-        now = self._clock()
         with self._database.write() as tx:
-            row = tx.attempts.orphan(runner=runner, owner=self._owner, now=now, lease=LEASE_SECONDS)
-            if row is None:
-                row = tx.attempts.claim(
-                    runner=runner, owner=self._owner, request_key=request_key, now=now, lease=LEASE_SECONDS
-                )
-            if row is None:
-                return None
-            key = row.key
-            self._decisions.apply_in(tx, key.run, [AttemptStarted(key.step, key.attempt, key.epoch, runner)])
-            stored = self._decisions.load(tx, key.run)
-        self._signals.notify(run_topic(key.run))
+            claimed = self._claim_in(tx, runner, request_key)
+        return None if claimed is None else self._assign(*claimed)
+
+    def _claim_in(self, tx: Transaction, runner: str, request_key: str) -> tuple[RunRow, AttemptRow] | None:
+        now = self._clock()
+        row = tx.attempts.orphan(runner=runner, owner=self._owner, now=now, lease=LEASE_SECONDS)
+        if row is None:
+            row = tx.attempts.claim(
+                runner=runner, owner=self._owner, request_key=request_key, now=now, lease=LEASE_SECONDS
+            )
+        if row is None:
+            return None
+        started = AttemptStarted(row.key.step, row.key.attempt, row.key.epoch, runner)
+        return self._decisions.apply_in(tx, row.key.run, [started]), row
+
+    def _assign(self, stored: RunRow, row: AttemptRow) -> Assignment:
+        """Tell who watches that an attempt was claimed, once that is stored."""
+        self._decisions.announce(row.key.run, ())
         return self._assignments.make(stored, row)
 
     def _launched(self, lease: Lease) -> None:
@@ -186,43 +210,65 @@ class RunnerService:
         return Beat(tuple(sorted(new, key=lambda stop: stop.lease.step)), ended)
 
     def _finish(self, lease: Lease, result: AttemptResult) -> None:
-        key = _key(lease)
-        with self._database.write() as tx:
-            row = tx.attempts.get(key)
-            if row is not None and row.state == "done":
-                return  # handed in before; the answer was lost
-            row = self._live(row, lease)
-            tx.attempts.detail(key, _details(result))
-            commit = CommitId(result.commit) if result.commit else None
-            tx.attempts.finish(
-                key,
-                outcome=result.outcome,
-                reason=result.reason,
-                message=result.message,
-                exit_code=result.exit_code,
-                commit=commit,
-                now=self._clock(),
-            )
-            event = AttemptFinished(
-                key.step,
-                key.attempt,
-                key.epoch,
-                result.outcome,
-                result.reason,
-                result.message,
-                result.exit_code,
-                commit,
-                result.variables,
-                cached=result.cached is not None,
-            )
-            self._decisions.apply_in(tx, key.run, [event])
-            self._cache.record(tx, row, result)
-        self._decisions.announce(
-            key.run, tx.topics, tx.others
-        )  # the next step need not wait until the log is on the disk
+        """Record how an attempt ended; what follows it goes to a claim that waits, in the same transaction."""
+        key, poll, assignment = _key(lease), None, None
+        try:
+            with self._database.write() as tx:
+                if not self._finish_in(tx, lease, result):
+                    return
+                poll = self._take_poll() if QUEUE in tx.topics else None
+                claimed = None if poll is None else self._claim_in(tx, poll.runner, poll.request_key)
+            self._decisions.announce(key.run, tx.topics, tx.others)
+            assignment = None if claimed is None else self._assign(*claimed)
+        finally:
+            if poll is not None:
+                poll.answer.set_result(assignment)
+                if assignment is None:
+                    self._signals.notify(QUEUE)  # it waits, and perhaps nothing was announced
         self._checked.pop(lease, None)
-        self._logbook.close(lease)
+        self._logbook.close(lease)  # the next step need not wait until the log is on the disk
         self._signals.notify(log_topic(lease.run, lease.step))
+
+    def _take_poll(self) -> _Poll | None:
+        try:
+            _, poll = self._polls.popitem()
+        except KeyError:
+            return None
+        return poll if poll.answer.set_running_or_notify_cancel() else None
+
+    def _finish_in(self, tx: Transaction, lease: Lease, result: AttemptResult) -> bool:
+        """Return False when it was handed in before and the answer was lost."""
+        key = _key(lease)
+        row = tx.attempts.get(key)
+        if row is not None and row.state == "done":
+            return False
+        row = self._live(row, lease)
+        tx.attempts.detail(key, _details(result))
+        commit = CommitId(result.commit) if result.commit else None
+        tx.attempts.finish(
+            key,
+            outcome=result.outcome,
+            reason=result.reason,
+            message=result.message,
+            exit_code=result.exit_code,
+            commit=commit,
+            now=self._clock(),
+        )
+        event = AttemptFinished(
+            key.step,
+            key.attempt,
+            key.epoch,
+            result.outcome,
+            result.reason,
+            result.message,
+            result.exit_code,
+            commit,
+            result.variables,
+            cached=result.cached is not None,
+        )
+        self._decisions.apply_in(tx, key.run, [event])
+        self._cache.record(tx, row, result)
+        return True
 
     def _live(self, row: AttemptRow | None, lease: Lease) -> AttemptRow:
         if row is None or row.state not in ("leased", "launched"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from flowbuild.client.base import AttemptView, EdgeView, HolderView, RunView, StepView
 from flowbuild.core.cache import Origin
@@ -59,6 +60,19 @@ def run_view(
 def _changed(run: Run) -> dict[str, str]:
     """Return the variables that a rerun set to something else."""
     return {name: value for step in run.steps.values() for name, value in step.overrides.items()}
+
+
+def with_phases(view: RunView, phases: Mapping[str, str]) -> RunView:
+    """Return a view in which only what the running steps do has changed."""
+    steps = tuple(
+        replace(step, attempts=tuple(_in_phase(attempt, phases.get(step.key, "")) for attempt in step.attempts))
+        for step in view.steps
+    )
+    return replace(view, steps=steps)
+
+
+def _in_phase(attempt: AttemptView, phase: str) -> AttemptView:
+    return replace(attempt, phase=phase) if attempt.state == "running" else attempt
 
 
 def _step_view(

@@ -142,9 +142,11 @@ class Attempts:
         values = {"outcome": outcome, "reason": reason, "message": message, "exit_code": exit_code, "commit": commit}
         self._connection.execute(attempts.update().where(_same(key)).values(state="done", finished_at=now, **values))
 
-    def of_run(self, run: RunId) -> Sequence[AttemptRow]:
-        """Return all attempts of a run in order of time."""
+    def of_run(self, run: RunId, step: str | None = None) -> Sequence[AttemptRow]:
+        """Return all attempts of a run, or of one step of it, in order of time."""
         query = select(attempts).where(attempts.c.run_id == run).order_by(attempts.c.queued_at, attempts.c.attempt)
+        if step is not None:
+            query = query.where(attempts.c.step == step)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
     def live(self, *, owner: str) -> Sequence[AttemptRow]:

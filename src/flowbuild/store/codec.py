@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
@@ -23,8 +24,9 @@ def dump_pipeline(pipeline: Pipeline) -> str:
     return _pipeline.dump_json(pipeline).decode()
 
 
+@lru_cache(maxsize=64)
 def load_pipeline(text: str) -> Pipeline:
-    """Return the pipeline of `dump_pipeline`."""
+    """Return the pipeline of `dump_pipeline`; the same one when it is read again, for reading 500 steps takes long."""
     return _pipeline.validate_json(text)
 
 

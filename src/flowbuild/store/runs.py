@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 from flowbuild.core.errors import NotFound
 from flowbuild.core.events import Event
 from flowbuild.core.ids import RunId
-from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run
 from flowbuild.core.states import RunState
 from flowbuild.store.codec import dump_event, dump_pipeline, dump_run, load_event, load_pipeline, load_run
@@ -75,12 +74,16 @@ class Runs:
             )
         )
 
-    def get(self, run: RunId, pipeline: Pipeline | None = None) -> RunRow:
-        """Return a run; raises NotFound. `pipeline` saves reading it again when the caller has it."""
+    def get(self, run: RunId) -> RunRow:
+        """Return a run; raises NotFound."""
         row = self._connection.execute(select(runs).where(runs.c.id == run)).mappings().first()
         if row is None:
             raise NotFound(f"there is no run {run}")
-        return _row(row, pipeline)
+        return _row(row)
+
+    def owner(self, run: RunId) -> str:
+        """Return which process drives a run, or did so last; empty when there is no such run."""
+        return self._connection.execute(select(runs.c.owner).where(runs.c.id == run)).scalar() or ""
 
     def ids(self) -> frozenset[str]:
         """Return the ids of all runs."""
@@ -116,7 +119,7 @@ class Runs:
         query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
         if project is not None:
             query = query.where(runs.c.project == project)
-        return [_row(row, None) for row in self._connection.execute(query).mappings()]
+        return [_row(row) for row in self._connection.execute(query).mappings()]
 
     def owners(self) -> Sequence[str]:
         """Return who owns runs that are not final, or have effects that are not yet carried out."""
@@ -168,10 +171,9 @@ def _with_effects() -> ColumnElement[bool]:
     return runs.c.id.in_(select(outbox.c.run_id))
 
 
-def _row(row: RowMapping, pipeline: Pipeline | None) -> RunRow:
-    pipeline = pipeline or load_pipeline(row["definition"])
+def _row(row: RowMapping) -> RunRow:
     return RunRow(
-        run=load_run(row["snapshot"], pipeline),
+        run=load_run(row["snapshot"], load_pipeline(row["definition"])),
         number=row["number"],
         project=row["project"],
         owner=row["owner"],

@@ -83,7 +83,7 @@ class Local:
             signals=self.signals,
             assignments=assignments,
             logbook=self.logbook,
-            cache=StepCache(self.database, self.decisions),
+            cache=StepCache(self.database),
             owner=self.ownership.token,
             clock=time,
         )
@@ -97,6 +97,7 @@ class Local:
             signals=self.signals,
             dead_owners=self.dead_owners,
             wake=self.wake,
+            owner=self.ownership.token,
             project=self.project,
             user=_user(),
             clock=time,
@@ -124,7 +125,7 @@ class Local:
     def wake(self, run: RunId) -> None:
         """Tell the process that drives a run to look at it."""
         with self.database.read() as tx:
-            owner = tx.runs.get(run).owner
+            owner = tx.runs.owner(run)
         if owner != self.ownership.token:
             self.ownership.wake(owner)
 

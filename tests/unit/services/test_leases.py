@@ -115,9 +115,11 @@ async def test_output_costs_no_transaction(home, monkeypatch):
             monkeypatch.setattr(Database, name, lambda self, call=original: asked.append(call) or call(self))
         for number in range(1, 50):
             await local.runners.append_log(lease, number * 100, [ENTRY])
+        await local.runners.phase(lease, "run")  # changes nothing that is stored
+        await local.runners.append_log(lease, 5000, [ENTRY])
         assert asked == []
-        await local.runners.phase(lease, "run")  # the run changed: it is looked at once more
-        for number in range(50, 100):
+        local.decisions.announce(lease.run)  # the run changed: it is looked at once more
+        for number in range(51, 100):
             await local.runners.append_log(lease, number * 100, [ENTRY])
         assert len(asked) == 1
 

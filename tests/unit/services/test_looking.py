@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from flowbuild.client.runner import Lease
 from flowbuild.services import client
 from flowbuild.services.looking import Looking
 from flowbuild.store.runs import Runs
@@ -143,3 +144,44 @@ async def test_who_waits_for_an_environment_learns_who_holds_it_and_that_it_died
             await second.client.cancel(two, force=True)
             await second.finished(two)
     assert home.leftovers() == []
+
+
+async def test_a_change_of_phase_needs_no_look_into_the_database(home, monkeypatch):
+    home.write({"a": step(sleep=100_000)})
+    async with home.life() as life:
+        run = (await life.start(home)).id
+        await life.until(run, "a", "run")
+        watching = life.client.watch(run)
+        while "phase" not in (update := await anext(watching)).event:
+            pass
+        monkeypatch.setattr(life.local.looking, "since", lambda *_: pytest.fail("nothing that is stored changed"))
+        await life.local.runners.phase(Lease(run, "a", 1, 1), "another")
+        update = await anext(watching)
+        assert update.event == {"type": "attempt_phase", "step": "a", "phase": "another"}
+        assert [attempt.phase for attempt in update.run.steps[0].attempts] == ["another"]
+        monkeypatch.undo()
+        await life.client.cancel(run, force=True)
+        assert [update.run.state async for update in watching][-1] == "cancelled"
+
+
+async def test_a_run_of_this_program_is_not_looked_at_unasked(home, monkeypatch):
+    home.write({"a": step(log="x\n", sleep=100_000)})
+    async with home.life() as life, home.looking() as other:
+        run = (await life.start(home)).id
+        for program, often in ((life, None), (other, client.FOREIGN_INTERVAL)):
+            waits, wait = asyncio.Queue(), program.local.signals.wait
+
+            async def told(topic, token, timeout=None, waits=waits, wait=wait):  # noqa: ASYNC109 (as it is)
+                waits.put_nowait((topic.partition(":")[0], timeout))
+                return await wait(topic, token, timeout)
+
+            for kind, look in (("log", program.log(run, "a", follow=True)), ("phase", program.updates(run))):
+                with monkeypatch.context() as patch:
+                    patch.setattr(program.local.signals, "wait", told)
+                    looking = asyncio.create_task(look)
+                    while (wanted := await waits.get())[0] != kind:  # the runner waits, too
+                        pass
+                    assert wanted == (kind, often)
+                    looking.cancel()
+        await life.client.cancel(run, force=True)
+        await life.finished(run)
