@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -17,6 +18,10 @@ def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> Ab
     """Open a session on the local server; loads the server's libraries only now."""
     from flowbuild.wiring import connect as connect_locally  # noqa: PLC0415 (see docstring)
 
+    if drive:
+        import flowbuild.wiring.driving  # noqa: F401, PLC0415 (see docstring)
+    gc.freeze()  # what is loaded stays
+    gc.enable()
     return connect_locally(directory, drive=drive, abandon=abandon)
 
 
@@ -30,6 +35,7 @@ def main() -> None:
     if obeys:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open_streams()
+    gc.disable()  # while modules are loaded nothing can be collected, and looking for it takes a tenth of the time
     from flowbuild.cli.main import run_program  # noqa: PLC0415 (see above)
 
     if obeys:

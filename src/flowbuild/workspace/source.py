@@ -76,11 +76,17 @@ class WorkingTree:
         if not directory.is_dir():
             raise InvalidRequest(f"{directory} is not a directory")
         self._start = directory
-        top = self._query("rev-parse", "--show-toplevel", cwd=directory)
-        self._top = Path(os.fsdecode(top))
-        self._git_dir = Path(os.fsdecode(self._query("rev-parse", "--absolute-git-dir")))
-        common = self._query("rev-parse", "--path-format=absolute", "--git-common-dir")
-        self._common_dir = Path(os.fsdecode(common))
+        self._top, self._git_dir, self._common_dir = self._places(directory)
+
+    def _places(self, directory: Path) -> tuple[Path, Path, Path]:
+        """Return the top, git's directory of this work tree and the one that all work trees share."""
+        command = ("rev-parse", "--path-format=absolute")
+        wanted = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir")
+        lines = self._query(*command, *wanted, cwd=directory).split(b"\n")
+        if len(lines) != len(wanted):  # a path has a line end in it
+            lines = [self._query(*command, one, cwd=directory) for one in wanted]
+        top, git_dir, common_dir = (Path(os.fsdecode(line)) for line in lines)
+        return top, git_dir, common_dir
 
     @property
     def directory(self) -> Path:

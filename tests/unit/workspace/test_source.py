@@ -204,3 +204,14 @@ def test_links_do_not_lead_out_and_hooks_do_not_run(project, tmp_path, monkeypat
     assert not any(path.startswith(b"sub dir/") for path in tree.paths())
     assert tree.dirty
     assert not (tmp_path / "ran").exists()
+
+
+def test_line_end_in_the_name_of_the_directory(tmp_path):
+    top = tmp_path / "one\ntwo"
+    top.mkdir()
+    sh(top, "init", "-q")
+    (top / "file").write_text("x")
+    tree = WorkingTree(top)
+    assert tree.directory == top
+    assert list(tree.paths()) == [b"file"]
+    assert tree.object_directories() == [top / ".git/objects"]
