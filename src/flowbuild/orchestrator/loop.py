@@ -74,9 +74,10 @@ class Orchestrator:
     async def _work(self, group: asyncio.TaskGroup) -> None:
         """Do what there is to do now, or wait until there is something."""
         token = self._signals.token(OUTBOX)
+        busy = frozenset(self._busy)  # some of what is pending for these may be done by the time we have looked
         pending, due, next_at = await asyncio.to_thread(self._look)
         for run, commands in _by_run(pending).items():
-            if run not in self._busy:
+            if run not in busy:
                 self._busy[run] = group.create_task(self._carry_out(run, commands))
         for run, name in due:
             await asyncio.to_thread(self._fire, run, name)

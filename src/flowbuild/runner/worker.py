@@ -144,10 +144,12 @@ class Worker:
     async def _forget(self, run: str) -> None:
         """Free all that a run has here: prepared units, network, directories."""
         self._gone.add(run)
-        await self._prepared.drop_run(run)
-        sweeping = self._engine.sweep(self._places.instance, run=run)  # takes a while: the engine is slow with networks
-        dropping = asyncio.to_thread(self._drop_files, run)
         try:
+            await self._prepared.drop_run(run)
+            sweeping = self._engine.sweep(
+                self._places.instance, run=run
+            )  # takes a while: engines are slow with networks
+            dropping = asyncio.to_thread(self._drop_files, run)
             results = await asyncio.gather(sweeping, dropping, return_exceptions=True)
         finally:
             self._clean(self._rights.tidy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
@@ -58,7 +59,7 @@ class RunnerService:
         self._phases: dict[tuple[str, str], str] = {}
         self._polls: dict[str, _Poll] = {}  # by request key; popped by threads, too
         self._ordered: set[Stop] = set()
-        self._ended: list[str] = []
+        self._ended: deque[str] = deque()  # threads add to it while it is emptied
         self._forgotten: set[str] = set()
         self._checked: dict[Lease, int] = {}  # leases found live, and at which version of their run
 
@@ -206,7 +207,7 @@ class RunnerService:
             rows = [row for row in tx.attempts.live(owner=self._owner) if row.runner == runner and row.stop]
         wanted = {Stop(_lease(row.key), row.stop == "force") for row in rows}
         new, self._ordered = wanted - self._ordered, wanted
-        ended, self._ended = tuple(self._ended), []
+        ended = tuple(self._ended.popleft() for _ in range(len(self._ended)))
         return Beat(tuple(sorted(new, key=lambda stop: stop.lease.step)), ended)
 
     def _finish(self, lease: Lease, result: AttemptResult) -> None:

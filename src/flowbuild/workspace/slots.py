@@ -199,8 +199,10 @@ class Slots:
 
     def stuck(self) -> Path | None:
         """Return the directory of what is to be removed, when this user was not allowed to remove all of it; once."""
-        stuck, self._stuck = self._stuck, False
-        return self._root / _TRASH if stuck else None
+        if not self._stuck:
+            return None
+        self._stuck = False
+        return self._root / _TRASH
 
     def _take(self, repo: RunRepository, run: str, wanted: Layout) -> _Warm | None:
         """Take the warm directory of the run that differs least from what is wanted; the latest of several."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 import structlog
@@ -160,6 +161,26 @@ async def test_a_repository_that_cannot_be_put_in_order_holds_nothing_up(home, m
     view, steps = await run(home)
     assert view.state == "succeeded"
     assert len(failed) == len(steps)
+
+
+async def test_what_was_done_while_one_looked_is_not_done_again(home, monkeypatch):
+    """The list of what is pending may be older than the end of the effects that were under way."""
+    original, accept, accepted = loop.Orchestrator._look, RunRepository.accept, []
+
+    def look(self):
+        found = original(self)
+        while found[0] and self._busy:
+            time.sleep(0.001)
+        return found
+
+    def count(self, step, *arguments, **options):
+        accepted.append(step)
+        return accept(self, step, *arguments, **options)
+
+    monkeypatch.setattr(loop.Orchestrator, "_look", look)
+    monkeypatch.setattr(RunRepository, "accept", count)
+    view, steps = await run(home)
+    assert (view.state, sorted(accepted)) == ("succeeded", sorted(steps))
 
 
 async def test_the_end_of_the_program_waits_for_effects_under_way(home, monkeypatch):

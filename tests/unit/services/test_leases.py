@@ -1,8 +1,11 @@
 """The log of an attempt is its runner's alone: whoever lost the lease, or never had it, adds nothing."""
 
 import asyncio
-from contextlib import asynccontextmanager
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, nullcontext
 from time import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +14,7 @@ from flowbuild.client.runner import AttemptResult, Lease, LogEntry
 from flowbuild.core.errors import LeaseLost
 from flowbuild.core.states import Outcome
 from flowbuild.services.runners import RunnerService
+from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.home import Home, step
@@ -137,3 +141,30 @@ async def test_a_runner_stops_what_is_not_its_own_any_more(tmp_path, monkeypatch
     async with home.life() as life:
         await life.finished((await life.start(home)).id)
     assert home.leftovers() == []
+
+
+class NoRuns:
+    """A database without attempts, so quick that little but the list of ended runs is looked at."""
+
+    attempts = SimpleNamespace(renew=lambda *_: None, live=lambda **_: [])
+
+    def write(self):
+        return nullcontext(self)
+
+
+def test_every_end_of_a_run_is_told():
+    """Runs end in several threads while a heartbeat takes what is there; of one not told, everything would be left."""
+    names = ("decisions", "assignments", "logbook", "cache", "owner")
+    runners = RunnerService(database=NoRuns(), signals=Signals(), clock=time, **dict.fromkeys(names))
+    ended, told = [str(number) for number in range(20_000)], []
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as threads:
+            telling = [threads.submit(lambda part: [*map(runners.run_ended, part)], ended[i::3]) for i in range(3)]
+            while not all(each.done() for each in telling):
+                told += runners._beat("r").ended_runs
+    finally:
+        sys.setswitchinterval(switch)
+    told += runners._beat("r").ended_runs
+    assert sorted(told) == sorted(ended)
