@@ -127,7 +127,7 @@ class Input:
     name: str
     type: InputType = InputType.STRING
     options: tuple[str, ...] = ()
-    default: str | float | bool | None = None
+    default: str | int | float | bool | None = None
     description: str = ""
 
 

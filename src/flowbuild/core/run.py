@@ -21,7 +21,7 @@ class RunContext:
     tag: str = ""
     commit: str = ""
     event: str = "manual"
-    inputs: Mapping[str, str | float | bool] = field(default_factory=dict)
+    inputs: Mapping[str, str | int | float | bool] = field(default_factory=dict)  # an int: a stored 5 is no 5.0
 
 
 @dataclass(frozen=True, slots=True)

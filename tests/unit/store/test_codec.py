@@ -2,6 +2,7 @@
 
 import json
 import typing
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,10 +10,10 @@ from hypothesis import strategies as st
 
 from flowbuild.core.commands import Command
 from flowbuild.core.events import AttemptStarted, Event
-from flowbuild.core.model import Pipeline
+from flowbuild.core.model import Input, InputType, Pipeline
 from flowbuild.core.run import Run
 from flowbuild.store import codec
-from flowbuild.testing.graphs import random_pipeline
+from flowbuild.testing.graphs import make_pipeline, random_pipeline
 from flowbuild.testing.store_suite import make_run
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -97,3 +98,14 @@ def test_what_an_earlier_version_stored_is_read():
     for step in stored["steps"].values():
         del step["launched_at"]
     assert codec.load_run(json.dumps(stored), run.pipeline) == run
+
+
+@pytest.mark.parametrize("value", [5, 5.0, 1, 0, True, False, "5", "", -(10**17), 1e300])
+def test_the_value_of_an_input_comes_back_as_what_it_was(value):
+    """A number that came back as 5.0 instead of 5 would be another FLOW_INPUT_N."""
+    pipeline = replace(make_pipeline("a", ""), inputs=(Input("n", InputType.STRING, default=value),))
+    run = make_run(pipeline=pipeline)
+    run = replace(run, context=replace(run.context, inputs={"n": value}))
+    again = codec.load_run(codec.dump_run(run), codec.load_pipeline(codec.dump_pipeline(pipeline)))
+    for found in (again.context.inputs["n"], again.pipeline.inputs[0].default):
+        assert (found, type(found)) == (value, type(value))
