@@ -6,8 +6,11 @@ FlowError                     what a person is told: code, message, hint
 │  ├─ InvalidRequest          bad argument, bad name, bad input value
 │  ├─ InvalidFile             a pipeline or compose file with error findings (carried along)
 │  ├─ ExpressionError         a condition or interpolation that cannot be compiled or evaluated
-│  └─ Conflict                the thing is in a state that does not allow it (run finished)
-│     └─ LeaseLost            the runner that asks has no right to the attempt any more
+│  ├─ Conflict                the thing is in a state that does not allow it (run finished)
+│  │  └─ LeaseLost            the runner that asks has no right to the attempt any more
+│  ├─ Unauthenticated         nobody knows who asks: no token, a wrong one, one that is over
+│  ├─ Forbidden               who asks may not do that
+│  └─ RateLimited             too many attempts; again after `seconds`
 ├─ StepFailed                 the user's step did not work: `failed`
 └─ SystemFailed               we did not work: `errored`
    ├─ EngineError             Docker Engine or compose
@@ -63,6 +66,28 @@ class LeaseLost(Conflict):
     """The runner that asks has no right to the attempt any more: it is to stop what it started."""
 
     code = "lease_lost"
+
+
+class Unauthenticated(UserError):
+    """It is not known who asks, or the proof is not good (any more)."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(UserError):
+    """Who asks may not do what was asked."""
+
+    code = "forbidden"
+
+
+class RateLimited(UserError):
+    """Too many attempts; after `seconds` another one is heard."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, seconds: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
 
 
 class StepFailed(FlowError):

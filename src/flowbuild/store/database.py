@@ -28,7 +28,7 @@ from flowbuild.store.tables import meta
 from flowbuild.store.timers import Timers
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"  # the newest revision in migrations/versions; a test compares the two
+HEAD = "0003"  # the newest revision in migrations/versions; a test compares the two
 
 
 class Transaction:

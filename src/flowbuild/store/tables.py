@@ -1,4 +1,7 @@
-"""All tables. Times are seconds since the epoch (UTC); JSON columns hold text written by `store.codec`."""
+"""The tables of runs. Times are seconds since the epoch (UTC); JSON columns hold text written by `store.codec`.
+
+Those of the server, in which nothing happens when a pipeline is run without one, are in `store.server_tables`.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,18 @@ runs = Table(
     Column("rerun_of", String(26)),
     Column("created_at", Float, nullable=False),
     Column("finished_at", Float),
+    # Copies of what the snapshot says, and what began the run: lists are filtered by these.
+    Column("event", String(32), nullable=False, server_default="manual"),
+    Column("branch", String(512), nullable=False, server_default=""),
+    Column("commit", String(64), nullable=False, server_default=""),
+    Column("actor", String(128), nullable=False, server_default=""),
+    Column("trust", String(16), nullable=False, server_default="trusted"),  # trusted, internal, untrusted
+    Column("cause", Text, nullable=False, server_default="{}"),  # delivery, pull request, links, title
     UniqueConstraint("project", "number"),
     Index("ix_runs_owner_state", "owner", "state"),
+    Index("ix_runs_project_pipeline_id", "project", "pipeline", "id"),
+    Index("ix_runs_project_id", "project", "id"),
+    Index("ix_runs_state_id", "state", "id"),
 )
 
 events = Table(

@@ -29,7 +29,7 @@ from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import HEAD, MIGRATIONS, Database
 from flowbuild.store.runs import RunRow
-from flowbuild.store.tables import metadata
+from flowbuild.store.server_tables import metadata
 from flowbuild.testing.graphs import make_pipeline
 
 ONE, TWO = RunId("01AAAAAAAAAAAAAAAAAAAAAAA1"), RunId("01AAAAAAAAAAAAAAAAAAAAAAB2")

@@ -6,7 +6,7 @@ that start together the second one finds nothing left to do.
 
 from alembic import context
 
-from flowbuild.store.tables import metadata
+from flowbuild.store.server_tables import metadata
 
 with context.config.attributes["engine"].connect() as connection:
     if connection.dialect.name == "sqlite":  # the driver begins nothing by itself (see store.database)
