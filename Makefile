@@ -26,8 +26,9 @@ format:  ## let ruff rewrite
 lock:  ## requirements*.lock from pyproject.toml (needs uv)
 	scripts/lock
 
-schema:  ## schema/pipeline.schema.json from the code
+schema:  ## schema/*.json from the code
 	.venv/bin/flow schema >schema/pipeline.schema.json
+	.venv/bin/python -m flowbuild.api >schema/openapi.json
 
 images:  ## the local images flow-demo/*
 	scripts/images

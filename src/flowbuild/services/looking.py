@@ -102,6 +102,13 @@ class Looking:
                     break
         return LogLook(chunks, key.attempt, max(offset, end), found.state == "done", interrupted)
 
+    def require_attempt(self, run: RunId, step: str, attempt: int | None) -> None:
+        """Raise NotFound when there is no such step, or it has no such attempt (None: any, also one to come)."""
+        with self._database.read() as tx:
+            known = {row.key.attempt for row in tx.attempts.of_run(run, step)}
+            if attempt not in known and (attempt is not None or not known):
+                self._no_attempt(tx, tx.runs.get(run), step, attempt)
+
     def _no_attempt(self, tx: Transaction, row: RunRow, step: str, attempt: int | None) -> tuple[bool, bool]:
         """Return whether a step will never have an attempt, and whether its run is interrupted.
 
@@ -116,6 +123,11 @@ class Looking:
         """Return which process drives a run, or did so last."""
         with self._database.read() as tx:
             return tx.runs.owner(run)
+
+    def project(self, run: RunId) -> str:
+        """Return the project of a run; raises NotFound."""
+        with self._database.read() as tx:
+            return tx.runs.project(run)
 
     def diff(self, run: RunId, step: str, other: str | None, *, patch: bool) -> StepDiff:
         """Return what a step changed, or how the result of `other` differs from its result."""

@@ -85,6 +85,13 @@ class Runs:
         """Return which process drives a run, or did so last; empty when there is no such run."""
         return self._connection.execute(select(runs.c.owner).where(runs.c.id == run)).scalar() or ""
 
+    def project(self, run: RunId) -> str:
+        """Return the project of a run; raises NotFound."""
+        found = self._connection.execute(select(runs.c.project).where(runs.c.id == run)).scalar()
+        if found is None:
+            raise NotFound(f"there is no run {run}")
+        return str(found)
+
     def ids(self) -> frozenset[str]:
         """Return the ids of all runs."""
         return frozenset(self._connection.execute(select(runs.c.id)).scalars())

@@ -88,8 +88,8 @@ class Local:
             clock=time,
         )
 
-    def client(self) -> LocalClient:
-        """Return a client that acts as the user of this process."""
+    def client(self, user: str | None = None) -> LocalClient:
+        """Return a client that acts as somebody, by default the user of this process."""
         return LocalClient(
             runs=self.runs,
             looking=self.looking,
@@ -99,7 +99,7 @@ class Local:
             wake=self.wake,
             owner=self.ownership.token,
             project=self.project,
-            user=_user(),
+            user=_user() if user is None else user,
             clock=time,
         )
 

@@ -316,6 +316,11 @@ class RunRepository:
         """
         return repack(self.path, self.db, self.refs.exclusive, at_least=MANY_PACKS)
 
+    def main(self) -> CommitId | None:
+        """Return the merge of all results so far."""
+        found = self.refs.read(MAIN)
+        return None if found is None else CommitId(found)
+
     def commit(self, oid: str) -> Commit:
         """Return a commit; raises InvalidRequest for what is not an id, WorkspaceError when it is missing or damaged."""
         found = self._commits.get(oid)

@@ -1,0 +1,141 @@
+"""Who asks, and whether they may. Every endpoint declares one permission; an app with one that does not is not built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+
+from flowbuild.api.backend import Back
+from flowbuild.core.access import RULES, Action, Principal, projects_allowed, require
+from flowbuild.core.errors import NotFound, Unauthenticated
+from flowbuild.core.ids import RUN_ID, RunId
+
+SESSION_COOKIE = "flow_session"
+CSRF_HEADER = "x-flow-csrf"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_bearer = HTTPBearer(auto_error=False, description="an API token: `flow tokens create`")
+_cookie = APIKeyCookie(
+    name=SESSION_COOKIE,
+    auto_error=False,
+    description=f"a session of the web app; changes need the header {CSRF_HEADER}",
+)
+
+
+def who(
+    request: Request,
+    backend: Back,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    session: Annotated[str | None, Depends(_cookie)],
+) -> Principal:
+    """Return who asks. A token counts before a session; a wrong one is an error, none at all is not."""
+    address = request.client.host if request.client else ""
+    if bearer is not None:
+        return backend.authenticator.by_token(bearer.credentials, address)
+    if request.headers.get("authorization"):
+        raise Unauthenticated("the header Authorization must say Bearer and a token")
+    if session:
+        csrf = None if request.method in SAFE else request.headers.get(CSRF_HEADER, "")
+        return backend.authenticator.by_session(session, csrf, address)
+    return backend.authenticator.anonymous()
+
+
+Caller = Annotated[Principal, Depends(who)]
+
+
+class Permission:
+    """Base of the dependencies that declare what an endpoint needs; `action` is None for what everybody may."""
+
+    action: Action | None
+
+
+@dataclass(frozen=True, slots=True)
+class Public(Permission):
+    """Everybody may, and nothing is told that is not for everybody."""
+
+    action: None = None
+
+    def __call__(self) -> None:
+        """Let everybody in."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnServer(Permission):
+    """The caller must have the right on the server as a whole."""
+
+    action: Action
+
+    def __call__(self, caller: Caller) -> Principal:
+        """Return the caller, or refuse."""
+        require(caller, self.action, None)
+        return caller
+
+
+@dataclass(frozen=True, slots=True)
+class OnProject(Permission):
+    """The caller must have the right in the project that the path names."""
+
+    action: Action
+
+    def __call__(self, project: str, caller: Caller, backend: Back) -> Principal:
+        """Return the caller, or refuse."""
+        require(caller, self.action, project, public=project in backend.public_projects())
+        return caller
+
+
+@dataclass(frozen=True, slots=True)
+class OnRun(Permission):
+    """The caller must have the right in the project of the run that the path names; the endpoint gets the run's id."""
+
+    action: Action
+
+    def __call__(self, run: str, caller: Caller, backend: Back) -> RunId:
+        """Return the run, or refuse."""
+        if not RUN_ID.fullmatch(run):
+            raise NotFound(f"there is no run {run!r}", hint="an id has 26 letters and digits")
+        project = backend.looking.project(RunId(run))
+        try:
+            require(caller, self.action, project, public=project in backend.public_projects())
+        except NotFound:
+            raise NotFound(f"there is no run {run}") from None  # in the words for one that does not exist
+        return RunId(run)
+
+
+@dataclass(frozen=True, slots=True)
+class InList(Permission):
+    """Everybody may ask; the endpoint gets the projects whose things it may list, None for all."""
+
+    action: Action
+
+    def __call__(self, caller: Caller, backend: Back) -> frozenset[str] | None:
+        """Return the projects in which the caller has the right."""
+        found = projects_allowed(caller, self.action)
+        if found is None or caller.project is not None or not RULES[self.action].public:
+            return found
+        return found | backend.public_projects()
+
+
+def declared(app: FastAPI) -> Iterator[tuple[RouteContext, Permission]]:
+    """Yield every endpoint with the permission it declares; raises AssertionError when one declares none or several."""
+    for route in iter_route_contexts(app.routes):
+        dependant = getattr(route, "dependant", None)
+        if route.path == app.openapi_url:
+            continue
+        found = set() if dependant is None else set(_permissions(dependant))
+        if len(found) != 1:
+            raise AssertionError(f"{route.methods} {route.path} declares {len(found)} permissions instead of one")
+        yield route, found.pop()
+
+
+def _permissions(dependant: Dependant) -> Iterator[Permission]:
+    call: Any = dependant.call
+    if isinstance(call, Permission):
+        yield call
+    for below in dependant.dependencies:
+        yield from _permissions(below)

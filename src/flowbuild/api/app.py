@@ -1,0 +1,56 @@
+"""The REST API as one application. Its description (OpenAPI 3.1) is committed as schema/openapi.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from flowbuild.api import problems
+from flowbuild.api.access import declared
+from flowbuild.api.backend import Backend
+from flowbuild.api.limits import App, Limits
+from flowbuild.api.routers import logs, runs, system, workspace
+
+ROUTERS: tuple[APIRouter, ...] = (system.router, runs.router, logs.router, workspace.router)
+LARGER: dict[str, int | None] = {"/git/": None, "/hooks/": 5 << 20}  # bytes of a body, by the beginning of the path
+TITLE = "flow-build-server"
+
+
+def create_app(backend: Backend, more: Iterable[APIRouter] = ()) -> FastAPI:
+    """Return the application over the services of a server; raises AssertionError when an endpoint declares no permission."""
+    app = describe(more)
+    app.state.backend = backend
+    return app
+
+
+def describe(more: Iterable[APIRouter] = ()) -> FastAPI:
+    """Return the application without anything behind it: enough for its description."""
+    app = FastAPI(
+        title=TITLE,
+        version="1",
+        description="Pipelines of docker compose steps: start them, follow them, look at what they left.",
+        docs_url=None,  # would load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        redirect_slashes=False,  # one address for one thing
+        generate_unique_id_function=_operation,
+        separate_input_output_schemas=False,
+    )
+    problems.install(app)
+    for router in (*ROUTERS, *more):
+        app.include_router(router)
+    for _route, _permission in declared(app):
+        pass
+    return app
+
+
+def guarded(app: App) -> Limits:
+    """Return what a web server is given: the application behind its limits."""
+    return Limits(app, larger=LARGER)
+
+
+def _operation(route: APIRoute) -> str:
+    """Name an operation after its function: that is what generated clients call it."""
+    return route.name

@@ -1,0 +1,58 @@
+"""What the endpoints work with. `wiring` builds it; a router takes it as the dependency `Back`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from flowbuild.core.access import Principal
+from flowbuild.services.browsing import Browsing
+from flowbuild.services.client import LocalClient
+from flowbuild.services.decisions import Clock
+from flowbuild.services.looking import Looking
+
+
+class Authenticator(Protocol):
+    """Finds out who asks. Blocking; raises Unauthenticated for a proof that is no good."""
+
+    def by_token(self, token: str, address: str) -> Principal:
+        """Return whose API token that is."""
+        ...
+
+    def by_session(self, session: str, csrf: str | None, address: str) -> Principal:
+        """Return whose session that is; `csrf` must be given, and fit, when the request changes something."""
+        ...
+
+    def anonymous(self) -> Principal:
+        """Return who has shown nothing."""
+        ...
+
+
+@dataclass(slots=True)
+class Backend:
+    """The services of a server. `client` acts for a person of that name, with `stop` all streams end."""
+
+    version: str
+    public_url: str
+    authenticator: Authenticator
+    looking: Looking
+    browsing: Browsing
+    client: Callable[[str], LocalClient]
+    public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
+    ready: Callable[[], None]  # raises what is in the way of serving. Blocking
+    metrics: Callable[[], bytes]  # in the text format of Prometheus. Blocking
+    clock: Clock
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def _backend(request: Request) -> Backend:
+    backend = request.app.state.backend
+    assert isinstance(backend, Backend)  # noqa: S101 (the app was made with it)
+    return backend
+
+
+Back = Annotated[Backend, Depends(_backend)]

@@ -1,0 +1,105 @@
+"""Bounds on what a client may send: bytes and patience. Applied before anything reads the body.
+
+The streams of git have their own bounds; everything else is small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+from flowbuild.api.problems import answer
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_MAX = 1 << 20  # bytes
+PATIENCE = 30.0  # seconds between two pieces of a body
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+]
+
+
+class Limits:
+    """ASGI middleware. `larger` gives the bytes allowed below some beginnings of paths, None for no bound."""
+
+    def __init__(self, app: App, *, larger: Mapping[str, int | None], patience: float = PATIENCE) -> None:
+        self._app = app
+        self._larger = larger
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = next((most for start, most in self._larger.items() if scope["path"].startswith(start)), BODY_MAX)
+        exchange = _Exchange(scope, receive, send, limit, self._patience)
+        await exchange.look_at_length()
+        if not exchange.refused:
+            await self._app(scope, exchange.receive, exchange.send)
+
+
+class _Exchange:
+    """One request and its answer. Once it is refused the application is told that the client has gone."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int | None, patience: float) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._limit, self._patience = limit, patience
+        self._read = 0
+        self._complete = False  # the body is; from then on `receive` waits for the end of the connection
+        self._begun = False  # the answer is
+        self.refused = False
+
+    async def look_at_length(self) -> None:
+        """Refuse what says itself that it is too large."""
+        length = dict(self._scope["headers"]).get(b"content-length", b"0")
+        if self._limit is not None and (not length.isdigit() or len(length) > 18 or int(length) > self._limit):
+            await self._refuse(413, "too_large", f"The body is larger than {self._limit} bytes.")
+
+    async def receive(self) -> Message:
+        """Return the next piece of the body."""
+        if self.refused:
+            return {"type": "http.disconnect"}
+        try:
+            async with asyncio.timeout(None if self._complete else self._patience):
+                message = await self._receive()
+        except TimeoutError:
+            return await self._refuse(408, "too_slow", "The body did not arrive in time.")
+        self._complete = not message.get("more_body", False)
+        self._read += len(message.get("body", b""))
+        if self._limit is not None and self._read > self._limit:
+            return await self._refuse(413, "too_large", f"The body is larger than {self._limit} bytes.")
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a piece of the answer; nothing after a refusal."""
+        if self.refused:
+            return
+        if message["type"] == "http.response.start":
+            self._begun = True
+            message = {**message, "headers": _with_policy(message.get("headers", []))}
+        await self._send(message)
+
+    async def _refuse(self, status: int, code: str, detail: str) -> Message:
+        if not self._begun:
+            refusal = answer(status, code, detail, headers={"Connection": "close"})  # what else comes is not read
+            await refusal(self._scope, self._receive, self.send)
+        self.refused = True
+        return {"type": "http.disconnect"}
+
+
+def _with_policy(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Add what makes browsers careful; an answer that has a policy of its own keeps it."""
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    return [*given, *((name, value) for name, value in HEADERS if name not in names)]

@@ -1,0 +1,142 @@
+"""Errors as `application/problem+json` (RFC 9457): one table says which error has which status.
+
+`code` is stable; `detail` and `hint` are for people. Nothing of an error that we did not foresee leaves the server.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from flowbuild.core import errors
+from flowbuild.spec.findings import InvalidFile
+
+log = structlog.get_logger()
+
+STATUS: Mapping[type[errors.FlowError], int] = {  # the nearest class in the tree counts
+    errors.FlowError: 500,
+    errors.UserError: 400,
+    errors.NotFound: 404,
+    InvalidFile: 422,
+    errors.Conflict: 409,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.RateLimited: 429,
+    errors.EngineError: 502,
+    errors.StoreError: 503,
+}
+AWAY_SECONDS = 5  # after which a database that was away is asked again
+TITLES = {
+    400: "The request cannot be carried out",
+    401: "Who are you?",
+    403: "Not allowed",
+    404: "There is no such thing",
+    405: "Not possible here",
+    409: "Not possible now",
+    413: "Too large",
+    422: "The request is not valid",
+    429: "Too many requests",
+    500: "The server failed",
+    502: "The engine failed",
+    503: "Not available just now",
+}
+
+
+class Place(BaseModel):
+    """One thing that is wrong with a request: where in it, and what."""
+
+    where: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An answer that is an error."""
+
+    type: str = Field(description="urn:flow:error: and the code")
+    title: str
+    status: int
+    code: str = Field(description="stable; programs may depend on it")
+    detail: str
+    hint: str = ""
+    findings: list[dict[str, str | int]] = Field(
+        default=[], description="what is wrong with a pipeline file, with places"
+    )
+    errors: list[Place] = Field(default=[], description="what is wrong with the request, with places")
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {"model": Problem, "description": "An error", "content": {"application/problem+json": {}}}
+}
+
+
+def answer(
+    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """Return a problem as a response."""
+    problem = Problem(
+        type=f"urn:flow:error:{code}",
+        title=TITLES.get(status, "An error"),
+        status=status,
+        code=code,
+        detail=detail,
+        **more,
+    )
+    content = problem.model_dump(exclude_defaults=True)
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+def status_of(error: errors.FlowError) -> int:
+    """Return the status of an error: that of its nearest class in the table."""
+    return next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the app become a problem."""
+    app.add_exception_handler(errors.FlowError, _flow_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _flow_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.FlowError)  # noqa: S101 (it is installed for these)
+    status, headers = status_of(error), {}
+    if status >= 500:
+        log.error("request_failed", path=request.url.path, code=error.code, error=error.message)
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.RateLimited):
+        headers["Retry-After"] = str(max(1, round(error.seconds)))
+    if isinstance(error, errors.StoreError):
+        headers["Retry-After"] = str(AWAY_SECONDS)
+    findings = [finding.to_dict() for finding in error.findings] if isinstance(error, InvalidFile) else []
+    return answer(status, error.code, error.message, headers=headers, hint=error.hint, findings=findings)
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (it is installed for these)
+    places = [
+        Place(where=".".join(str(part) for part in one["loc"]), message=str(one["msg"])) for one in error.errors()
+    ]
+    return answer(422, errors.InvalidRequest.code, "; ".join(f"{p.where}: {p.message}" for p in places), errors=places)
+
+
+def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 (it is installed for these)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    return answer(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    """Tell who asked a number that stands in the log, and nothing else."""
+    number = uuid.uuid4().hex[:12]
+    log.error("unforeseen", path=request.url.path, number=number, exc_info=error)
+    return answer(500, "internal", f"The server failed in a way nobody foresaw. Its log has more under {number}.")

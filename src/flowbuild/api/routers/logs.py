@@ -1,0 +1,105 @@
+"""Logs of attempts: by range, live, and as they were written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import StreamingResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field
+
+from flowbuild.api.access import OnRun
+from flowbuild.api.backend import Back
+from flowbuild.api.problems import RESPONSES
+from flowbuild.api.streams import End, until_stopped
+from flowbuild.client.base import LogChunk
+from flowbuild.client.logtext import LogText, to_text
+from flowbuild.core.access import Action
+from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.ids import RunId
+
+router = APIRouter(prefix="/api/v1/runs/{run}/steps/{step}", tags=["logs"], responses=RESPONSES)
+Readable = Annotated[RunId, Depends(OnRun(Action.LOG_READ))]
+Attempt = Annotated[int | None, Query(ge=1, description="default: the latest")]
+Offset = Annotated[int, Query(ge=0, le=1 << 53, description="bytes into the log of the attempt")]
+Service = Annotated[str, Query(max_length=256, description="only the output of this service")]
+
+
+class LogPage(BaseModel):
+    """A piece of a log. `next`: the offset where the next piece begins; `ended`: nothing comes after what there is."""
+
+    attempt: int = Field(description="0: the step has none yet")
+    next: int
+    ended: bool
+    chunks: list[LogText]
+
+
+def _place(
+    run: Readable,
+    step: str,
+    backend: Back,
+    attempt: Attempt = None,
+    offset: Offset = 0,
+    last_event_id: Annotated[str, Header()] = "",
+) -> tuple[int | None, int]:
+    """Return the attempt and the offset to begin at; raises NotFound, InvalidRequest: later there is no way to tell."""
+    if last_event_id:
+        number, _, at = last_event_id.partition(":")
+        if not all(part.isascii() and part.isdigit() and len(part) < 17 for part in (number, at)):
+            raise InvalidRequest(
+                f"Last-Event-ID is {last_event_id!r}", hint="send the id of the last message as it was"
+            )
+        attempt, offset = int(number), int(at)
+    backend.looking.require_attempt(run, step, attempt)
+    return attempt, offset
+
+
+Place = Annotated[tuple[int | None, int], Depends(_place)]
+
+
+@router.get("/logs")
+def read_log(
+    run: Readable, step: str, backend: Back, attempt: Attempt = None, offset: Offset = 0, service: Service = ""
+) -> LogPage:
+    """Return the log of an attempt from an offset, about 1 MiB of it."""
+    found = backend.looking.log(run, step, attempt, offset, service)
+    chunks = [to_text(chunk) for chunk in found.chunks]
+    return LogPage(attempt=found.attempt, next=found.offset, ended=found.ended or found.interrupted, chunks=chunks)
+
+
+@router.get("/logs/stream", response_class=EventSourceResponse)
+async def follow_log(
+    run: Readable,
+    step: str,
+    backend: Back,
+    place: Place,
+    service: Service = "",
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow the log of an attempt. The data of each message is a LogText, its id says where to go on: ATTEMPT:OFFSET."""
+    attempt, offset = place
+    chunks = backend.client("").logs(run, step, attempt=attempt, offset=offset, service=service, follow=True)
+    async for chunk in until_stopped(chunks, backend.stop):
+        if isinstance(chunk, End):
+            yield ServerSentEvent(data={}, event="end")
+            return
+        yield ServerSentEvent(data=to_text(chunk), id=f"{chunk.attempt}:{chunk.offset + len(chunk.data)}", event="log")
+
+
+@router.get("/logs/raw", response_class=StreamingResponse)
+async def download_log(
+    run: Readable, step: str, backend: Back, place: Place, service: Service = ""
+) -> StreamingResponse:
+    """Return the log as it was written, byte for byte, all services together or one of them."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        chunks: AsyncIterator[LogChunk] = backend.client("").logs(
+            run, step, attempt=place[0], offset=place[1], service=service
+        )
+        async for chunk in chunks:
+            yield chunk.data
+
+    name = f"{run}-{step}.log"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -1,0 +1,101 @@
+"""The server itself: whether it lives, whether it can serve, what it is, its figures; and checking of pipeline files."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowbuild.api.access import Caller, OnServer, Public
+from flowbuild.api.backend import Back
+from flowbuild.api.problems import RESPONSES
+from flowbuild.core.access import Action
+from flowbuild.core.errors import InvalidRequest
+from flowbuild.services.checking import check_files
+
+router = APIRouter(tags=["server"], responses=RESPONSES)
+FILES_MAX = 100
+
+
+class Health(BaseModel):
+    """An answer is all there is to it."""
+
+    status: str = "ok"
+
+
+class About(BaseModel):
+    """What server this is."""
+
+    version: str
+    public_url: str
+
+
+class Me(BaseModel):
+    """Who asks, as the server sees it."""
+
+    kind: str
+    name: str
+    admin: bool
+    roles: dict[str, str] = Field(description="by project")
+    scopes: list[str] | None = Field(description="of a token; none: not a token")
+
+
+class LintRequest(BaseModel):
+    """Files of a repository by path: the pipeline file and the compose files that it names."""
+
+    model_config = ConfigDict(extra="forbid")
+    files: dict[str, str]
+    file: str = Field("", description="the pipeline file, when it is not at its usual place")
+
+
+class LintAnswer(BaseModel):
+    """What was found. `pipelines`: the names of those that can be used."""
+
+    pipelines: list[str]
+    findings: list[dict[str, str | int]]
+
+
+@router.get("/health", dependencies=[Depends(Public())])
+async def health() -> Health:
+    """Say that the process lives. Asks nobody."""
+    return Health()
+
+
+@router.get("/ready", dependencies=[Depends(Public())])
+def ready(backend: Back) -> Health:
+    """Say whether requests can be served: the database answers. 503 otherwise."""
+    backend.ready()
+    return Health()
+
+
+@router.get("/metrics", dependencies=[Depends(OnServer(Action.SERVER_READ))], response_class=PlainTextResponse)
+def metrics(backend: Back) -> Response:
+    """Return the figures of the server in the text format of Prometheus."""
+    return Response(backend.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/api/v1/server", dependencies=[Depends(Public())])
+async def about(backend: Back) -> About:
+    """Return what server this is."""
+    return About(version=backend.version, public_url=backend.public_url)
+
+
+@router.get("/api/v1/me", dependencies=[Depends(Public())])
+def me(caller: Caller) -> Me:
+    """Return who the server takes the caller for, and what they may do."""
+    return Me(
+        kind=caller.kind,
+        name=caller.name,
+        admin=caller.admin,
+        roles={project: str(role) for project, role in caller.roles.items()},
+        scopes=None if caller.scopes is None else sorted(caller.scopes),
+    )
+
+
+@router.post("/api/v1/lint", dependencies=[Depends(Public())])
+def lint(wanted: LintRequest) -> LintAnswer:
+    """Check a pipeline file with the compose files beside it, as `flow validate` does; nothing is kept."""
+    if len(wanted.files) > FILES_MAX:
+        raise InvalidRequest(f"{len(wanted.files)} files: at most {FILES_MAX} are looked at")
+    names, findings = check_files(wanted.files, wanted.file)
+    return LintAnswer(pipelines=names, findings=[finding.to_dict() for finding in findings])

@@ -1,0 +1,45 @@
+"""Streams of events to clients (SSE). They end when the server stops, or uvicorn would wait for them for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from enum import Enum
+from typing import TypeVar
+
+import structlog
+
+from flowbuild.core.errors import FlowError
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class End(Enum):
+    """Comes after the last of something that has an end, and not when the server stops or fails: then one comes again."""
+
+    END = "end"
+
+
+async def until_stopped(items: AsyncIterator[T], stop: asyncio.Event) -> AsyncIterator[T | End]:
+    """Yield what comes until `stop` is set, and End after the last of it."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(items, End.END))
+            try:
+                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    return
+                item = coming.result()
+            except FlowError as error:  # the answer has begun: there is no other way to tell than to end it
+                log.warning("stream_failed", error=error.message)
+                return
+            finally:
+                coming.cancel()
+                await asyncio.wait({coming})
+            yield item
+            if item is End.END:
+                return
+    finally:
+        stopping.cancel()

@@ -1,0 +1,27 @@
+"""A web server on the loopback for an ASGI application, in the loop of the test: streams stream, as in real life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """Serve on a free port; yields the address, `http://127.0.0.1:PORT`."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=2, ws="none"
+    )
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    listening.listen()  # who connects before the server is up waits
+    task = asyncio.create_task(server._serve([listening]))  # noqa: SLF001 (`serve` would take the signals of the test)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,78 @@
+"""Logs over HTTP: by range, live, raw."""
+
+import json
+
+import pytest
+
+from flowbuild.client.base import LogChunk
+from flowbuild.client.logtext import from_text, to_text
+from flowbuild.testing.home import step
+
+LOUD = {"a": step(log="one two three four")}
+
+
+@pytest.fixture(autouse=True)
+def project(home):
+    home.write(LOUD)
+
+
+async def run(home, site):
+    return await site.life.finished((await site.life.start(home)).id)
+
+
+async def test_a_log_is_read_in_pieces_that_join(home, open_site):
+    async with open_site() as site:
+        view = await run(home, site)
+        path = f"/api/v1/runs/{view.id}/steps/a/logs"
+        whole = (await site.get(path)).json()
+        text = "".join(chunk["text"] for chunk in whole["chunks"])
+        rest = (await site.get(path, params={"offset": 5})).json()
+        beyond = (await site.get(path, params={"offset": whole["next"]})).json()
+        raw = await site.get(f"{path}/raw")
+        main = await site.get(f"{path}/raw", params={"service": "main"})
+    assert whole["ended"]
+    assert "".join(chunk["text"] for chunk in rest["chunks"]) == text[5:]
+    assert (beyond["chunks"], beyond["next"]) == ([], whole["next"])
+    assert raw.text == text
+    assert raw.headers["content-disposition"].startswith("attachment")
+    assert 0 < len(main.content) < len(raw.content)
+
+
+async def test_a_log_is_followed_and_gone_on_with(home, open_site):
+    async with open_site() as site:
+        begun = await site.life.start(home)
+        path = f"/api/v1/runs/{begun.id}/steps/a/logs"
+
+        async def follow(**headers):
+            async with site.http.stream("GET", f"{path}/stream", headers=site.as_("viewer", **headers)) as response:
+                return [line async for line in response.aiter_lines()]
+
+        lines = await follow()
+        await site.life.finished(begun.id)
+        raw = (await site.get(f"{path}/raw")).text
+        identifiers = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+        rest = await follow(**{"Last-Event-ID": identifiers[0]})
+        wrong = await site.get(f"{path}/stream", headers={"Last-Event-ID": "x"})
+    data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    assert "".join(piece.get("text") or "" for piece in data) == raw
+    assert "event: end" in lines
+    assert [line for line in rest if line.startswith("id: ")] == [f"id: {each}" for each in identifiers[1:]]
+    assert wrong.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query", ["attempt=0", "attempt=x", "offset=-1", "offset=1e3", f"offset={1 << 60}", "attempt=2"]
+)
+async def test_what_is_not_there_is_told(home, open_site, query):
+    async with open_site() as site:
+        view = await run(home, site)
+        answer = await site.get(f"/api/v1/runs/{view.id}/steps/a/logs?{query}")
+        step = await site.get(f"/api/v1/runs/{view.id}/steps/b/logs")
+    assert answer.status_code == (404 if query == "attempt=2" else 422)
+    assert (step.status_code, step.json()["hint"]) == (404, "there are a")
+
+
+@pytest.mark.parametrize("data", [b"", b"text", "ä".encode()[:1], b"\xff\x00", "\U0001f600".encode()])
+def test_no_byte_is_lost_in_json(data):
+    chunk = LogChunk("a", 1, "main", "stdout", 5, data, 7)
+    assert from_text(to_text(chunk)) == chunk
