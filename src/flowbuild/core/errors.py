@@ -16,7 +16,8 @@ FlowError                     what a person is told: code, message, hint
    ├─ EngineError             Docker Engine or compose
    ├─ WorkspaceError          run repository, object store, file system
    │  └─ Unreadable           something of a workspace may not be read by this user
-   └─ StoreError              database
+   ├─ StoreError              database
+   └─ ServerUnreachable       no server answers, or not as one of ours does
 
 Foreign errors are mapped to these at the edge that calls the foreign library. Every class has a stable `code` that
 clients may depend on; the message says what happened and where, the hint says what to do.
@@ -124,3 +125,9 @@ class StoreError(SystemFailed):
     """The database did not do what it was asked."""
 
     code = "store_error"
+
+
+class ServerUnreachable(SystemFailed):
+    """There is no server at the address, or what is there does not answer as one of ours does."""
+
+    code = "server_unreachable"

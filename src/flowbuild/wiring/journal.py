@@ -28,3 +28,9 @@ def open_journal(path: Path, level: str) -> TextIO:
         cache_logger_on_first_use=False,
     )
     return file
+
+
+def close_journal(file: TextIO) -> None:
+    """Close the log; what is said from now on is lost, instead of an error wherever somebody says it."""
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    file.close()

@@ -26,7 +26,7 @@ from flowbuild.services.runs import Places, RunService
 from flowbuild.services.signals import Signals
 from flowbuild.settings import Settings
 from flowbuild.store.database import Database
-from flowbuild.wiring.journal import open_journal
+from flowbuild.wiring.journal import close_journal, open_journal
 from flowbuild.workspace.source import WorkingTree
 
 DIRECTORIES = ("debugging", "lfs", "logs", "owners", "runs", "spool", "starting", "work")
@@ -133,7 +133,7 @@ class Local:
         """Let go of files and connections."""
         self.logbook.close_all()
         self.database.close()
-        self.journal.close()
+        close_journal(self.journal)
 
 
 def _make_private(home: Path) -> None:

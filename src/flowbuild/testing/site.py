@@ -1,0 +1,92 @@
+"""The API over a home directory, on a real port: everything is real but the engine and who people are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+import httpx2
+
+from flowbuild.api.app import create_app, guarded
+from flowbuild.api.backend import Backend
+from flowbuild.core.access import ANONYMOUS, Principal, Role
+from flowbuild.core.errors import Unauthenticated
+from flowbuild.services.browsing import Browsing
+from flowbuild.testing.home import Home, Life, step
+from flowbuild.testing.serving import serving
+
+PROJECT = "project"
+
+
+class Roles:
+    """An `api.backend.Authenticator` whose tokens are the name of a role in PROJECT, `admin`, or `stranger`."""
+
+    def by_token(self, token: str, address: str) -> Principal:  # noqa: ARG002 (see Authenticator)
+        """See Authenticator."""
+        if token == "admin":  # noqa: S105 (a name)
+            return Principal("user", "1", "admin", admin=True)
+        if token == "stranger":  # noqa: S105 (a name)
+            return Principal("user", "2", "stranger", roles={"other": Role.MAINTAINER})
+        if token in list(Role):
+            return Principal("user", token, token, roles={PROJECT: Role(token)})
+        raise Unauthenticated("the token is not known")
+
+    def by_session(self, session: str, csrf: str | None, address: str) -> Principal:
+        """See Authenticator."""
+        if csrf is not None and csrf != f"csrf of {session}":
+            raise Unauthenticated("the request does not come from our page")
+        return self.by_token(session, address)
+
+    def anonymous(self) -> Principal:
+        """See Authenticator."""
+        return ANONYMOUS
+
+
+@dataclass(slots=True)
+class Site:
+    """A life of the program with its API at `url`; `http` talks to it."""
+
+    life: Life
+    backend: Backend
+    url: str
+    http: httpx2.AsyncClient
+
+    def as_(self, who: str, **headers: str) -> dict[str, str]:
+        """Return the headers of somebody."""
+        return {"Authorization": f"Bearer {who}", **headers}
+
+    async def get(self, path: str, who: str = "viewer", **options: Any) -> httpx2.Response:
+        """Ask as somebody."""
+        return await self.http.get(path, headers=self.as_(who, **options.pop("headers", {})), **options)
+
+    async def post(self, path: str, who: str = "developer", **options: Any) -> httpx2.Response:
+        """Send something as somebody."""
+        return await self.http.post(path, headers=self.as_(who), **options)
+
+
+@asynccontextmanager
+async def open_site(home: Home, public: Collection[str] = (), **options: Any) -> AsyncIterator[Site]:
+    """Live as a server over a home directory, with a project of one step if there is none; `public` projects may change."""
+    if not home.project.exists():
+        home.write({"a": step()})
+    async with home.life(**options) as life:
+        backend = Backend(
+            version="0",
+            public_url="https://flow.example",
+            authenticator=Roles(),
+            looking=life.local.looking,
+            browsing=Browsing(life.local.database),
+            client=lambda user: life.local.client(user=user),
+            public_projects=lambda: frozenset(public),
+            ready=lambda: None,
+            metrics=lambda: b"",
+            clock=time,
+        )
+        async with serving(guarded(create_app(backend))) as url, httpx2.AsyncClient(base_url=url) as http:
+            try:
+                yield Site(life, backend, url, http)
+            finally:
+                backend.stop.set()
