@@ -127,7 +127,7 @@ class StoreError(SystemFailed):
     code = "store_error"
 
 
-class ServerUnreachable(SystemFailed):
-    """There is no server at the address, or what is there does not answer as one of ours does."""
+class VaultError(SystemFailed):
+    """A secret cannot be sealed or opened: keys are missing or damaged, or the sealed text was changed."""
 
-    code = "server_unreachable"
+    code = "vault_error"
