@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from flowbuild.core.globs import compile_glob
 from flowbuild.workspace.escape import unescape
-from flowbuild.workspace.globs import compile_glob
 from flowbuild.workspace.layout import ReadTree
 from flowbuild.workspace.objects import SYMLINK_MODE, TREE_MODE, TreeEntry
 

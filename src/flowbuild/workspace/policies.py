@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from flowbuild.core.globs import matches
 from flowbuild.core.model import MergePolicy, MergeRule
 from flowbuild.workspace import git
-from flowbuild.workspace.globs import matches
 from flowbuild.workspace.lfs import parse_pointer
 from flowbuild.workspace.merge import Clash, Entry, Unresolved, Value
 from flowbuild.workspace.objects import EXECUTABLE_MODE, FILE_MODE, SYMLINK_MODE, TREE_MODE

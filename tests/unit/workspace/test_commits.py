@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbuild.core.errors import WorkspaceError
+from flowbuild.core.globs import matches
 from flowbuild.workspace import git
 from flowbuild.workspace.attributes import render
 from flowbuild.workspace.commits import Commit, decode, encode
 from flowbuild.workspace.git import GitError, GitFailure
-from flowbuild.workspace.globs import matches
 
 KEYS = st.from_regex(r"Flow-[A-Za-z0-9-]{1,20}", fullmatch=True)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowbuild.core.globs import matches
 from flowbuild.workspace.declared import declared
 from flowbuild.workspace.escape import escape
-from flowbuild.workspace.globs import matches
 from flowbuild.workspace.objects import EXECUTABLE_MODE, FILE_MODE, SYMLINK_MODE, TREE_MODE, TreeEntry
 
 NAMES = st.sampled_from(["a", "b.c", "src", ".git", "d e"])
