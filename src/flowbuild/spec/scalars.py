@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, LiteralString
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from flowbuild.core.ids import STEP_NAME, VARIABLE_NAME
+from flowbuild.core.schedule import cron_problem
 from flowbuild.spec.words import shown
 
 MAX_SECONDS = 30 * 86400.0  # nothing in a run lasts longer than 30 days
@@ -108,11 +107,9 @@ def file_path(value: str) -> str:
 
 
 def _cron(value: str) -> str:
-    try:
-        CronSim(value, datetime(2024, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
+    if wrong := cron_problem(value):
         hint = 'minute hour day month weekday, like "0 3 * * *"'
-        raise problem("bad_cron", f"{shown(value)}: {str(error).lower()}", hint=hint) from None
+        raise problem("bad_cron", f"{shown(value)}: {wrong}", hint=hint)
     return value
 
 

@@ -134,7 +134,8 @@ def test_the_example_of_the_design() -> None:
     pipeline = load(DESIGN, **files)
     assert pipeline.name == "release"
     assert [step.key for step in pipeline.steps] == ["build", "unit", "integration", "deploy", "smoke", "email"]
-    assert pipeline.triggers["schedule"] == [{"cron": "0 3 * * *", "timezone": "Europe/Riga", "branch": "main"}]
+    (schedule,) = pipeline.triggers["schedule"]
+    assert schedule == {"cron": "0 3 * * *", "timezone": "Europe/Riga", "branch": "main", "misfire": "once"}
     assert pipeline.triggers["push"]["branches"] == ["main", "release/*"]
     assert sorted(pipeline.triggers) == ["pull_request", "push", "schedule", "tag", "webhook"]
     assert pipeline.variables == {"GOFLAGS": "-mod=vendor"}
@@ -251,7 +252,7 @@ steps:
         ),
         (
             "{schedule: {cron: '*/5 * * * *'}}",
-            {"schedule": [{"cron": "*/5 * * * *", "timezone": "UTC", "branch": None}]},
+            {"schedule": [{"cron": "*/5 * * * *", "timezone": "UTC", "branch": None, "misfire": "once"}]},
         ),
         ("{webhook: hook.1}", {"webhook": {"name": "hook.1"}}),
         ("{schedule: []}", {}),
