@@ -131,3 +131,9 @@ class VaultError(SystemFailed):
     """A secret cannot be sealed or opened: keys are missing or damaged, or the sealed text was changed."""
 
     code = "vault_error"
+
+
+class ServerUnreachable(SystemFailed):
+    """There is no server at the address, or what is there does not answer as one of ours does."""
+
+    code = "server_unreachable"
