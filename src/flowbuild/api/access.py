@@ -12,19 +12,19 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from flowbuild.api.backend import Back
-from flowbuild.core.access import RULES, Action, Principal, projects_allowed, require
+from flowbuild.core.access import ANONYMOUS, RULES, Action, Principal, projects_allowed, require
 from flowbuild.core.errors import NotFound, Unauthenticated
 from flowbuild.core.ids import RUN_ID, RunId
 
 SESSION_COOKIE = "flow_session"
-CSRF_HEADER = "x-flow-csrf"
+FORM_HEADER = "x-flow-form-token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _bearer = HTTPBearer(auto_error=False, description="an API token: `flow tokens create`")
 _cookie = APIKeyCookie(
     name=SESSION_COOKIE,
     auto_error=False,
-    description=f"a session of the web app; changes need the header {CSRF_HEADER}",
+    description=f"a session of the web app; changes need the header {FORM_HEADER}",
 )
 
 
@@ -35,15 +35,14 @@ def who(
     session: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
     """Return who asks. A token counts before a session; a wrong one is an error, none at all is not."""
-    address = request.client.host if request.client else ""
     if bearer is not None:
-        return backend.authenticator.by_token(bearer.credentials, address)
+        return backend.authenticator.of_token(bearer.credentials)
     if request.headers.get("authorization"):
         raise Unauthenticated("the header Authorization must say Bearer and a token")
     if session:
-        csrf = None if request.method in SAFE else request.headers.get(CSRF_HEADER, "")
-        return backend.authenticator.by_session(session, csrf, address)
-    return backend.authenticator.anonymous()
+        form_token = None if request.method in SAFE else request.headers.get(FORM_HEADER, "")
+        return backend.authenticator.of_session(session, form_token)
+    return ANONYMOUS
 
 
 Caller = Annotated[Principal, Depends(who)]

@@ -17,18 +17,14 @@ from flowbuild.services.looking import Looking
 
 
 class Authenticator(Protocol):
-    """Finds out who asks. Blocking; raises Unauthenticated for a proof that is no good."""
+    """Finds out who asks; see services.principals. Blocking; raises Unauthenticated for a proof that is no good."""
 
-    def by_token(self, token: str, address: str) -> Principal:
+    def of_token(self, token: str) -> Principal:
         """Return whose API token that is."""
         ...
 
-    def by_session(self, session: str, csrf: str | None, address: str) -> Principal:
-        """Return whose session that is; `csrf` must be given, and fit, when the request changes something."""
-        ...
-
-    def anonymous(self) -> Principal:
-        """Return who has shown nothing."""
+    def of_session(self, cookie: str, form_token: str | None) -> Principal:
+        """Return whose login that is; `form_token` must be given, and fit, when the request changes something."""
         ...
 
 

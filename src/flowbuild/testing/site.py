@@ -12,8 +12,8 @@ import httpx2
 
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
-from flowbuild.core.access import ANONYMOUS, Principal, Role
-from flowbuild.core.errors import Unauthenticated
+from flowbuild.core.access import Principal, Role
+from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.browsing import Browsing
 from flowbuild.testing.home import Home, Life, step
 from flowbuild.testing.serving import serving
@@ -24,7 +24,7 @@ PROJECT = "project"
 class Roles:
     """An `api.backend.Authenticator` whose tokens are the name of a role in PROJECT, `admin`, or `stranger`."""
 
-    def by_token(self, token: str, address: str) -> Principal:  # noqa: ARG002 (see Authenticator)
+    def of_token(self, token: str) -> Principal:
         """See Authenticator."""
         if token == "admin":  # noqa: S105 (a name)
             return Principal("user", "1", "admin", admin=True)
@@ -34,15 +34,11 @@ class Roles:
             return Principal("user", token, token, roles={PROJECT: Role(token)})
         raise Unauthenticated("the token is not known")
 
-    def by_session(self, session: str, csrf: str | None, address: str) -> Principal:
+    def of_session(self, cookie: str, form_token: str | None) -> Principal:
         """See Authenticator."""
-        if csrf is not None and csrf != f"csrf of {session}":
-            raise Unauthenticated("the request does not come from our page")
-        return self.by_token(session, address)
-
-    def anonymous(self) -> Principal:
-        """See Authenticator."""
-        return ANONYMOUS
+        if form_token is not None and form_token != f"form of {cookie}":
+            raise Forbidden("the request does not come from our page")
+        return self.of_token(cookie)
 
 
 @dataclass(slots=True)
