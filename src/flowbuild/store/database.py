@@ -21,6 +21,7 @@ from flowbuild.core.errors import StoreError
 from flowbuild.core.ids import RunId
 from flowbuild.store.attempts import Attempts
 from flowbuild.store.cache import Cache
+from flowbuild.store.figures import Figures
 from flowbuild.store.locks import Locks
 from flowbuild.store.outbox import Outbox
 from flowbuild.store.runs import Runs
@@ -41,6 +42,7 @@ class Transaction:
         self.timers = Timers(connection)
         self.locks = Locks(connection)
         self.cache = Cache(connection)
+        self.figures = Figures(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

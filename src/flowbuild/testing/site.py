@@ -12,6 +12,7 @@ import httpx2
 
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
+from flowbuild.api.figures import Measures
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.browsing import Browsing
@@ -69,6 +70,7 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
     if not home.project.exists():
         home.write({"a": step()})
     async with home.life(**options) as life:
+        measures = Measures(life.local.database, time)
         backend = Backend(
             version="0",
             public_url="https://flow.example",
@@ -78,10 +80,10 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
             client=lambda user: life.local.client(user=user),
             public_projects=lambda: frozenset(public),
             ready=lambda: None,
-            metrics=lambda: b"",
+            metrics=measures.text,
             clock=time,
         )
-        async with serving(guarded(create_app(backend))) as url, httpx2.AsyncClient(base_url=url) as http:
+        async with serving(measures.app(guarded(create_app(backend)))) as url, httpx2.AsyncClient(base_url=url) as http:
             try:
                 yield Site(life, backend, url, http)
             finally:

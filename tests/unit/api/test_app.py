@@ -15,6 +15,7 @@ from flowbuild.api.app import create_app, describe, guarded
 from flowbuild.api.limits import BODY_MAX, Limits
 from flowbuild.core.access import Action
 from flowbuild.core.errors import EngineError, FlowError, RateLimited, StoreError
+from flowbuild.testing.home import step
 from flowbuild.testing.serving import serving
 
 SCHEMA = Path(__file__).parents[3] / "schema" / "openapi.json"
@@ -152,3 +153,22 @@ async def test_who_am_i(open_site):
     assert (me["name"], me["roles"]) == ("developer", {"project": "developer"})
     assert nobody["kind"] == "anonymous"
     assert metrics == [200, 403]
+
+
+async def test_figures(open_site, home):
+    home.write({"a": step(sleep=1000)})
+    async with open_site() as site:
+        begun = await site.life.start(home)
+        await site.life.until(begun.id, "a", "run")
+        for path in ("/api/v1/runs/x", f"/api/v1/runs/{begun.id}", "/nowhere/1", "/nowhere/2"):
+            await site.get(path)
+        text = (await site.get("/metrics", "admin")).text
+        await site.life.client.cancel(begun.id)
+        await site.life.finished(begun.id)
+        after = (await site.get("/metrics", "admin")).text
+    assert 'flow_runs_open{state="running"} 1.0' in text
+    assert 'flow_attempts_open{state="launched"} 1.0' in text
+    assert 'flow_http_answers_total{method="GET",route="/api/v1/runs/{run}",status="404"} 1.0' in text
+    assert text.count("nowhere") == 0
+    assert "flow_runs_open{" not in after
+    assert "process_resident_memory_bytes" in text
