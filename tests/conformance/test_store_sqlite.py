@@ -16,6 +16,7 @@ from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.cache import Scope
 from flowbuild.store.database import MIGRATIONS, Database
 from flowbuild.testing.cache_suite import CacheSuite
+from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
 
 
@@ -29,6 +30,10 @@ class TestSqlite(StoreSuite):
 
 
 class TestSqliteCache(CacheSuite):
+    pass
+
+
+class TestSqlitePeople(PeopleSuite):
     pass
 
 

@@ -9,7 +9,12 @@ from flowbuild.core.ids import RunId
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-def new_run_id(now: float) -> RunId:
+def new_id(now: float) -> str:
     """Return an id that sorts by time; `now` in seconds since the epoch."""
     number = int(now * 1000) << 80 | secrets.randbits(80)
-    return RunId("".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)))
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def new_run_id(now: float) -> RunId:
+    """Return the id of a new run."""
+    return RunId(new_id(now))

@@ -20,13 +20,19 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from flowbuild.core.errors import StoreError
 from flowbuild.core.ids import RunId
 from flowbuild.store.attempts import Attempts
+from flowbuild.store.audit import Audit
 from flowbuild.store.cache import Cache
 from flowbuild.store.figures import Figures
 from flowbuild.store.locks import Locks
+from flowbuild.store.members import Members
 from flowbuild.store.outbox import Outbox
 from flowbuild.store.runs import Runs
+from flowbuild.store.secrets import Secrets
+from flowbuild.store.sessions import Sessions
 from flowbuild.store.tables import meta
 from flowbuild.store.timers import Timers
+from flowbuild.store.tokens import Tokens
+from flowbuild.store.users import Users
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0003"  # the newest revision in migrations/versions; a test compares the two
@@ -43,6 +49,12 @@ class Transaction:
         self.locks = Locks(connection)
         self.cache = Cache(connection)
         self.figures = Figures(connection)
+        self.users = Users(connection)
+        self.sessions = Sessions(connection)
+        self.tokens = Tokens(connection)
+        self.members = Members(connection)
+        self.audit = Audit(connection)
+        self.secrets = Secrets(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

@@ -117,8 +117,10 @@ audit = Table(  # rows are never changed: each holds the hash of the one before
     Column("object", String(256), nullable=False),
     Column("detail", Text, nullable=False, server_default="{}"),
     Column("address", String(64), nullable=False, server_default=""),
-    Column("previous_hash", String(64), nullable=False),
+    Column("project", String(128), nullable=False, server_default=""),  # whose maintainers may read it
+    Column("previous_hash", String(64), nullable=False, unique=True),
     Column("hash", String(64), nullable=False),
+    Index("ix_audit_project_seq", "project", "seq"),
 )
 
 secrets = Table(

@@ -154,10 +154,13 @@ def _access() -> None:
         sa.Column("object", sa.String(length=256), nullable=False),
         sa.Column("detail", sa.Text(), server_default="{}", nullable=False),
         sa.Column("address", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("project", sa.String(length=128), server_default="", nullable=False),
         sa.Column("previous_hash", sa.String(length=64), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
+        sa.UniqueConstraint("previous_hash", name=op.f("uq_audit_previous_hash")),
     )
+    op.create_index("ix_audit_project_seq", "audit", ["project", "seq"])
     op.create_table(
         "secrets",
         sa.Column("id", sa.String(length=26), nullable=False),

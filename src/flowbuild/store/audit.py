@@ -1,0 +1,129 @@
+"""The audit log: rows are only added, and each holds the hash of the one before.
+
+Whoever changes, removes or inserts a row has to write all later ones anew; and then the hash of the last row is another
+one than who noted it elsewhere (a backup, a log of the server) remembers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, text
+
+from flowbuild.store.codec import dump_mapping, load_mapping
+from flowbuild.store.server_tables import audit
+
+FIRST = "0" * 64  # what the first row holds as the hash before it
+_CHUNK = 1000  # rows read at once
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Who did what to what, and from where. `project`: whose maintainers may read it; "" is for admins alone."""
+
+    seq: int
+    at: float
+    actor: str
+    action: str
+    object: str
+    detail: Mapping[str, Any]
+    address: str
+    project: str
+    previous_hash: str
+    hash: str
+
+
+class Audit:
+    """The `audit` table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(
+        self,
+        at: float,
+        actor: str,
+        action: str,
+        object_: str,
+        *,
+        detail: Mapping[str, Any] | None = None,
+        address: str = "",
+        project: str = "",
+    ) -> None:
+        """Add a row, in the transaction of what it tells."""
+        if (
+            self._connection.dialect.name == "postgresql"
+        ):  # else two would follow the same row; SQLite has one writer anyway
+            self._connection.execute(text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"))
+        last = self.last()
+        row = {
+            "seq": last[0] + 1,
+            "at": float(at),
+            "actor": actor[:128],
+            "action": action,
+            "object": object_[:256],
+            "detail": dump_mapping(dict(detail or {})),
+            "address": address[:64],
+            "project": project,
+            "previous_hash": last[1],
+        }
+        self._connection.execute(audit.insert().values(**row, hash=_hash(row)))
+
+    def last(self) -> tuple[int, str]:
+        """Return number and hash of the newest row."""
+        query = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+        row = self._connection.execute(query).first()
+        return (0, FIRST) if row is None else (row.seq, row.hash)
+
+    def hash_of(self, seq: int) -> str:
+        """Return the hash of a row; "" when it is not there."""
+        return self._connection.execute(select(audit.c.hash).where(audit.c.seq == seq)).scalar() or ""
+
+    def page(
+        self, *, before: int | None, limit: int, project: str | None = None, actor: str = "", action: str = ""
+    ) -> Sequence[AuditRow]:
+        """Return rows, the newest first: those before a number, of a project (None: of all), an actor, an action."""
+        query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
+        wanted = {audit.c.project: project, audit.c.actor: actor or None, audit.c.action: action or None}
+        for column, value in wanted.items():
+            if value is not None:
+                query = query.where(column == value)
+        if before is not None:
+            query = query.where(audit.c.seq < before)
+        rows = self._connection.execute(query).mappings()
+        return [AuditRow(**{**row, "detail": load_mapping(row["detail"])}) for row in rows]
+
+    def broken(self) -> str:
+        """Return what is wrong with the first row that is not as it was written; "" when all are."""
+        seq, previous = 0, FIRST
+        for row in self._all():
+            if row["seq"] != seq + 1:
+                return f"row {seq + 1} is missing"
+            if row["previous_hash"] != previous:
+                return f"row {row['seq']} does not follow the row before it"
+            if row["hash"] != _hash(row):
+                return f"row {row['seq']} was changed"
+            seq, previous = row["seq"], row["hash"]
+        return ""
+
+    def _all(self) -> Iterator[Mapping[str, Any]]:
+        after = -1
+        while (
+            rows := self._connection.execute(
+                select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(_CHUNK)
+            )
+            .mappings()
+            .all()
+        ):
+            yield from ({**row} for row in rows)
+            after = rows[-1]["seq"]
+
+
+def _hash(row: Mapping[str, Any]) -> str:
+    parts = [row["seq"], row["at"], row["actor"], row["action"], row["object"], row["detail"], row["address"]]
+    told = json.dumps([*parts, row["project"], row["previous_hash"]])
+    return hashlib.sha256(told.encode()).hexdigest()
