@@ -29,7 +29,8 @@ class Members:
 
     def project_id(self, project: str) -> str:
         """Return the id of a project by name; raises NotFound."""
-        found = self._connection.execute(select(projects.c.id).where(projects.c.name == project)).scalar()
+        query = select(projects.c.id).where(projects.c.name == project)
+        found = self._connection.execute(query).scalar() if project.isprintable() else None  # PostgreSQL takes no NUL
         if found is None:
             raise no_project(project)
         return str(found)

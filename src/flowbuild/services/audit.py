@@ -1,0 +1,64 @@
+"""The audit log: who did what, for people to read; and whether somebody tampered with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowbuild.store.audit import AuditRow
+from flowbuild.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, by name, and from which address."""
+
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a look at the whole log gave: its newest row, and what is wrong ("" when nothing is)."""
+
+    rows: int
+    hash: str
+    problem: str
+
+
+def note(
+    tx: Transaction,
+    at: float,
+    actor: Actor,
+    action: str,
+    object_: str,
+    *,
+    project: str = "",
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a row in the transaction of what it tells: neither happens without the other."""
+    tx.audit.append(at, actor.name, action, object_, detail=detail, address=actor.address, project=project)
+
+
+class AuditLog:
+    """Reads the log. Blocking: call from threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(
+        self, *, before: int | None, limit: int, project: str | None, actor: str = "", action: str = ""
+    ) -> Sequence[AuditRow]:
+        """Return rows, the newest first, those before a number; `project` None: of all projects and of the server."""
+        with self._database.read() as tx:
+            return tx.audit.page(before=before, limit=limit, project=project, actor=actor, action=action)
+
+    def verify(self, noted: tuple[int, str] | None = None) -> Verdict:
+        """Look at every row; `noted`: number and hash of a row that somebody wrote down, which must still be there."""
+        with self._database.read() as tx:
+            rows, newest = tx.audit.last()
+            problem = tx.audit.broken()
+            if not problem and noted is not None and tx.audit.hash_of(noted[0]) != noted[1]:
+                problem = f"row {noted[0]} is not the one that was noted: the log was written anew, or cut"
+        return Verdict(rows, newest, problem)

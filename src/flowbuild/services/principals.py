@@ -1,0 +1,95 @@
+"""Who asks, by what they show: an API token, or the cookie of a login. Blocking: call from threads."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from flowbuild.auth.tokens import TokenKind, fingerprint, kind_of
+from flowbuild.core.access import ANONYMOUS, Principal
+from flowbuild.core.errors import Forbidden, Unauthenticated
+from flowbuild.services.accounts import Lifetimes, alive
+from flowbuild.services.decisions import Clock
+from flowbuild.store.database import Database, Transaction
+from flowbuild.store.users import ADMIN, UserRow
+
+NOTED = 60.0  # seconds: when something was used last is known this exactly, so that not every question is a write
+
+
+class Principals:
+    """Finds out who asks. `machines`: who knows the tokens of runners and of attempts, by their kind."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        lifetimes: Lifetimes,
+        machines: Mapping[TokenKind, Callable[[str], Principal]] | None = None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._lifetimes = lifetimes
+        self._machines = dict(machines or {})
+
+    def by_token(self, token: str, address: str) -> Principal:  # noqa: ARG002 (others may look at the address)
+        """Return whose token it is; raises Unauthenticated when it opens nothing (any more)."""
+        kind = kind_of(token)
+        if kind in self._machines:
+            return self._machines[kind](token)
+        if kind is not TokenKind.API:
+            raise Unauthenticated("that is not an API token", hint="one begins with flowt_; `flow tokens` makes them")
+        now = self._clock()
+        with self._database.read() as tx:
+            row = tx.tokens.by_hash(fingerprint(token))
+            if row is None or row.revoked_at is not None:
+                raise Unauthenticated("the token is not known", hint="it may have been revoked: make a new one")
+            if row.expires_at is not None and row.expires_at <= now:
+                raise Unauthenticated(f"the token {row.name!r} is over", hint="make a new one")
+            user = _active(tx, row.user_id)
+            principal = _person(tx, user, "token", scopes=frozenset(row.scopes), project=row.project)
+        if row.used_at is None or row.used_at + NOTED <= now:
+            with self._database.write() as tx:
+                tx.tokens.used(row.id, now)
+        return principal
+
+    def by_session(self, session: str, csrf: str | None, address: str) -> Principal:  # noqa: ARG002 (as above)
+        """Return whose login the cookie is. `csrf`: what came beside it; None when the request changes nothing.
+
+        Raises Unauthenticated; Forbidden for a change that does not carry the token.
+        """
+        now = self._clock()
+        with self._database.read() as tx:
+            row = tx.sessions.get(fingerprint(session))
+            if row is None or not alive(row, now, self._lifetimes):
+                raise Unauthenticated("the login is over", hint="log in again")
+            user = _active(tx, row.user_id)
+            principal = _person(tx, user, "user")
+        if csrf is not None and not hmac.compare_digest(fingerprint(csrf), row.csrf_hash):
+            raise Forbidden("the request does not come from a page of this server", hint="send the token of the login")
+        if row.used_at + NOTED <= now:
+            with self._database.write() as tx:
+                tx.sessions.used(row.hash, now)
+        return principal
+
+    def anonymous(self) -> Principal:
+        """Return who has shown nothing."""
+        return ANONYMOUS
+
+
+def _active(tx: Transaction, user_id: str) -> UserRow:
+    user = tx.users.get(user_id)
+    if not user.active:
+        raise Unauthenticated("the account is disabled", hint="ask an admin of the server")
+    return user
+
+
+def _person(
+    tx: Transaction,
+    user: UserRow,
+    kind: Literal["user", "token"],
+    *,
+    scopes: frozenset[str] | None = None,
+    project: str | None = None,
+) -> Principal:
+    return Principal(kind, user.id, user.name, user.role == ADMIN, tx.members.roles(user.id), scopes, project)
