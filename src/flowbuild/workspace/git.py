@@ -6,8 +6,10 @@ configuration, hooks, filters and attributes that a step leaves behind must not 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -41,6 +43,8 @@ class GitFailure(StrEnum):
     MISSING = "missing"  # git itself is not installed
     NOT_A_REPOSITORY = "not_a_repository"
     UNKNOWN_REVISION = "unknown_revision"
+    UNREACHABLE = "unreachable"  # the remote: no such host, no connection, nothing at that address
+    REFUSED = "refused"  # by the remote: who asks may not, or did not say who it is
     LOCKED = "locked"
     CORRUPT = "corrupt"
     NO_SPACE = "no_space"
@@ -52,6 +56,25 @@ class GitFailure(StrEnum):
 # In this order: the first whose words occur in stderr (LC_ALL=C) names the failure.
 _WORDS: tuple[tuple[GitFailure, tuple[str, ...]], ...] = (
     (GitFailure.NO_SPACE, ("No space left", "Disk quota exceeded")),
+    (
+        GitFailure.REFUSED,
+        ("Authentication failed", "could not read Username", "Permission denied (", "returned error: 40", "Host key"),
+    ),
+    (
+        GitFailure.UNREACHABLE,
+        (
+            "Could not resolve host",
+            "Could not connect",
+            "Failed to connect",
+            "Connection refused",
+            "Connection timed out",
+            "Connection reset",
+            "returned error: 5",
+            "unable to update url base from redirection",
+            "Operation too slow",
+            "not valid: is this a git repository",
+        ),
+    ),
     (GitFailure.DENIED, ("Permission denied", "dubious ownership", "Read-only file system")),
     (GitFailure.NOT_A_REPOSITORY, ("not a git repository", "does not appear to be a git repository")),
     (GitFailure.LOCKED, (".lock': File exists", "Unable to create", "cannot lock ref")),
@@ -97,28 +120,44 @@ def run(
     *args: str,
     stdin: bytes = b"",
     config: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     accept: tuple[int, ...] = (0,),
     timeout: float = _TIMEOUT,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git on a bare repository and return its output; GitError when its exit code is not in `accept`."""
+    """Run git on a bare repository and return its output; GitError when its exit code is not in `accept`.
+
+    `env` is added to the environment. After `timeout` seconds git and what it started are killed.
+    """
     command = ["git", *args]
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             command,
             cwd="/",
-            env=environment(git_dir, config),
-            input=stdin,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
+            env={**environment(git_dir, config), **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,  # a transport that git started must not outlive it and keep the pipes open
         )
     except FileNotFoundError as error:
         raise GitError("git is not installed", GitFailure.MISSING, hint="install the package git") from error
-    except subprocess.TimeoutExpired as error:
-        raise GitError(f"git {args[0]} took longer than {timeout:.0f} s", GitFailure.TIMEOUT) from error
-    if done.returncode not in accept:
-        raise failed(args, done.returncode, done.stderr)
-    return done
+    with child:
+        try:
+            stdout, stderr = child.communicate(stdin, timeout)
+        except BaseException as error:
+            _kill(child)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise GitError(f"git {args[0]} took longer than {timeout:.0f} s", GitFailure.TIMEOUT) from error
+            raise
+    if child.returncode not in accept:
+        raise failed(args, child.returncode, stderr)
+    return subprocess.CompletedProcess(command, child.returncode, stdout, stderr)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End a child and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def stream(git_dir: Path, *args: str, limit: int) -> Iterator[bytes]:
