@@ -25,6 +25,18 @@ def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> Ab
     return connect_locally(directory, drive=drive, abandon=abandon)
 
 
+def serve() -> None:
+    """Run a server; loads its libraries only now."""
+    import asyncio  # noqa: PLC0415 (see docstring)
+
+    from flowbuild.settings import read_settings  # noqa: PLC0415 (see docstring)
+    from flowbuild.wiring.server import serve as serve_here  # noqa: PLC0415 (see docstring)
+
+    gc.freeze()  # what is loaded stays
+    gc.enable()
+    asyncio.run(serve_here(read_settings()))
+
+
 def main() -> None:
     """Run the program and exit with its code.
 
@@ -40,7 +52,7 @@ def main() -> None:
 
     if obeys:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = run_program(connect)
+    code = run_program(connect, serve=serve)
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -65,6 +65,13 @@ class Settings(BaseSettings):
         validation_alias="DOCKER_HOST",
         description="address of the Docker Engine (the one variable without FLOW_: every Docker tool reads it)",
     )
+    host: str = Field(
+        default="127.0.0.1", description="address that a server listens on; 0.0.0.0 for all of the machine"
+    )
+    port: int = Field(default=8080, ge=1, le=65535, description="port that a server listens on")
+    public_url: str = Field(
+        default="", description="address of the server as its users write it, when something stands in front of it"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="level of the program's own log, flow.log in the home directory"
     )

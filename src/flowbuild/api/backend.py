@@ -9,23 +9,40 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from flowbuild.api.figures import Measures
 from flowbuild.core.access import Principal
+from flowbuild.services.accounts import Accounts
+from flowbuild.services.audit import AuditLog
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Clock
 from flowbuild.services.looking import Looking
+from flowbuild.services.members import MemberService
+from flowbuild.services.tokens import TokenService
+from flowbuild.services.users import UserService
 
 
 class Authenticator(Protocol):
     """Finds out who asks; see services.principals. Blocking; raises Unauthenticated for a proof that is no good."""
 
-    def of_token(self, token: str) -> Principal:
+    def of_token(self, token: str, /) -> Principal:
         """Return whose API token that is."""
         ...
 
-    def of_session(self, cookie: str, form_token: str | None) -> Principal:
+    def of_session(self, cookie: str, form_token: str | None, /) -> Principal:
         """Return whose login that is; `form_token` must be given, and fit, when the request changes something."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The use cases around people."""
+
+    accounts: Accounts
+    users: UserService
+    tokens: TokenService
+    members: MemberService
+    audit: AuditLog
 
 
 @dataclass(slots=True)
@@ -35,12 +52,13 @@ class Backend:
     version: str
     public_url: str
     authenticator: Authenticator
+    people: People
     looking: Looking
     browsing: Browsing
     client: Callable[[str], LocalClient]
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
     ready: Callable[[], None]  # raises what is in the way of serving. Blocking
-    metrics: Callable[[], bytes]  # in the text format of Prometheus. Blocking
+    measures: Measures
     clock: Clock
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 

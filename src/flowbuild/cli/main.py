@@ -9,18 +9,18 @@ from typing import Annotated
 
 import typer
 
-from flowbuild.cli import checking, looking, running
+from flowbuild.cli import checking, looking, running, serving
 from flowbuild.cli.views import say
-from flowbuild.client.base import Connect
+from flowbuild.client.base import Connect, Serve
 from flowbuild.core.errors import FlowError, SystemFailed
 from flowbuild.spec.findings import InvalidFile
 
 
-def run_program(connect: Connect, arguments: list[str] | None = None) -> int:
+def run_program(connect: Connect, arguments: list[str] | None = None, *, serve: Serve | None = None) -> int:
     """Run the program with the arguments of the command line; return its exit code."""
     try:
         with _one_error():
-            result = build(connect)(args=arguments, prog_name="flow", standalone_mode=False)
+            result = build(connect, serve)(args=arguments, prog_name="flow", standalone_mode=False)
     except FlowError as error:
         _print_error(error)
         return 3 if isinstance(error, SystemFailed) else 2
@@ -38,8 +38,8 @@ def run_program(connect: Connect, arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def build(connect: Connect) -> typer.Typer:
-    """Return the command line, its commands connected to a server by `connect`."""
+def build(connect: Connect, serve: Serve | None = None) -> typer.Typer:
+    """Return the command line, its commands connected to a server by `connect`; with `serve` it can be one."""
     app = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -52,6 +52,8 @@ def build(connect: Connect) -> typer.Typer:
     running.add_commands(app, connect)
     looking.add_commands(app, connect)
     checking.add_commands(app, connect)
+    if serve is not None:
+        serving.add_commands(app, serve)
     return app
 
 

@@ -316,3 +316,11 @@ class Connect(Protocol):
     ) -> AbstractAsyncContextManager[Session]:
         """Return a context manager of a session for the project that `directory` belongs to."""
         ...
+
+
+class Serve(Protocol):
+    """Runs a server until it is told to stop, with the options of the environment."""
+
+    def __call__(self) -> None:
+        """Serve. Raises the errors of `core.errors` when it cannot begin."""
+        ...

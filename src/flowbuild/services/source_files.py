@@ -1,4 +1,4 @@
-"""A working tree as the source of pipeline and compose files."""
+"""A source as where pipeline and compose files come from."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
-from flowbuild.workspace.source import WorkingTree
+from flowbuild.workspace.source import Source
 
 
 class SourceFiles:
-    """`spec.source.Repository` over the files of a working tree as they are on disk, ignored ones left out."""
+    """`spec.source.Repository` over the files that belong to a source: a working tree as it is on disk, or a commit."""
 
-    def __init__(self, tree: WorkingTree) -> None:
+    def __init__(self, tree: Source) -> None:
         self._tree = tree
 
     def read(self, path: str) -> bytes | None:

@@ -18,6 +18,7 @@ from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.browsing import Browsing
 from flowbuild.testing.home import Home, Life, step
 from flowbuild.testing.serving import serving
+from flowbuild.wiring.people import people
 
 PROJECT = "project"
 
@@ -75,12 +76,13 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
             version="0",
             public_url="https://flow.example",
             authenticator=Roles(),
+            people=people(life.local.database, time),
             looking=life.local.looking,
             browsing=Browsing(life.local.database),
             client=lambda user: life.local.client(user=user),
             public_projects=lambda: frozenset(public),
             ready=lambda: None,
-            metrics=measures.text,
+            measures=measures,
             clock=time,
         )
         async with serving(measures.app(guarded(create_app(backend)))) as url, httpx2.AsyncClient(base_url=url) as http:

@@ -27,7 +27,7 @@ from flowbuild.services.signals import Signals
 from flowbuild.settings import Settings
 from flowbuild.store.database import Database
 from flowbuild.wiring.journal import close_journal, open_journal
-from flowbuild.workspace.source import WorkingTree
+from flowbuild.workspace.source import WorkingTree, source_objects
 
 DIRECTORIES = ("debugging", "lfs", "logs", "owners", "runs", "spool", "starting", "work")
 FILES = ("flow.db", "flow.log")
@@ -36,9 +36,9 @@ FILES = ("flow.db", "flow.log")
 class Local:
     """The services of one process over the files below `settings.home`."""
 
-    def __init__(self, settings: Settings, directory: str) -> None:
+    def __init__(self, settings: Settings, directory: str | None) -> None:
         self.project: str | None = None  # known once it is open; None outside of any repository
-        self._source = _source(directory)
+        self._source = None if directory is None else _source(directory)
         home = settings.home
         self.settings = settings
         try:
@@ -166,8 +166,5 @@ def _source(directory: str) -> Path | None:
     return source
 
 
-def _source_objects(directory: str) -> tuple[str, ...]:
-    try:
-        return tuple(str(path) for path in WorkingTree(Path(directory)).object_directories())
-    except UserError:
-        return ()  # the source is gone: the workspace is there, only its history is not
+def _source_objects(place: str) -> tuple[str, ...]:
+    return tuple(str(path) for path in source_objects(place))

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from flowbuild.core.errors import InvalidRequest, WorkspaceError
 from flowbuild.workspace import source_git
+from flowbuild.workspace.objects import FILE_MODE, TREE_MODE
 
 SOURCE_MOUNT = source_git.MOUNT
 MAX_READ = 32 << 20  # bytes; callers refuse files that are this long
@@ -49,20 +50,76 @@ def git_environment() -> dict[str, str]:
     return source_git.environment()
 
 
+def source_objects(place: str) -> list[Path]:
+    """Return the object directories of the source at a place (see `Source`); none when it is gone."""
+    objects = Path(place) / "objects"
+    if objects.is_dir() and not (Path(place) / ".git").exists():  # a mirror
+        return source_git.object_directories(objects)
+    try:
+        return WorkingTree(Path(place)).object_directories()
+    except InvalidRequest:
+        return []
+
+
+class MadeFile(NamedTuple):
+    """A file that is not on disk where it belongs: path in the workspace, mode as in a git tree, content.
+
+    The content of a symbolic link is its target, that of a directory None; a path is where it can be read now.
+    """
+
+    path: bytes
+    mode: int
+    mtime_ns: int
+    content: bytes | Path | None
+
+
 class Source(Protocol):
-    """What a workspace can be started from."""
+    """What a workspace can be started from, and where its pipeline is read."""
 
     @property
-    def directory(self) -> Path:
-        """The top directory that paths are relative to."""
+    def directory(self) -> Path | None:
+        """The top of the tree; None when its files are not on disk."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where the source is, for people and for `source_objects`."""
+        ...
+
+    @property
+    def commit(self) -> str:
+        """The commit, in hexadecimal; empty when there is none."""
+        ...
+
+    @property
+    def branch(self) -> str:
+        """Its branch, or empty."""
+        ...
+
+    @property
+    def tag(self) -> str:
+        """A tag of the commit, or empty."""
+        ...
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the files differ from the commit."""
+        ...
+
+    def inside(self, file: str) -> str:
+        """Return the path in the tree of a file that is named as seen from where one stands."""
         ...
 
     def paths(self) -> Iterator[bytes]:
         """Yield the paths of the files and symbolic links that belong to it, sorted."""
         ...
 
-    def git_directory(self) -> Mapping[bytes, source_git.GitFile]:
-        """Return the files and directories of a small `.git` for the workspace by path; empty for none."""
+    def read(self, path: str) -> bytes | None:
+        """Return a file of the tree, symbolic links inside of it followed, or None. At most MAX_READ + 1 bytes."""
+        ...
+
+    def made(self) -> Iterator[MadeFile]:
+        """Yield what is not on disk: a small `.git`, and where there is no `directory` all files."""
         ...
 
 
@@ -92,6 +149,11 @@ class WorkingTree:
     def directory(self) -> Path:
         """The top of the work tree."""
         return self._top
+
+    @property
+    def place(self) -> str:
+        """The top of the work tree, as the row of a run says it."""
+        return str(self._top)
 
     def inside(self, file: str) -> str:
         """Return the path in the tree of a file that is named as seen from the directory."""
@@ -170,8 +232,14 @@ class WorkingTree:
     def _path_set(self) -> frozenset[bytes]:
         return frozenset(self._paths)
 
+    def made(self) -> Iterator[MadeFile]:
+        """Yield a `.git` for the workspace whose objects are the user's own, see `source_git`."""
+        for path, file in self.git_directory().items():
+            mode = TREE_MODE if file.data is None else FILE_MODE
+            yield MadeFile(b".git/" + path, mode, file.mtime_ns, file.data)
+
     def git_directory(self) -> Mapping[bytes, source_git.GitFile]:
-        """Return a `.git` for the workspace whose objects are the user's own, see `source_git`."""
+        """Return the files and directories of that `.git` by path."""
         refs = self._query("for-each-ref", "--format=%(objectname) %(refname)%00%(*objectname)%00")
         head = b"ref: refs/heads/" + os.fsencode(self.branch) if self.branch else self.commit.encode()
         return source_git.directory(

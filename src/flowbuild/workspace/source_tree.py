@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from flowbuild.workspace import sidecar
 from flowbuild.workspace.escape import escape
@@ -15,7 +16,7 @@ from flowbuild.workspace.objects import EXECUTABLE_MODE, FILE_MODE, SYMLINK_MODE
 from flowbuild.workspace.packs import PackWriter
 from flowbuild.workspace.sidecar import SELF, Meta, Node
 from flowbuild.workspace.snapshot import Options
-from flowbuild.workspace.source import Source
+from flowbuild.workspace.source import MadeFile, Source
 
 _LARGE = Options().large_bytes
 
@@ -46,12 +47,12 @@ def store_source(source: Source | None, writer: PackWriter, lfs: LfsStore) -> St
     """
     if source is None:
         return _Store(b"", writer, lfs).finish()
-    store = _Store(os.fsencode(source.directory), writer, lfs)
-    for path in source.paths():
+    store = _Store(b"" if source.directory is None else os.fsencode(source.directory), writer, lfs)
+    for path in source.paths() if source.directory is not None else ():
         with contextlib.suppress(FileNotFoundError):
             store.file(path)
-    for path, file in source.git_directory().items():
-        store.made(b".git/" + path, file.data, file.mtime_ns)
+    for file in source.made():
+        store.made(file)
     return store.finish()
 
 
@@ -86,12 +87,23 @@ class _Store:
             else:
                 self._data(path, mode, opened.read(), meta)
 
-    def made(self, path: bytes, data: bytes | None, mtime_ns: int) -> None:
-        """Add a file (data None: a directory) that is not on disk."""
-        if data is None:
-            self._directory(path).meta = Meta(stat.S_IFDIR | 0o755, mtime_ns, self._root.meta.owner)
+    def made(self, file: MadeFile) -> None:
+        """Add what is not on disk where it belongs."""
+        path, mode, mtime_ns, content = file
+        owner = self._root.meta.owner
+        if content is None:
+            self._directory(path).meta = Meta(stat.S_IFDIR | 0o755, mtime_ns, owner)
+        elif mode == SYMLINK_MODE:
+            self._put(path, SYMLINK_MODE, _bytes(content), Meta(stat.S_IFLNK | 0o777, mtime_ns, owner))
         else:
-            self._data(path, FILE_MODE, data, Meta(stat.S_IFREG | 0o644, mtime_ns, self._root.meta.owner))
+            executable = mode == EXECUTABLE_MODE
+            meta = Meta(stat.S_IFREG | (0o755 if executable else 0o644), mtime_ns, owner)
+            kept = EXECUTABLE_MODE if executable else FILE_MODE  # histories hold 100664, too
+            if isinstance(content, Path) and (size := content.stat().st_size) >= _LARGE:
+                with content.open("rb") as opened:
+                    self._pointer(path, kept, self._lfs.put(opened.fileno(), size), meta)
+            else:
+                self._data(path, kept, _bytes(content), meta)
 
     def finish(self) -> StoredSource:
         """Add the trees; return where everything is."""
@@ -121,8 +133,8 @@ class _Store:
             if name not in here.below:
                 meta = Meta(stat.S_IFDIR | 0o755, self._root.meta.mtime_ns, self._root.meta.owner)
                 with contextlib.suppress(OSError):
-                    found = os.lstat(self._top + b"/" + full)
-                    if stat.S_ISDIR(found.st_mode) and not full.startswith(b".git"):
+                    found = os.lstat(self._top + b"/" + full) if self._top else None
+                    if found and stat.S_ISDIR(found.st_mode) and not full.startswith(b".git"):
                         meta = _meta(found)
                 here.below[name] = _Directory(meta)
             here = here.below[name]
@@ -143,6 +155,10 @@ def _steps(path: bytes) -> Iterator[tuple[bytes, bytes]]:
     names = path.split(b"/") if path else []
     for number, name in enumerate(names):
         yield name, b"/".join(names[: number + 1])
+
+
+def _bytes(content: bytes | Path) -> bytes:
+    return content if isinstance(content, bytes) else content.read_bytes()
 
 
 def _meta(found: os.stat_result) -> Meta:

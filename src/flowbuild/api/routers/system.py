@@ -71,7 +71,7 @@ def ready(backend: Back) -> Health:
 @router.get("/metrics", dependencies=[Depends(OnServer(Action.SERVER_READ))], response_class=PlainTextResponse)
 def metrics(backend: Back) -> Response:
     """Return the figures of the server in the text format of Prometheus."""
-    return Response(backend.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(backend.measures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/api/v1/server", dependencies=[Depends(Public())])

@@ -1,0 +1,141 @@
+"""The server: the API in front of the services, with the orchestrator and, unless told otherwise, a runner in the process.
+
+Start/stop contract: `serve` returns after SIGTERM or SIGINT. Then nothing new is accepted, streams end, requests have
+GRACE seconds; containers go on running, and the next life of the server finds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from time import time
+
+import structlog
+import uvicorn
+
+from flowbuild.api.app import create_app, guarded
+from flowbuild.api.backend import Backend
+from flowbuild.api.figures import Measures
+from flowbuild.core.errors import SystemFailed
+from flowbuild.services.accounts import Lifetimes
+from flowbuild.services.browsing import Browsing
+from flowbuild.services.principals import Principals
+from flowbuild.settings import Settings
+from flowbuild.wiring.driving import driving
+from flowbuild.wiring.local import Local
+from flowbuild.wiring.people import people
+
+log = structlog.get_logger()
+GRACE = 5  # seconds for requests that are being answered
+BACKLOG = 2048
+
+
+class _WebServer(uvicorn.Server):
+    """uvicorn without its signal handlers: it would end the process with the signal before we have cleaned up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `serve`."""
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until told to stop. Raises the errors of `core.errors` when it cannot begin."""
+    with _listen(settings) as listening:  # first: if another server is there nothing is touched
+        local = Local(settings, None)
+        await asyncio.to_thread(local.open, drive=True)
+        try:
+            local.ownership.listen(local.signals)
+            async with driving(local, abandon=False):
+                backend = make_backend(local)
+                await _greet(backend)
+                await _answer(backend, listening)
+        finally:
+            local.ownership.release()
+            local.close()
+
+
+def make_backend(local: Local) -> Backend:
+    """Return what the endpoints work with."""
+    settings = local.settings
+    database = local.database
+    measures = Measures(database, time)
+    return Backend(
+        version=version("flow-build-server"),
+        public_url=settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}",
+        authenticator=Principals(database, time, Lifetimes()),
+        people=people(database, time),
+        looking=local.looking,
+        browsing=Browsing(database),
+        client=local.client,
+        public_projects=frozenset,
+        ready=lambda: _ready(local),
+        measures=measures,
+        clock=time,
+    )
+
+
+def _ready(local: Local) -> None:
+    with local.database.read() as tx:
+        tx.runs.owners()
+
+
+async def _greet(backend: Backend) -> None:
+    """Say where we are; to the first to come also how to get in."""
+    code = await asyncio.to_thread(backend.people.accounts.setup_code)
+    print(f"flow server {backend.version} at {backend.public_url}", flush=True)  # noqa: T201 (for who started it)
+    if code is not None:
+        print(f"Nobody has an account yet. Make the first one: flow setup --code {code}", flush=True)  # noqa: T201 (as above)
+
+
+async def _answer(backend: Backend, listening: socket.socket) -> None:
+    """Answer requests until a signal comes."""
+    app = backend.measures.app(guarded(create_app(backend)))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE,
+        proxy_headers=False,
+    )
+    server = _WebServer(config)
+    with _signals(lambda: _stop(server, backend)):
+        await server.serve([listening])
+
+
+def _stop(server: uvicorn.Server, backend: Backend) -> None:
+    log.info("stopping")
+    backend.stop.set()
+    server.should_exit = True
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Open the port; raises SystemFailed when that cannot be done."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SystemFailed(
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}",
+            hint="FLOW_HOST and FLOW_PORT name another address",
+        ) from error
