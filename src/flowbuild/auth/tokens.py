@@ -22,7 +22,7 @@ class TokenKind(StrEnum):
     SESSION = "flows_"
     CODE = "flowc_"  # used once: to register a runner, to set a server up
     ATTEMPT = "flowa_"  # dies with an attempt of a step
-    CSRF = "flowf_"  # against forged requests: has to come beside a session, opens nothing itself
+    FORM = "flowf_"  # against forged requests: has to come beside a session, opens nothing itself
 
 
 _SHAPE = re.compile(rf"({'|'.join(TokenKind)})[A-Za-z0-9_-]{{43}}")

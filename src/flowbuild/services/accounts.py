@@ -31,11 +31,11 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A fresh login. `cookie` proves it; `csrf` has to come with every change, so that other sites cannot make one."""
+    """A fresh login. `cookie` proves it; `form_token` has to come with every change, so that other sites cannot make one."""
 
     user: UserRow
     cookie: str
-    csrf: str
+    form_token: str
     expires_at: float
 
 
@@ -171,11 +171,11 @@ class Accounts:
         """Store a new login, and forget those that are over."""
         now = self._clock()
         tx.sessions.sweep(now, now - self._lifetimes.idle)
-        login = Login(user, new_token(TokenKind.SESSION), new_token(TokenKind.CSRF), now + self._lifetimes.absolute)
+        login = Login(user, new_token(TokenKind.SESSION), new_token(TokenKind.FORM), now + self._lifetimes.absolute)
         session = SessionRow(
             hash=fingerprint(login.cookie),
             user_id=user.id,
-            csrf_hash=fingerprint(login.csrf),
+            csrf_hash=fingerprint(login.form_token),
             created_at=now,
             used_at=now,
             expires_at=login.expires_at,

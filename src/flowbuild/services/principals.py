@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from flowbuild.auth.tokens import TokenKind, fingerprint, kind_of
-from flowbuild.core.access import ANONYMOUS, Principal
+from flowbuild.core.access import Principal
 from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.accounts import Lifetimes, alive
 from flowbuild.services.decisions import Clock
@@ -32,7 +32,7 @@ class Principals:
         self._lifetimes = lifetimes
         self._machines = dict(machines or {})
 
-    def by_token(self, token: str, address: str) -> Principal:  # noqa: ARG002 (others may look at the address)
+    def of_token(self, token: str) -> Principal:
         """Return whose token it is; raises Unauthenticated when it opens nothing (any more)."""
         kind = kind_of(token)
         if kind in self._machines:
@@ -53,28 +53,26 @@ class Principals:
                 tx.tokens.used(row.id, now)
         return principal
 
-    def by_session(self, session: str, csrf: str | None, address: str) -> Principal:  # noqa: ARG002 (as above)
-        """Return whose login the cookie is. `csrf`: what came beside it; None when the request changes nothing.
+    def of_session(self, cookie: str, form_token: str | None) -> Principal:
+        """Return whose login the cookie is. `form_token`: what came beside it; None when the request changes nothing.
 
-        Raises Unauthenticated; Forbidden for a change that does not carry the token.
+        Raises Unauthenticated; Forbidden for a change that does not carry the token of the login.
         """
         now = self._clock()
         with self._database.read() as tx:
-            row = tx.sessions.get(fingerprint(session))
-            if row is None or not alive(row, now, self._lifetimes):
+            session = tx.sessions.get(fingerprint(cookie))
+            if session is None or not alive(session, now, self._lifetimes):
                 raise Unauthenticated("the login is over", hint="log in again")
-            user = _active(tx, row.user_id)
+            user = _active(tx, session.user_id)
             principal = _person(tx, user, "user")
-        if csrf is not None and not hmac.compare_digest(fingerprint(csrf), row.csrf_hash):
-            raise Forbidden("the request does not come from a page of this server", hint="send the token of the login")
-        if row.used_at + NOTED <= now:
+        if form_token is not None and not hmac.compare_digest(fingerprint(form_token), session.csrf_hash):
+            raise Forbidden(
+                "the request does not come from a page of this server", hint="send the form token of the login"
+            )
+        if session.used_at + NOTED <= now:
             with self._database.write() as tx:
-                tx.sessions.used(row.hash, now)
+                tx.sessions.used(session.hash, now)
         return principal
-
-    def anonymous(self) -> Principal:
-        """Return who has shown nothing."""
-        return ANONYMOUS
 
 
 def _active(tx: Transaction, user_id: str) -> UserRow:
