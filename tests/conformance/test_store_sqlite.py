@@ -16,6 +16,7 @@ from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.cache import Scope
 from flowbuild.store.database import MIGRATIONS, Database
 from flowbuild.testing.cache_suite import CacheSuite
+from flowbuild.testing.lease_suite import LeaseSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
 
@@ -26,6 +27,10 @@ def url(tmp_path):
 
 
 class TestSqlite(StoreSuite):
+    pass
+
+
+class TestSqliteLeases(LeaseSuite):
     pass
 
 
@@ -62,7 +67,7 @@ def test_a_deferred_begin_loses_writes(tmp_path):
         assert sum(pool.map(count, range(16))) > 0
 
 
-TABLES = 24  # the migrations make, all together
+TABLES = 25  # the migrations make, all together
 
 
 @pytest.mark.parametrize("tables", range(TABLES + 1))

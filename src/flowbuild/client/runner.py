@@ -1,8 +1,11 @@
-"""The protocol between server and runner. The embedded runner speaks it in process, others will over HTTP.
+"""The protocol between server and runner. The embedded runner speaks it in process, others over HTTP.
 
 A runner claims an attempt under a lease, says when its containers may run (`launched`), appends logs by offset, renews
-all its leases with one heartbeat that also brings orders to stop, and finishes. Every call may be repeated; every call
+its leases with one heartbeat that also brings orders to stop, and finishes. Every call may be repeated; every call
 that speaks of a lease, but `phase`, raises core.errors.LeaseLost when it is lost: the runner then stops what it started.
+
+A heartbeat says what the runner knows, and the answer is what it does not know: an order that got lost on its way is
+given again, and nobody has to remember what was said.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from typing import Any, Protocol
 from flowbuild.core.cache import Origin
 from flowbuild.core.model import Step
 from flowbuild.core.states import Outcome, Reason
+
+LEASE_SECONDS = 60.0  # without a heartbeat; the work of a silent runner goes on, but others may get the attempt
+EXCLUSIVE_SECONDS = 900.0  # of a step with an environment: its runner stops it before that is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +96,44 @@ class Stop:
     force: bool
 
 
+STOPS = ("", "graceful", "force")  # orders to stop an attempt; one never goes back to an earlier one
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An attempt that a runner works on, and which of STOPS it obeys."""
+
+    lease: Lease
+    stop: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a runner does: attempts it works on, ended runs whose directories and networks it clears away just now."""
+
+    held: tuple[Held, ...] = ()
+    forgetting: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Answer to a heartbeat: what to stop, which runs are over (their directories and network can go)."""
+    """Answer to a heartbeat: what to stop, which runs are over (their directories and network can go).
+
+    `draining`: there is no more work for this runner; it ends when it has none left.
+    """
 
     stops: tuple[Stop, ...] = ()
     ended_runs: tuple[str, ...] = ()
+    draining: bool = False
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the runner has something to do."""
+        return bool(self.stops or self.ended_runs)
 
 
 class RunnerClient(Protocol):
-    """Calls of a runner. `runner` is its identity."""
+    """Calls of a runner. `runner` is NAME/LIFE: each start of its program is a new life and takes over what the last one held."""
 
     async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
         """Return an attempt to work on, waiting up to `wait` seconds for one. Repeating a key repeats the answer.
@@ -136,8 +170,11 @@ class RunnerClient(Protocol):
         """Return the log's next offset and the time of the last entry by service, for going on after a restart."""
         ...
 
-    async def heartbeat(self, runner: str, *, wait: float) -> Beat:
-        """Renew all leases; returns when there is an order, or after `wait` seconds."""
+    async def heartbeat(self, runner: str, report: Report, *, wait: float) -> Beat:
+        """Renew the leases that are reported; returns when there is an order, or after `wait` seconds.
+
+        A reported lease that is not the runner's any more comes back as an order to stop by force.
+        """
         ...
 
     async def forgotten(self, runner: str, run: str) -> None:

@@ -76,12 +76,13 @@ def finished(turn: Turn, event: AttemptFinished) -> None:
 
 
 def lost(turn: Turn, event: AttemptLost) -> None:
-    """The runner is gone. An attempt that never started is offered again under a new epoch, unless it is exclusive."""
+    """The runner is gone. Unless containers could run, or the step is exclusive, it is offered again under a new epoch."""
     step = _current(turn, event, *_ACTIVE, StepState.SERVING)
     if step is None:
         return
-    exclusive = turn.definition(step.key).environment is not None
-    if step.state is StepState.QUEUED and not exclusive and step.epoch < MAX_EPOCH:
+    untouched = step.state in _ACTIVE and step.launched_at is None and turn.definition(step.key).environment is None
+    if untouched and turn.state is not RunState.CANCELLING and step.epoch < MAX_EPOCH:
+        turn.update(step.key, state=StepState.QUEUED, started_at=None)
         offer(turn, step.key, step.attempt, step.epoch + 1)
         return
     _gone(turn, step, event.message or "the runner of this attempt is gone")

@@ -8,7 +8,8 @@ from typing import NewType
 RunId = NewType("RunId", str)  # 26 characters of a ULID: sorts by creation time
 StepKey = NewType("StepKey", str)  # step name, matrix values appended: "test", "test-3-12"
 CommitId = NewType("CommitId", str)  # hexadecimal object id in the run repository
-RunnerId = NewType("RunnerId", str)
+
+EMBEDDED = "local"  # the name of the runner inside the program that drives runs; it dies with that program
 
 RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 STEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
@@ -23,3 +24,8 @@ def attempt_ref(step: str, attempt: int, epoch: int) -> str:
 def step_ref(step: str) -> str:
     """Return the git ref of the accepted result of a step; only the server moves it."""
     return f"refs/heads/step/{step}"
+
+
+def runner_name(runner: str) -> str:
+    """Return the name of a runner, which is NAME/LIFE: each start of its program is a life of its own."""
+    return runner.partition("/")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowbuild.core.model import Step
 from flowbuild.core.states import Outcome, Reason
 
-MAX_EPOCH = 3  # how often an attempt that never started is offered before it counts as lost
+MAX_EPOCH = 3  # how often an attempt that was never launched is offered before it counts as lost
 
 
 def retry_delay(step: Step, attempt: int, outcome: Outcome, reason: Reason | None) -> float | None:

@@ -52,6 +52,11 @@ class Attempt:
         if assignment.stop:
             self.stop(force=assignment.stop == "force")
 
+    @property
+    def stopping(self) -> str:
+        """Return the order to stop that it obeys: one of client.runner.STOPS."""
+        return "force" if self._force.is_set() else "graceful" if self._stopping.is_set() else ""
+
     def stop(self, *, force: bool) -> None:
         """End the attempt: gracefully, or at once."""
         self._stopping.set()

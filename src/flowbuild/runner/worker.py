@@ -1,20 +1,22 @@
 """The runner: claims attempts while it has free slots, keeps their leases, obeys orders to stop, re-adopts after a restart.
 
-Start/stop contract: `run` is awaited once; cancelling it stops claiming and leaves containers as they are, so that the
-next life of the runner finds them; `close` comes last, when nothing runs any more.
+Start/stop contract: `run` is awaited once and returns when the runner was drained; cancelling it stops claiming and leaves
+containers as they are, so that the next life of the runner finds them; `close` comes last, when nothing runs any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import structlog
 
-from flowbuild.client.runner import Assignment, Beat, Lease, RunnerClient
+from flowbuild.client.runner import EXCLUSIVE_SECONDS, Assignment, Beat, Held, Lease, Report, RunnerClient
 from flowbuild.core.errors import Conflict, FlowError
+from flowbuild.core.ids import runner_name
 from flowbuild.engine.base import Engine
 from flowbuild.runner.attempt import Attempt
 from flowbuild.runner.plan import make_plan
@@ -29,10 +31,14 @@ log = structlog.get_logger()
 CLAIM_WAIT = 30.0  # seconds of one long poll
 BEAT_WAIT = 10.0  # seconds between heartbeats when there are no orders
 RETRY_SECONDS = 1.0
+STOP_SECONDS = 60.0  # before a lease on something exclusive is over, what was started under it must be gone
 
 
 class Worker:
-    """A runner named `name` whose containers belong to at most `capacity` attempts at once."""
+    """A runner named `name` (NAME/LIFE) whose containers belong to at most `capacity` attempts at once.
+
+    `alive` is called at least once in a minute as long as everything goes on here, whatever the server does.
+    """
 
     def __init__(
         self,
@@ -44,8 +50,10 @@ class Worker:
         spool: Spool,
         slots: Slots,
         capacity: int,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
+        self._alive = alive
         self._client = client
         self._engine = engine
         self._places = places
@@ -57,6 +65,10 @@ class Worker:
         self._running: dict[Lease, Attempt] = {}
         self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
         self._gone: set[str] = set()  # runs of which nothing may be made any more
+        self._forgetting: set[str] = set()  # those of them whose directories and networks are being removed
+        self._draining = False
+        self._drained = asyncio.Event()
+        self._heard = _boot_time()  # when a heartbeat was sent that was answered
         self._free = asyncio.Semaphore(capacity)  # for attempts until their containers have ended
         self._room = asyncio.Semaphore(2 * capacity)  # for attempts until their results are handed in, too
         self._rights = Rights(engine, slots, places.instance)
@@ -71,18 +83,17 @@ class Worker:
             places=places,
             clean=self._clean,
             prepare=self._prepare,
-            node=name,
+            node=runner_name(name),
         )
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until the server wants no more of it and all is done, or until cancelled."""
         self._clean(self._rights.tidy())
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._obey())
-            while True:
-                await self._room.acquire()
-                await self._free.acquire()
-                self._begin(group, await self._claim())
+            tasks = [group.create_task(self._obey()), group.create_task(self._claim_all(group))]
+            await self._drained.wait()
+            for task in tasks:
+                task.cancel()
 
     async def close(self) -> None:
         """Remove what was prepared in vain and wait for all clean-up; nothing may run any more."""
@@ -90,14 +101,22 @@ class Worker:
         await self._prepared.drop_all()
         await self._clean.drain()
 
+    async def _claim_all(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            await self._room.acquire()
+            await self._free.acquire()
+            self._begin(group, await self._claim())
+
     async def _claim(self) -> Assignment:
         while True:
-            try:
-                found = await self._client.claim(self._name, request_key=uuid.uuid4().hex, wait=CLAIM_WAIT)
-            except FlowError as error:
-                log.error("claim_failed", error=error.message)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
+            key, found = uuid.uuid4().hex, None
+            while True:  # with the same key: an answer may have been lost
+                try:
+                    found = await self._client.claim(self._name, request_key=key, wait=CLAIM_WAIT)
+                    break
+                except FlowError as error:
+                    log.error("claim_failed", error=error.message)
+                    await asyncio.sleep(RETRY_SECONDS)
             if found is not None:
                 return found
 
@@ -120,29 +139,51 @@ class Worker:
             self._running.pop(lease, None)
             attempt.free()
             self._room.release()
+            self._look_whether_drained()
 
     async def _obey(self) -> None:
         while True:
+            self._alive()
+            sent = _boot_time()
+            held = {lease: Held(lease, attempt.stopping) for lease, attempt in self._running.items()}
+            report = Report(tuple(held.values()), tuple(self._forgetting))
             try:
-                beat = await self._client.heartbeat(self._name, wait=BEAT_WAIT)
+                beat = await self._client.heartbeat(self._name, report, wait=BEAT_WAIT)
             except FlowError as error:
                 log.error("heartbeat_failed", error=error.message)
+                self._let_go()
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await self._follow(beat)
+            else:
+                self._heard = sent
+                self._follow(beat, held)
 
-    async def _follow(self, beat: Beat) -> None:
+    def _let_go(self) -> None:
+        """Stop what is exclusive before others may take it over: nobody has heard of us for so long."""
+        if _boot_time() - self._heard > EXCLUSIVE_SECONDS - STOP_SECONDS:
+            for attempt in self._running.values():
+                if attempt.assignment.step.environment is not None:
+                    attempt.stop(force=True)
+
+    def _follow(self, beat: Beat, held: Collection[Lease]) -> None:
         for order in beat.stops:
             attempt = self._running.get(order.lease)
             if attempt is not None:
                 attempt.stop(force=order.force)
-            else:  # its assignment is on its way to us
+            elif order.lease not in held:  # its assignment is on its way to us; others have ended meanwhile
                 self._early[order.lease] = order.force
         for run in beat.ended_runs:
-            self._clean(self._forget(run))
+            if run not in self._forgetting:
+                self._forgetting.add(run)
+                self._clean(self._forget(run))
+        self._draining = beat.draining
+        self._look_whether_drained()
+
+    def _look_whether_drained(self) -> None:
+        if self._draining and not self._running:
+            self._drained.set()
 
     async def _forget(self, run: str) -> None:
-        """Free all that a run has here: prepared units, network, directories."""
+        """Free all that a run has here: prepared units, network, directories. Until that is heard we are told again."""
         self._gone.add(run)
         try:
             await self._prepared.drop_run(run)
@@ -154,7 +195,13 @@ class Worker:
         finally:
             self._clean(self._rights.tidy())
             self._repositories.forget(run)
-            await self._client.forgotten(self._name, run)
+            try:
+                await self._client.forgotten(self._name, run)
+            except FlowError:
+                await asyncio.sleep(RETRY_SECONDS)
+                raise
+            finally:
+                self._forgetting.discard(run)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -182,6 +229,11 @@ class Worker:
                 self._prepared.begin(spec, images)
         except FlowError as error:
             log.info("prepare_failed", step=assignment.lease.step, error=error.message)
+
+
+def _boot_time() -> float:
+    """Return seconds that also pass while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _report(error: BaseException) -> None:

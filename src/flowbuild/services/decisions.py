@@ -26,6 +26,7 @@ Clock = Callable[[], float]
 QUEUE = "queue"  # attempts wait for runners
 ORDERS = "orders"  # something is to be stopped, or a run is over
 OUTBOX = "outbox"  # effects or timers wait for the orchestrator
+LEASES = "leases"  # a runner got one that may run out
 ALL = (QUEUE, ORDERS, OUTBOX)
 
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 
-from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry, Stop
+from flowbuild.client.runner import (
+    EXCLUSIVE_SECONDS,
+    LEASE_SECONDS,
+    STOPS,
+    Assignment,
+    AttemptResult,
+    Beat,
+    Lease,
+    LogEntry,
+    Report,
+    Stop,
+)
 from flowbuild.core.errors import LeaseLost
 from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunched, AttemptStarted
-from flowbuild.core.ids import CommitId, RunId, StepKey
+from flowbuild.core.ids import EMBEDDED, CommitId, RunId, StepKey, runner_name
 from flowbuild.services.assignments import Assignments
 from flowbuild.services.cache import StepCache
-from flowbuild.services.decisions import ORDERS, QUEUE, Clock, Decisions, log_topic, phase_topic, run_topic
+from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock, Decisions, log_topic, phase_topic, run_topic
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.runs import RunRow
-
-LEASE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,9 +66,9 @@ class RunnerService:
         self._clock = clock
         self._phases: dict[tuple[str, str], str] = {}
         self._polls: dict[str, _Poll] = {}  # by request key; popped by threads, too
-        self._ordered: set[Stop] = set()
-        self._ended: deque[str] = deque()  # threads add to it while it is emptied
-        self._forgotten: set[str] = set()
+        self._told: dict[AttemptKey, str] = {}  # orders to stop what was not yet reported: its assignment is on its way
+        self._over: set[RunId] = set()
+        self._forgotten: set[RunId] = set()  # by the embedded runner; also when that cannot be stored
         self._checked: dict[Lease, int] = {}  # leases found live, and at which version of their run
 
     async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
@@ -111,12 +119,12 @@ class RunnerService:
         """See RunnerClient."""
         return await asyncio.to_thread(self._log_state, lease)
 
-    async def heartbeat(self, runner: str, *, wait: float) -> Beat:
+    async def heartbeat(self, runner: str, report: Report, *, wait: float) -> Beat:
         """See RunnerClient."""
         token = self._signals.token(ORDERS)
-        beat = await asyncio.to_thread(self._beat, runner)
-        if beat == Beat() and await self._signals.wait(ORDERS, token, wait):
-            beat = await asyncio.to_thread(self._beat, runner)
+        beat = await asyncio.to_thread(self._beat, runner, report)
+        if not beat.urgent and await self._signals.wait(ORDERS, token, wait):
+            beat = await asyncio.to_thread(self._beat, runner, report)
         return beat
 
     async def finish(self, lease: Lease, result: AttemptResult) -> None:
@@ -124,23 +132,45 @@ class RunnerService:
         await asyncio.to_thread(self._finish, lease, result)
         self._phases.pop((lease.run, lease.step), None)
 
-    async def forgotten(self, runner: str, run: str) -> None:  # noqa: ARG002 (one runner here; the server has more)
+    async def forgotten(self, runner: str, run: str) -> None:
         """See RunnerClient."""
-        self._forgotten.add(run)
-        self._signals.notify(run_topic(run))
+        if runner_name(runner) == EMBEDDED:
+            self._forgotten.add(RunId(run))
+            self._signals.notify(run_topic(run))
+        await asyncio.to_thread(self._forget, runner_name(runner), RunId(run))
 
     async def settled(self, run: RunId) -> None:
-        """Return when nothing of an ended run is left on the runner's machine."""
+        """Return when nothing of an ended run is left on the machine of the embedded runner."""
         while True:
             token = self._signals.token(run_topic(run))
-            if run in self._forgotten:
+            if run in self._over and (run in self._forgotten or not await asyncio.to_thread(self._has_leftovers, run)):
                 return
             await self._signals.wait(run_topic(run), token)
 
     def run_ended(self, run: RunId) -> None:
-        """Tell runners that they may forget a run."""
-        self._ended.append(run)
-        self._signals.notify(ORDERS)
+        """Tell runners to clear away what they have of a run. Blocking."""
+        with self._database.write() as tx:
+            tx.leftovers.end(run)
+        self._over.add(run)
+        self._signals.notify(ORDERS, run_topic(run))
+
+    def swept(self, living: Collection[str]) -> None:
+        """Remember that nothing is left here of ended runs, but of those that other living owners drive. Blocking."""
+        with self._database.write() as tx:
+            tx.leftovers.clear(EMBEDDED, living)
+
+    def inherited(self, runner: str) -> Sequence[tuple[Lease, bool]]:
+        """Return what earlier lives of a runner held and this one will get, and whether it was launched. Blocking."""
+        with self._database.read() as tx:
+            rows = tx.attempts.orphans(runner=runner, owner=self._owner)
+        return [(_lease(row.key), row.state == "launched") for row in rows]
+
+    def require_holder(self, runner: str, lease: Lease) -> None:
+        """Raise LeaseLost unless a runner of that name has, or had, the lease. Blocking."""
+        with self._database.read() as tx:
+            row = tx.attempts.get(_key(lease))
+        if row is None or runner_name(row.runner) != runner:
+            raise LeaseLost(f"the lease on attempt {lease.attempt} of step {lease.step!r} is not that of {runner}")
 
     def _claim(self, runner: str, request_key: str) -> Assignment | None:
         with self._database.write() as tx:
@@ -148,20 +178,26 @@ class RunnerService:
         return None if claimed is None else self._assign(*claimed)
 
     def _claim_in(self, tx: Transaction, runner: str, request_key: str) -> tuple[RunRow, AttemptRow] | None:
-        now = self._clock()
-        row = tx.attempts.orphan(runner=runner, owner=self._owner, now=now, lease=LEASE_SECONDS)
+        now, name = self._clock(), runner_name(runner)
+        row = tx.attempts.answered(runner=runner, request_key=request_key)
         if row is None:
+            row = tx.attempts.adopt(runner=runner, owner=self._owner, request_key=request_key, now=now)
+        if row is None and (name == EMBEDDED or tx.runners.is_active(name)):
             row = tx.attempts.claim(
                 runner=runner, owner=self._owner, request_key=request_key, now=now, lease=LEASE_SECONDS
             )
         if row is None:
             return None
+        tx.leftovers.add(name, row.key.run)
         started = AttemptStarted(row.key.step, row.key.attempt, row.key.epoch, runner)
-        return self._decisions.apply_in(tx, row.key.run, [started]), row
+        stored = self._decisions.apply_in(tx, row.key.run, [started])
+        if stored.run.pipeline.step(row.key.step).environment is not None:
+            tx.attempts.prolong(row.key, now, EXCLUSIVE_SECONDS)
+        return stored, row
 
     def _assign(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Tell who watches that an attempt was claimed, once that is stored."""
-        self._decisions.announce(row.key.run, ())
+        self._decisions.announce(row.key.run, () if runner_name(row.runner) == EMBEDDED else (LEASES,))
         return self._assignments.make(stored, row)
 
     def _launched(self, lease: Lease) -> None:
@@ -201,14 +237,33 @@ class RunnerService:
             self._decisions.apply_in(tx, key.run, [event])
         self._decisions.announce(key.run, tx.topics, tx.others)
 
-    def _beat(self, runner: str) -> Beat:
+    def _beat(self, runner: str, report: Report) -> Beat:
+        name, held = runner_name(runner), {_key(each.lease): each.stop for each in report.held}
         with self._database.write() as tx:
-            tx.attempts.renew(runner, self._clock(), LEASE_SECONDS)
-            rows = [row for row in tx.attempts.live(owner=self._owner) if row.runner == runner and row.stop]
-        wanted = {Stop(_lease(row.key), row.stop == "force") for row in rows}
-        new, self._ordered = wanted - self._ordered, wanted
-        ended = tuple(self._ended.popleft() for _ in range(len(self._ended)))
-        return Beat(tuple(sorted(new, key=lambda stop: stop.lease.step)), ended)
+            tx.attempts.renew(runner, held, self._clock())
+            has = {row.key: row.stop for row in tx.attempts.held(runner)}
+            ended = tx.leftovers.of_ended(name, self._owner if name == EMBEDDED else None)
+        wanted = {**dict.fromkeys(held, "force"), **has}  # also an end of what it has no right to any more
+        stops = [Stop(_lease(key), stop == "force") for key, stop in wanted.items() if self._is_news(key, stop, held)]
+        return Beat(tuple(stops), tuple(run for run in ended if run not in report.forgetting))
+
+    def _is_news(self, key: AttemptKey, stop: str, held: Mapping[AttemptKey, str]) -> bool:
+        """Whether a runner does not know an order to stop; what it does not report yet is on its way to it."""
+        if key in held:
+            self._told.pop(key, None)
+            return STOPS.index(stop) > STOPS.index(held[key])
+        news = STOPS.index(stop) > STOPS.index(self._told.get(key, ""))
+        if news:
+            self._told[key] = stop
+        return news
+
+    def _forget(self, name: str, run: RunId) -> None:
+        with self._database.write() as tx:
+            tx.leftovers.forget(name, run)
+
+    def _has_leftovers(self, run: RunId) -> bool:
+        with self._database.read() as tx:
+            return tx.leftovers.has(EMBEDDED, run)
 
     def _finish(self, lease: Lease, result: AttemptResult) -> None:
         """Record how an attempt ended; what follows it goes to a claim that waits, in the same transaction."""
@@ -241,7 +296,7 @@ class RunnerService:
         """Return False when it was handed in before and the answer was lost."""
         key = _key(lease)
         row = tx.attempts.get(key)
-        if row is not None and row.state == "done":
+        if row is not None and row.state == "done" and (row.outcome, row.commit) == (result.outcome, result.commit):
             return False
         row = self._live(row, lease)
         tx.attempts.detail(key, _details(result))

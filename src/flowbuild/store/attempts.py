@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Select, func, select, tuple_
 
 from flowbuild.core.errors import LeaseLost
-from flowbuild.core.ids import RunId, StepKey
+from flowbuild.core.ids import EMBEDDED, RunId, StepKey, runner_name
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.store.codec import dump_mapping, load_mapping
 from flowbuild.store.tables import attempts, runs
@@ -29,7 +29,10 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """An attempt. `state`: queued, leased (a runner has it), launched (its containers may run), done."""
+    """An attempt. `state`: queued, leased (a runner has it), launched (its containers may run), done.
+
+    `runner` is NAME/LIFE of who has it (see core.ids.runner_name), until `lease_until` unless it is prolonged.
+    """
 
     key: AttemptKey
     state: str
@@ -38,6 +41,7 @@ class AttemptRow:
     runner: str = ""
     stop: str = ""
     lease_until: float | None = None
+    lease_seconds: float = 60.0
     started_at: float | None = None
     finished_at: float | None = None
     outcome: Outcome | None = None
@@ -67,12 +71,16 @@ class Attempts:
             identity = {"run_id": key.run, "step": key.step, "attempt": key.attempt}
             self._connection.execute(attempts.insert().values(**identity, **values))
 
+    def answered(self, *, runner: str, request_key: str) -> AttemptRow | None:
+        """Return what a runner got for a request key before, if it still has it."""
+        query = select(attempts).where(
+            attempts.c.request_key == request_key, attempts.c.runner == runner, attempts.c.state.in_(LIVE)
+        )
+        row = self._connection.execute(query).mappings().first()
+        return None if row is None else _row(row)
+
     def claim(self, *, runner: str, owner: str, request_key: str, now: float, lease: float) -> AttemptRow | None:
-        """Lease the oldest queued attempt of an owner's runs to a runner. The same request key gets the same answer."""
-        again = select(attempts).where(attempts.c.request_key == request_key, attempts.c.state.in_(LIVE))
-        row = self._connection.execute(again).mappings().first()
-        if row is not None:
-            return _row(row)
+        """Lease the oldest queued attempt of an owner's runs to a runner."""
         query = (
             select(attempts)
             .join(runs, runs.c.id == attempts.c.run_id)
@@ -83,10 +91,8 @@ class Attempts:
         row = self._connection.execute(query).mappings().first()
         if row is None:
             return None
-        key = _key(row)
-        values = {"state": "leased", "runner": runner, "request_key": request_key, "lease_until": now + lease}
-        self._connection.execute(attempts.update().where(_same(key)).values(**values))
-        return self.get(key)
+        self._hand(_key(row), runner, request_key, now, lease, state="leased")
+        return self.get(_key(row))
 
     def get(self, key: AttemptKey) -> AttemptRow | None:
         """Return the attempt when it still has that epoch."""
@@ -104,13 +110,36 @@ class Attempts:
         """Remember that containers of the attempt may run from now on."""
         self._connection.execute(attempts.update().where(_same(key)).values(state="launched", started_at=now))
 
-    def renew(self, runner: str, now: float, lease: float) -> None:
-        """Prolong every lease of a runner."""
+    def prolong(self, key: AttemptKey, now: float, lease: float) -> None:
+        """Let a lease run for `lease` seconds, now and each time that it is renewed."""
+        values = {"lease_until": now + lease, "lease_seconds": lease}
+        self._connection.execute(attempts.update().where(_same(key)).values(**values))
+
+    def renew(self, runner: str, keys: Collection[AttemptKey], now: float) -> None:
+        """Prolong those of some leases that a runner has."""
+        if keys:
+            named = tuple_(attempts.c.run_id, attempts.c.step, attempts.c.attempt, attempts.c.epoch)
+            mine = attempts.c.state.in_(LIVE) & (attempts.c.runner == runner)
+            chosen = named.in_([(key.run, key.step, key.attempt, key.epoch) for key in keys])
+            until = attempts.c.lease_seconds + now
+            self._connection.execute(attempts.update().where(mine & chosen).values(lease_until=until))
+
+    def renew_all(self, owner: str, now: float) -> None:
+        """Prolong all leases on attempts of an owner's runs: nobody was there to hear whether their runners live."""
+        owned = select(runs.c.id).where(runs.c.owner == owner)
+        until = attempts.c.lease_seconds + now
         self._connection.execute(
-            attempts.update()
-            .where(attempts.c.runner == runner, attempts.c.state.in_(LIVE))
-            .values(lease_until=now + lease)
+            attempts.update().where(attempts.c.state.in_(LIVE), attempts.c.run_id.in_(owned)).values(lease_until=until)
         )
+
+    def overdue(self, owner: str, before: float) -> Sequence[AttemptRow]:
+        """Return the attempts of an owner's runs whose leases ran out before a moment; never of the embedded runner."""
+        rows = self._connection.execute(_remote(select(attempts), owner).where(attempts.c.lease_until <= before))
+        return [_row(row) for row in rows.mappings()]
+
+    def next_overdue(self, owner: str) -> float | None:
+        """Return when the next of those leases runs out."""
+        return self._connection.execute(_remote(select(func.min(attempts.c.lease_until)), owner)).scalar()
 
     def request_stop(self, key: AttemptKey, *, force: bool) -> AttemptRow | None:
         """Ask whoever has the attempt to stop it; return it as it was. `force` is never taken back."""
@@ -158,18 +187,47 @@ class Attempts:
         )
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
-    def orphan(self, *, runner: str, owner: str, now: float, lease: float) -> AttemptRow | None:
-        """Hand over an attempt that an earlier life of an owner's only runner held."""
-        for row in self.live(owner=owner):
-            if row.runner != runner:
-                values = {"runner": runner, "lease_until": now + lease}
-                self._connection.execute(attempts.update().where(_same(row.key)).values(**values))
-                return row
+    def held(self, runner: str) -> Sequence[AttemptRow]:
+        """Return what a runner has, in this life."""
+        query = select(attempts).where(attempts.c.state.in_(LIVE), attempts.c.runner == runner)
+        return [_row(row) for row in self._connection.execute(query).mappings()]
+
+    def orphans(self, *, runner: str, owner: str) -> Sequence[AttemptRow]:
+        """Return what earlier lives of a runner held; of the embedded one, for an owner's runs only."""
+        return [row for row in self._of_name(runner, owner) if row.runner != runner]
+
+    def adopt(self, *, runner: str, owner: str, request_key: str, now: float) -> AttemptRow | None:
+        """Hand an attempt that an earlier life of a runner held to this life of it."""
+        for row in self.orphans(runner=runner, owner=owner):
+            self._hand(row.key, runner, request_key, now, row.lease_seconds, state=row.state)
+            return row
         return None
+
+    def _of_name(self, runner: str, owner: str) -> Sequence[AttemptRow]:
+        name = runner_name(runner)
+        same = attempts.c.runner.startswith(f"{name}/", autoescape=True)
+        query = select(attempts).where(attempts.c.state.in_(LIVE), same).order_by(attempts.c.queued_at)
+        if name == EMBEDDED:
+            query = query.join(runs, runs.c.id == attempts.c.run_id).where(runs.c.owner == owner)
+        return [_row(row) for row in self._connection.execute(query).mappings()]
+
+    def _hand(self, key: AttemptKey, runner: str, request_key: str, now: float, lease: float, *, state: str) -> None:
+        self._connection.execute(
+            attempts.update()
+            .where(_same(key))
+            .values(state=state, runner=runner, request_key=request_key, lease_until=now + lease, lease_seconds=lease)
+        )
 
     def _select(self, run: RunId, step: str, attempt: int) -> RowMapping | None:
         query = select(attempts).where(attempts.c.run_id == run, attempts.c.step == step, attempts.c.attempt == attempt)
         return self._connection.execute(query).mappings().first()
+
+
+def _remote(query: Select[Any], owner: str) -> Select[Any]:
+    """Narrow a query to live attempts of an owner's runs that are not in the hands of the embedded runner."""
+    embedded = attempts.c.runner.startswith(f"{EMBEDDED}/", autoescape=True)
+    owned = query.join(runs, runs.c.id == attempts.c.run_id).where(runs.c.owner == owner)
+    return owned.where(attempts.c.state.in_(LIVE), ~embedded)
 
 
 def _same(key: AttemptKey) -> Any:
@@ -189,6 +247,7 @@ def _row(row: RowMapping) -> AttemptRow:
         runner=row["runner"],
         stop=row["stop"],
         lease_until=row["lease_until"],
+        lease_seconds=row["lease_seconds"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         outcome=None if row["outcome"] is None else Outcome(row["outcome"]),

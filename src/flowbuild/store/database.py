@@ -23,9 +23,11 @@ from flowbuild.store.attempts import Attempts
 from flowbuild.store.audit import Audit
 from flowbuild.store.cache import Cache
 from flowbuild.store.figures import Figures
+from flowbuild.store.leftovers import Leftovers
 from flowbuild.store.locks import Locks
 from flowbuild.store.members import Members
 from flowbuild.store.outbox import Outbox
+from flowbuild.store.runners import Runners
 from flowbuild.store.runs import Runs
 from flowbuild.store.secrets import Secrets
 from flowbuild.store.sessions import Sessions
@@ -55,6 +57,8 @@ class Transaction:
         self.members = Members(connection)
         self.audit = Audit(connection)
         self.secrets = Secrets(connection)
+        self.leftovers = Leftovers(connection)
+        self.runners = Runners(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

@@ -214,6 +214,15 @@ runner_codes = Table(
     Column("used_at", Float),
 )
 
+leftovers = Table(  # what a runner may have of a run, from its first attempt there until all of it is cleared away
+    "leftovers",
+    metadata,
+    Column("runner", String(64), primary_key=True),  # its name
+    Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("ended", Integer, nullable=False, server_default="0"),  # the run is over: clear it away
+    Index("ix_leftovers_run_id", "run_id"),
+)
+
 concurrency = Table(  # runs that have begun or wait, by group; the first `limit` of them go
     "concurrency",
     metadata,

@@ -83,9 +83,10 @@ attempts = Table(
     Column("epoch", Integer, nullable=False),
     Column("state", String(16), nullable=False),  # queued, leased, launched, done
     Column("input_commit", String(64), nullable=False),
-    Column("runner", String(64), nullable=False, default=""),
+    Column("runner", String(64), nullable=False, default=""),  # NAME/LIFE
     Column("request_key", String(64), nullable=False, default=""),
     Column("lease_until", Float),
+    Column("lease_seconds", Float, nullable=False, server_default="60"),  # by which it is prolonged
     Column("stop", String(8), nullable=False, default=""),  # "", graceful, force
     Column("queued_at", Float, nullable=False),
     Column("started_at", Float),

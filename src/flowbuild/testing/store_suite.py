@@ -25,7 +25,6 @@ from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.core.machine import create_run, decide
 from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run, RunContext
-from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import HEAD, MIGRATIONS, Database
 from flowbuild.store.runs import RunRow
@@ -176,7 +175,10 @@ class StoreSuite(StoreBench):
             self.queue(database, "x", "b", "a")
             first = self.claim(database, "k1")
             assert first is not None
-            assert first == self.claim(database, "k1")
+            with database.read() as tx:
+                assert tx.attempts.answered(runner="r", request_key="k1") == first
+                assert tx.attempts.answered(runner="s", request_key="k1") is None
+                assert tx.attempts.answered(runner="r", request_key="k2") is None
             assert (first.key.step, first.state, first.lease_until) == ("x", "leased", 15.0)
             assert [row and row.key.step for row in (self.claim(database, "k2"), self.claim(database, "k3"))] == [
                 "b",
@@ -225,22 +227,6 @@ class StoreSuite(StoreBench):
             with database.write() as tx:
                 tx.attempts.request_stop(key, force=False)
             assert self.claim(database, "k") is None
-
-    def test_orphans_go_to_the_next_runner_of_the_owner(self, url: str) -> None:
-        with self.database(url) as database:
-            (key,) = self.queue(database, "a")
-            self.claim(database, "k", runner="old")
-            with database.write() as tx:
-                tx.attempts.launched(key, 11.0)
-                assert tx.attempts.orphan(runner="new", owner="somebody else", now=20.0, lease=5.0) is None
-                found = tx.attempts.orphan(runner="new", owner="me", now=20.0, lease=5.0)
-                assert found is not None
-                assert (found.key, found.state) == (key, "launched")
-                assert tx.attempts.orphan(runner="new", owner="me", now=20.0, lease=5.0) is None
-                tx.attempts.finish(
-                    key, outcome=Outcome.FAILED, reason=None, message="m", exit_code=3, commit=None, now=21
-                )
-                assert tx.attempts.orphan(runner="newer", owner="me", now=22.0, lease=5.0) is None
 
     def test_details_are_merged(self, url: str) -> None:
         with self.database(url) as database:

@@ -10,7 +10,7 @@ from time import time
 
 from flowbuild.client.base import Check, DebugRequest, RunView
 from flowbuild.client.runner import Assignment, Lease
-from flowbuild.core.ids import RunId
+from flowbuild.core.ids import EMBEDDED, RunId
 from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.orchestrator.effects import Effects
@@ -76,6 +76,7 @@ async def _sweep(local: Local, engine: Engine, slots: Slots, spool: Spool, insta
         await engine.sweep(instance, keep=objects)
         await asyncio.to_thread(slots.sweep, runs)
         await asyncio.to_thread(spool.sweep, runs)
+        await asyncio.to_thread(local.runners.swept, local.ownership.living())
         await asyncio.to_thread(local.runs.sweep, local.ownership.living)
 
 
@@ -113,7 +114,7 @@ def _orchestrator(local: Local) -> Orchestrator:
 
 def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> Worker:
     return Worker(
-        name=f"local-{local.ownership.token}",
+        name=f"{EMBEDDED}/{local.ownership.token}",
         client=local.runners,
         engine=engine,
         places=RunnerPlaces(local.settings.home / "work", instance),

@@ -80,7 +80,7 @@ def test_parents_are_merged_in_file_order_each_once() -> None:
 def test_a_lost_result_counts_with_its_input() -> None:
     player = begin("a b c", "a>b b!c")
     player.finish("a")
-    player.started("b")
+    player.launched("b")
     player.finish("b", "lost")
     assert player.commands[-1] == Enqueue("c", 1, 1, "a.1.1")
     assert player.run.steps["c"].variables == {"V_a": "1"}
@@ -191,15 +191,25 @@ def test_reports_of_other_attempts_are_fenced() -> None:
     assert player.run is before
 
 
-def test_an_attempt_that_never_started_is_offered_again_with_a_new_epoch() -> None:
+def test_an_attempt_that_was_never_launched_is_offered_again_with_a_new_epoch() -> None:
     player = begin({"a": {}, "b": {"environment": Environment("qa")}})
     player.send(LockGranted("b"))
     assert player.finish("a", "lost") == (Enqueue("a", 1, 2, "initial"),)
+    player.started("a")
     assert player.finish("a", "lost") == (Enqueue("a", 1, 3, "initial"),)
+    assert (player.run.steps["a"].state, player.run.steps["a"].started_at) == ("queued", None)
     player.finish("a", "lost")
     player.finish("b", "lost")  # may have acted on its environment without having said so
     assert states(player) == "a=errored b=errored"
     assert player.run.steps["a"].reason == Reason.INFRA_LOST
+
+
+def test_an_attempt_that_was_launched_is_lost_with_its_runner() -> None:
+    player = begin("a")
+    player.started("a")
+    player.launched("a")
+    assert player.finish("a", "lost") == (FinishRun(),)
+    assert player.run.steps["a"].reason is Reason.INFRA_LOST
 
 
 def test_retry_after_a_delay() -> None:

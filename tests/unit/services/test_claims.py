@@ -29,7 +29,7 @@ async def runners(home):
 
 
 async def claim(runners, wait=LIMIT):
-    return await runners.claim("runner", request_key=uuid.uuid4().hex, wait=wait)
+    return await runners.claim("local/test", request_key=uuid.uuid4().hex, wait=wait)
 
 
 async def waiting(runners, monkeypatch):

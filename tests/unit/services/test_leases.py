@@ -1,11 +1,8 @@
 """The log of an attempt is its runner's alone: whoever lost the lease, or never had it, adds nothing."""
 
 import asyncio
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from time import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +11,6 @@ from flowbuild.client.runner import AttemptResult, Lease, LogEntry
 from flowbuild.core.errors import LeaseLost
 from flowbuild.core.states import Outcome
 from flowbuild.services.runners import RunnerService
-from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.home import Home, step
@@ -43,7 +39,7 @@ async def program(home):
 async def begun(home, local):
     """Start a run and claim its attempt."""
     await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)))
-    return (await local.runners.claim("r", request_key="k", wait=0)).lease
+    return (await local.runners.claim("local/r", request_key="k", wait=0)).lease
 
 
 def offered_again(local, lease):
@@ -102,7 +98,7 @@ async def test_a_lease_is_known_again_after_a_restart(home):
         owner = local.ownership.token
     async with program(home) as local:
         await asyncio.to_thread(local.runs.resume, lease.run, {}, [owner])
-        assert (await local.runners.claim("other", request_key="l", wait=0)).lease == lease
+        assert (await local.runners.claim("local/other", request_key="l", wait=0)).lease == lease
         assert await local.runners.append_log(lease, 100, [ENTRY]) == 200
         await asyncio.to_thread(offered_again, local, lease)
         with pytest.raises(LeaseLost):
@@ -141,30 +137,3 @@ async def test_a_runner_stops_what_is_not_its_own_any_more(tmp_path, monkeypatch
     async with home.life() as life:
         await life.finished((await life.start(home)).id)
     assert home.leftovers() == []
-
-
-class NoRuns:
-    """A database without attempts, so quick that little but the list of ended runs is looked at."""
-
-    attempts = SimpleNamespace(renew=lambda *_: None, live=lambda **_: [])
-
-    def write(self):
-        return nullcontext(self)
-
-
-def test_every_end_of_a_run_is_told():
-    """Runs end in several threads while a heartbeat takes what is there; of one not told, everything would be left."""
-    names = ("decisions", "assignments", "logbook", "cache", "owner")
-    runners = RunnerService(database=NoRuns(), signals=Signals(), clock=time, **dict.fromkeys(names))
-    ended, told = [str(number) for number in range(20_000)], []
-    switch = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(3) as threads:
-            telling = [threads.submit(lambda part: [*map(runners.run_ended, part)], ended[i::3]) for i in range(3)]
-            while not all(each.done() for each in telling):
-                told += runners._beat("r").ended_runs
-    finally:
-        sys.setswitchinterval(switch)
-    told += runners._beat("r").ended_runs
-    assert sorted(told) == sorted(ended)

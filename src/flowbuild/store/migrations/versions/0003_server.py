@@ -16,6 +16,7 @@ def upgrade() -> None:
     _triggers()
     _timely()
     _runners()
+    _leases()
 
 
 def _runs() -> None:
@@ -283,9 +284,29 @@ def _runners() -> None:
     )
 
 
+def _leases() -> None:
+    """Create what runners must clear away; until now each attempt was the one embedded runner's, whose name had a dash."""
+    op.add_column("attempts", sa.Column("lease_seconds", sa.Float(), server_default="60", nullable=False))
+    op.execute("UPDATE attempts SET runner = 'local/' || substr(runner, 7) WHERE runner LIKE 'local-%'")
+    op.create_table(
+        "leftovers",
+        sa.Column("runner", sa.String(length=64), nullable=False),
+        sa.Column("run_id", sa.String(length=26), nullable=False),
+        sa.Column("ended", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_leftovers_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("runner", "run_id", name=op.f("pk_leftovers")),
+    )
+    op.create_index("ix_leftovers_run_id", "leftovers", ["run_id"])
+    op.execute(
+        "INSERT INTO leftovers (runner, run_id) SELECT DISTINCT 'local', attempts.run_id FROM attempts"
+        " JOIN runs ON runs.id = attempts.run_id WHERE runs.state IN ('running', 'cancelling')"
+    )
+
+
 def downgrade() -> None:
     """Drop them with all they hold."""
     for table in (
+        "leftovers",
         "source_heads",
         "concurrency",
         "identities",
@@ -307,6 +328,8 @@ def downgrade() -> None:
     op.drop_index("ix_runs_project_id", table_name="runs")
     op.drop_index("ix_runs_project_pipeline_id", table_name="runs")
     op.drop_index("ix_runs_state_id", table_name="runs")
+    with op.batch_alter_table("attempts") as attempts:
+        attempts.drop_column("lease_seconds")
     with op.batch_alter_table("runs") as runs:
         for column in ("event", "branch", "commit", "actor", "trust", "cause"):
             runs.drop_column(column)

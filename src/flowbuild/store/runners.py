@@ -1,0 +1,109 @@
+"""Runners on other machines, and the codes they register with. Keys and codes are kept as SHA-256 only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, select
+
+from flowbuild.store.codec import dump_mapping, load_mapping
+from flowbuild.store.server_tables import runner_codes, runners
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerRow:
+    """A runner. `state`: active, draining (gets no more work), revoked. `facts` are what it says of itself."""
+
+    id: str
+    name: str
+    key_hash: str
+    capacity: int
+    state: str
+    created_at: float
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    seen_at: float | None = None
+
+
+class Runners:
+    """The `runners` and `runner_codes` tables."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, row: RunnerRow) -> None:
+        """Insert a runner, in place of one of that name."""
+        self._connection.execute(runners.delete().where(runners.c.name == row.name))
+        self._connection.execute(
+            runners.insert().values(
+                id=row.id,
+                name=row.name,
+                key_hash=row.key_hash,
+                labels=dump_mapping(dict(row.labels)),
+                capacity=row.capacity,
+                state=row.state,
+                facts=dump_mapping(dict(row.facts)),
+                created_at=row.created_at,
+            )
+        )
+
+    def by_key(self, key_hash: str) -> RunnerRow | None:
+        """Return the runner that has a key."""
+        return self._first(runners.c.key_hash == key_hash)
+
+    def by_name(self, name: str) -> RunnerRow | None:
+        """Return the runner of that name."""
+        return self._first(runners.c.name == name)
+
+    def all(self) -> Sequence[RunnerRow]:
+        """Return all runners by name."""
+        return [_row(row) for row in self._connection.execute(select(runners).order_by(runners.c.name)).mappings()]
+
+    def is_active(self, name: str) -> bool:
+        """Whether a runner may get more work."""
+        return self._connection.execute(select(runners.c.state).where(runners.c.name == name)).scalar() == "active"
+
+    def set_state(self, name: str, state: str) -> None:
+        """Let a runner be active, draining or revoked."""
+        self._connection.execute(runners.update().where(runners.c.name == name).values(state=state))
+
+    def seen(self, name: str, now: float) -> None:
+        """Remember that a runner was heard of."""
+        self._connection.execute(runners.update().where(runners.c.name == name).values(seen_at=now))
+
+    def describe(self, name: str, *, capacity: int, facts: Mapping[str, Any]) -> None:
+        """Keep what a runner says of itself."""
+        values = {"capacity": capacity, "facts": dump_mapping(dict(facts))}
+        self._connection.execute(runners.update().where(runners.c.name == name).values(**values))
+
+    def add_code(self, code_hash: str, *, by: str, now: float, expires_at: float) -> None:
+        """Keep a code that a runner may register with, once."""
+        values = {"hash": code_hash, "created_by": by, "created_at": now, "expires_at": expires_at}
+        self._connection.execute(runner_codes.insert().values(**values))
+
+    def use_code(self, code_hash: str, now: float) -> bool:
+        """Use up a code; False when there is none, it was used before, or it is over."""
+        usable = (
+            (runner_codes.c.hash == code_hash) & runner_codes.c.used_at.is_(None) & (runner_codes.c.expires_at > now)
+        )
+        return self._connection.execute(runner_codes.update().where(usable).values(used_at=now)).rowcount == 1
+
+    def _first(self, condition: ColumnElement[bool]) -> RunnerRow | None:
+        row = self._connection.execute(select(runners).where(condition)).mappings().first()
+        return None if row is None else _row(row)
+
+
+def _row(row: RowMapping) -> RunnerRow:
+    return RunnerRow(
+        id=row["id"],
+        name=row["name"],
+        key_hash=row["key_hash"],
+        capacity=row["capacity"],
+        state=row["state"],
+        created_at=row["created_at"],
+        labels=load_mapping(row["labels"]),
+        facts=load_mapping(row["facts"]),
+        seen_at=row["seen_at"],
+    )
