@@ -25,11 +25,11 @@ from flowbuild.services.users import UserService
 class Authenticator(Protocol):
     """Finds out who asks; see services.principals. Blocking; raises Unauthenticated for a proof that is no good."""
 
-    def of_token(self, token: str, /) -> Principal:
+    def of_token(self, token: str) -> Principal:
         """Return whose API token that is."""
         ...
 
-    def of_session(self, cookie: str, form_token: str | None, /) -> Principal:
+    def of_session(self, cookie: str, form_token: str | None) -> Principal:
         """Return whose login that is; `form_token` must be given, and fit, when the request changes something."""
         ...
 
