@@ -20,6 +20,7 @@ from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
+from flowbuild.services.waiting import WaitService
 
 
 class Authenticator(Protocol):
@@ -55,6 +56,7 @@ class Backend:
     people: People
     looking: Looking
     browsing: Browsing
+    waiting: WaitService
     client: Callable[[str], LocalClient]
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
     ready: Callable[[], None]  # raises what is in the way of serving. Blocking

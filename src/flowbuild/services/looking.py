@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowbuild.client.base import FileChange, HolderView, LogChunk, RunView, StepDiff, VariableChange
+from flowbuild.client.base import FileChange, HolderView, LogChunk, RunView, StepDiff, StepView, VariableChange
 from flowbuild.client.runner import Lease
 from flowbuild.core.errors import Conflict, NotFound
 from flowbuild.core.ids import CommitId, RunId, StepKey
@@ -197,6 +197,15 @@ class Looking:
             return False
         now = tx.runs.get(row.run.id)  # it may have ended, or been taken over, just before its program let go of it
         return now.owner == row.owner and not now.run.state.final
+
+
+def require_step(view: RunView, key: str) -> StepView:
+    """Return a step of a run; raises NotFound."""
+    found = next((step for step in view.steps if step.key == key), None)
+    if found is None:
+        known = ", ".join(step.key for step in view.steps)
+        raise NotFound(f"run {view.number} has no step {key!r}", hint=f"there are {known}")
+    return found
 
 
 def _step_run(row: RunRow, step: str) -> StepRun:

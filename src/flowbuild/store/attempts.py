@@ -94,6 +94,15 @@ class Attempts:
         self._hand(_key(row), runner, request_key, now, lease, state="leased")
         return self.get(_key(row))
 
+    def ahead(self, key: AttemptKey) -> int:
+        """Return how many attempts of all owners are to be handed out before a queued one."""
+        row = self._select(key.run, key.step, key.attempt)
+        if row is None or row["state"] != "queued":
+            return 0
+        earlier = tuple_(attempts.c.queued_at, attempts.c.step) < tuple_(row["queued_at"], row["step"])
+        query = select(func.count()).where(attempts.c.state == "queued", attempts.c.stop == "", earlier)
+        return int(self._connection.execute(query).scalar() or 0)
+
     def get(self, key: AttemptKey) -> AttemptRow | None:
         """Return the attempt when it still has that epoch."""
         row = self._select(key.run, key.step, key.attempt)

@@ -16,6 +16,7 @@ from flowbuild.api.figures import Measures
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.browsing import Browsing
+from flowbuild.services.waiting import WaitService
 from flowbuild.testing.home import Home, Life, step
 from flowbuild.testing.serving import serving
 from flowbuild.wiring.people import people
@@ -79,6 +80,7 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
             people=people(life.local.database, time),
             looking=life.local.looking,
             browsing=Browsing(life.local.database),
+            waiting=WaitService(life.local.database, life.local.looking, lambda: (home.capacity, 1)),
             client=lambda user: life.local.client(user=user),
             public_projects=lambda: frozenset(public),
             ready=lambda: None,

@@ -24,6 +24,7 @@ from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.principals import Principals
+from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
 from flowbuild.wiring.driving import driving
 from flowbuild.wiring.local import Local
@@ -71,6 +72,7 @@ def make_backend(local: Local) -> Backend:
         people=people(database, time),
         looking=local.looking,
         browsing=Browsing(database),
+        waiting=WaitService(database, local.looking, lambda: (settings.capacity, 1)),
         client=local.client,
         public_projects=frozenset,
         ready=lambda: _ready(local),

@@ -20,6 +20,7 @@ from flowbuild.client.patches import RunPatch, make_patch
 from flowbuild.core.access import Action
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RunId
+from flowbuild.services.waiting import Waiting
 
 router = APIRouter(prefix="/api/v1/runs/{run}", tags=["runs"], responses=RESPONSES)
 Readable = Annotated[RunId, Depends(OnRun(Action.RUN_READ))]
@@ -123,6 +124,12 @@ async def follow_run(
         before = view
         message = RunMessage(update.seq, update.at, update.event, patch)
         yield ServerSentEvent(data=message, id=str(update.seq), event="update")
+
+
+@router.get("/steps/{step}/waiting")
+def explain_waiting(run: Readable, step: str, backend: Back) -> Waiting:
+    """Say why a step does not run yet: what it waits for, since when, what is before it in the queue."""
+    return backend.waiting.why(run, step)
 
 
 @router.post("/cancel", status_code=202)
