@@ -1,7 +1,7 @@
 """Envelope encryption: each text has a data key of its own, which is sealed with a key of the ring. AES-256-GCM.
 
-What it belongs to is authenticated along with it: a sealed text that is moved to another row, name or version does not open.
-To change the key of the ring only data keys are sealed anew; the texts themselves stay as they are, unread.
+What a text belongs to is authenticated along with it: moved to another row, name or version it does not open. To change
+the key of the ring only data keys are sealed anew; the texts stay as they are, unread.
 
     v1.<id of the ring's key>.<nonce and sealed data key>.<nonce and sealed text>      both parts in base64url
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,40 +20,43 @@ from flowbuild.core.errors import VaultError
 from flowbuild.vault.keys import KeyRing
 
 FORM = "v1"
-NONCE = 12  # bytes; every data key seals one text, a key of the ring at most a few million data keys
+NONCE = 12  # bytes; random ones are good for 2**32 uses of a key, and a data key has one
 
 
 class Vault:
-    """Seals and opens texts with the keys of a ring. Pure but for randomness; safe to call from several threads."""
+    """Seals and opens texts with the keys that `ring` returns. Safe to call from several threads."""
 
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: Callable[[], KeyRing]) -> None:
         self._ring = ring
 
     def seal(self, text: str, *about: str) -> str:
         """Return a sealed text; `about` (kind, owner, name, version) has to be said again to open it."""
         key = AESGCM.generate_key(256)
-        name = self._ring.current
-        wrapped = _encrypt(self._ring.key(name), key, _bound("key", name, *about))
-        return ".".join(
-            (FORM, name, wrapped, _encrypt(key, text.encode("utf-8", "surrogatepass"), _bound("text", *about)))
-        )
+        return self._envelope(key, _encrypt(key, text.encode("utf-8", "surrogatepass"), _bound("text", *about)))
 
     def open(self, sealed: str, *about: str) -> str:
         """Return the text; raises VaultError when it was changed, moved, or its key is not in the ring."""
-        name, wrapped, body = _parts(sealed)
-        key = _decrypt(self._ring.key(name), wrapped, _bound("key", name, *about))
+        key, body = self._unwrap(sealed)
         return _decrypt(key, body, _bound("text", *about)).decode("utf-8", "surrogatepass")
 
-    def stale(self, sealed: str) -> bool:
-        """Whether it was sealed with another key of the ring than new ones are."""
-        return _parts(sealed)[0] != self._ring.current
-
-    def reseal(self, sealed: str, *about: str) -> str:
+    def reseal(self, sealed: str) -> str:
         """Return the same text under the current key of the ring, without reading it; raises VaultError."""
+        return self._envelope(*self._unwrap(sealed))
+
+    def _envelope(self, key: bytes, body: str) -> str:
+        ring = self._ring()
+        wrapped = _encrypt(ring.key(ring.current), key, _bound("key", ring.current))
+        return f"{FORM}.{ring.current}.{wrapped}.{body}"
+
+    def _unwrap(self, sealed: str) -> tuple[bytes, str]:
+        """Return data key and sealed text."""
         name, wrapped, body = _parts(sealed)
-        key = _decrypt(self._ring.key(name), wrapped, _bound("key", name, *about))
-        current = self._ring.current
-        return ".".join((FORM, current, _encrypt(self._ring.key(current), key, _bound("key", current, *about)), body))
+        return _decrypt(self._ring().key(name), wrapped, _bound("key", name)), body
+
+
+def key_of(sealed: str) -> str:
+    """Return the id of the key with which a text was sealed; raises VaultError."""
+    return _parts(sealed)[0]
 
 
 def _parts(sealed: str) -> tuple[str, str, str]:
@@ -78,6 +82,5 @@ def _decrypt(key: bytes, encoded: str, bound: bytes) -> bytes:
         data = base64.b64decode(encoded, altchars=b"-_", validate=True)
         return AESGCM(key).decrypt(data[:NONCE], data[NONCE:], bound)
     except (InvalidTag, ValueError, binascii.Error):
-        raise VaultError(
-            "a sealed text does not open: it was changed, or moved from where it belongs", hint="set the secret again"
-        ) from None
+        hint = "set the secret again"
+        raise VaultError("a sealed text was changed, or moved from where it belongs", hint=hint) from None

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flowbuild.core.errors import VaultError
-from flowbuild.vault.keys import add_key, keep_only, open_keys, read_keys
+from flowbuild.vault.keys import KeyFile
 
 
 @pytest.fixture
@@ -14,18 +14,22 @@ def path(tmp_path):
     return tmp_path / "deep" / "vault.keys"
 
 
+def ring(path):
+    return KeyFile(path).ring()
+
+
 def test_made_once_for_its_owner_alone(path):
-    first = open_keys(path)
+    first = ring(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert (first.names, first.key(first.current)) == (open_keys(path).names, open_keys(path).key(first.current))
-    assert len(first.key(first.current)) == 32
+    assert ring(path) == first
+    assert [len(key) for key in first.keys.values()] == [32]
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]  # nothing half-made is left
 
 
 def test_programs_that_start_together_agree(path):
     script = (
-        "import sys; from pathlib import Path; from flowbuild.vault.keys import open_keys;"
-        f"print('ready', flush=True); sys.stdin.readline(); print(open_keys(Path({str(path)!r})).current)"
+        "import sys; from pathlib import Path; from flowbuild.vault.keys import KeyFile;"
+        f"print('ready', flush=True); sys.stdin.readline(); print(KeyFile(Path({str(path)!r})).ring().current)"
     )
     started = [
         subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -35,28 +39,42 @@ def test_programs_that_start_together_agree(path):
     for process in started:
         process.stdin.write("\n")
         process.stdin.flush()
-    assert {process.communicate()[0].strip() for process in started} == {read_keys(path).current}
+    assert {process.communicate()[0].strip() for process in started} == {ring(path).current}
 
 
-def test_a_new_key_seals_and_the_old_one_still_opens(path):
-    old = open_keys(path)
-    new = add_key(path)
-    assert new.names[1:] == old.names
+def test_a_new_key_seals_and_the_old_ones_still_open(path):
+    old = ring(path)
+    new = KeyFile(path).add()
+    assert [*new.keys][1:] == [*old.keys]
     assert new.key(old.current) == old.key(old.current)
-    assert keep_only(path, new.current).names == (new.current,)
+    newest = KeyFile(path).add()
+    assert [*KeyFile(path).keep({old.current}).keys] == [newest.current, old.current]
+    assert [*KeyFile(path).keep(set()).keys] == [newest.current]
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(VaultError, match=old.current):
-        read_keys(path).key(old.current)
+        ring(path).key(old.current)
+
+
+def test_who_has_the_file_open_follows(path):
+    one, other = KeyFile(path), KeyFile(path)
+    before = one.ring()
+    assert one.ring() is before  # the control: it is not read each time
+    assert one.ring() == other.ring()
+    added = other.add()
+    assert one.ring() == added != before
+    path.unlink()
+    with pytest.raises(VaultError, match="cannot be read: No such file"):
+        one.ring()
 
 
 @pytest.mark.parametrize("damage", ["A", "", "!", "AAAA"])
 def test_damage_is_found(path, damage):
-    open_keys(path)
+    ring(path)
     lines = path.read_text().splitlines()
     lines[1] = lines[1][: -2 if damage == "A" else 20] + damage
     path.write_text("\n".join(lines))
     with pytest.raises(VaultError, match="line 2 of the key file"):
-        open_keys(path)
+        ring(path)
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "# nothing but words\n"])
@@ -64,22 +82,23 @@ def test_an_empty_file_is_no_reason_for_a_new_key(path, content):
     path.parent.mkdir()
     path.write_text(content)
     with pytest.raises(VaultError, match="there is no key"):
-        open_keys(path)
+        ring(path)
     assert path.read_text() == content
 
 
 def test_a_file_that_others_can_change_is_refused(path):
-    open_keys(path)
+    ring(path)
     path.chmod(0o444)  # as orchestrators mount their secrets
-    assert read_keys(path).current
+    assert ring(path).current
     path.chmod(0o620)
     with pytest.raises(VaultError, match="changed by others") as caught:
-        read_keys(path)
+        ring(path)
     assert f"chmod go-w {path}" in caught.value.hint
 
 
 def test_a_directory_is_no_file(tmp_path):
     with pytest.raises(VaultError, match="cannot be read"):
-        open_keys(tmp_path)
+        ring(tmp_path)
+    (tmp_path / "file").write_text("x")
     with pytest.raises(VaultError, match="cannot be written"):
-        open_keys(tmp_path / "file" / "vault.keys") if (tmp_path / "file").write_text("x") else None
+        ring(tmp_path / "file" / "vault.keys")
