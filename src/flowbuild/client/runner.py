@@ -132,6 +132,18 @@ class Beat:
         return bool(self.stops or self.ended_runs)
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a runner says of its machine, for people to read. `memory` in bytes."""
+
+    version: str = ""
+    machine: str = ""  # kind of processor
+    engine: str = ""
+    compose: str = ""
+    cpus: int = 0
+    memory: int = 0
+
+
 class RunnerClient(Protocol):
     """Calls of a runner. `runner` is NAME/LIFE: each start of its program is a new life and takes over what the last one held."""
 

@@ -196,6 +196,11 @@ class Attempts:
         )
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
+    def all_live(self) -> Sequence[AttemptKey]:
+        """Return every attempt that a runner has."""
+        query = select(attempts).where(attempts.c.state.in_(LIVE))
+        return [_key(row) for row in self._connection.execute(query).mappings()]
+
     def held(self, runner: str) -> Sequence[AttemptRow]:
         """Return what a runner has, in this life."""
         query = select(attempts).where(attempts.c.state.in_(LIVE), attempts.c.runner == runner)

@@ -6,11 +6,14 @@ from contextlib import suppress
 
 import pytest
 
+from flowbuild.auth.tokens import TokenKind, kind_of
 from flowbuild.client.base import StartRequest
 from flowbuild.client.runner import EXCLUSIVE_SECONDS, LEASE_SECONDS, AttemptResult, Beat, Held, Lease, Report, Stop
-from flowbuild.core.errors import LeaseLost
+from flowbuild.core.access import Action, allowed
+from flowbuild.core.errors import LeaseLost, Unauthenticated
 from flowbuild.core.states import Outcome
 from flowbuild.orchestrator.watch import LATE, Watch
+from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.leases import MARGIN, Leases
 from flowbuild.services.runners import RunnerService
 from flowbuild.store.runners import RunnerRow
@@ -262,6 +265,25 @@ async def test_the_embedded_runner_is_never_given_up(server):
     server.now += 10 * LEASE_SECONDS
     assert await server.expire() is None
     await server.runners.finish(lease, DONE)
+
+
+async def test_the_token_of_an_attempt_dies_with_it(server):
+    run = await server.start()
+    lease = (await server.claim(ONE)).lease
+    tokens = AttemptTokens(server.local.database)
+    token = await asyncio.to_thread(tokens.make, lease)
+    assert kind_of(token) is TokenKind.ATTEMPT
+    principal = await asyncio.to_thread(tokens.principal, token)
+    assert (principal.kind, principal.id, principal.name) == ("attempt", run, "refs/attempts/a/1/1")
+    assert allowed(principal, Action.WORKSPACE_WRITE, principal.project)
+    again = AttemptTokens(server.local.database)  # after a restart of the server
+    assert await asyncio.to_thread(again.principal, token) == principal
+    for wrong in (await asyncio.to_thread(tokens.make, Lease(run, "a", 1, 2)), "", "\ud800", token[:-1]):
+        with pytest.raises(Unauthenticated):
+            await asyncio.to_thread(tokens.principal, wrong)
+    await server.runners.finish(lease, DONE)
+    with pytest.raises(Unauthenticated):
+        await asyncio.to_thread(tokens.principal, token)
 
 
 class TestExclusive:

@@ -1,0 +1,157 @@
+"""Runners on other machines: how they come in, what they are told to do, how they go. Blocking: call from threads.
+
+A runner registers once, with a code that an admin made, and gets a key of its own. Whoever reads the database finds
+neither: both are kept as SHA-256.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
+from flowbuild.client.runner import Facts
+from flowbuild.core.access import Principal
+from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
+from flowbuild.core.ids import EMBEDDED
+from flowbuild.services.audit import Actor, note
+from flowbuild.services.decisions import ORDERS, QUEUE, Clock
+from flowbuild.services.ids import new_id
+from flowbuild.services.signals import Signals
+from flowbuild.store.database import Database
+from flowbuild.store.runners import RunnerRow
+
+CODE_SECONDS = 600.0  # a code is for somebody who types it in now
+CAPACITY_MAX = 256
+LABELS_MAX = 32
+LABEL_LENGTH = 128  # characters, of names and of values
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A code that registers one runner until `expires_at`, in seconds since the epoch."""
+
+    code: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A new runner and its key, which is told this once."""
+
+    name: str
+    key: str
+
+
+class Registration:
+    """The runners of a server."""
+
+    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
+        self._database = database
+        self._signals = signals
+        self._clock = clock
+
+    def invite(self, by: Actor) -> Invitation:
+        """Make a code for a new runner."""
+        now, code = self._clock(), new_token(TokenKind.CODE)
+        with self._database.write() as tx:
+            tx.runners.add_code(fingerprint(code), by=by.name, now=now, expires_at=now + CODE_SECONDS)
+            note(tx, now, by, "runner.invite", "")
+        return Invitation(code, now + CODE_SECONDS)
+
+    def register(
+        self, code: str, name: str, *, capacity: int, labels: Mapping[str, str], facts: Facts, address: str
+    ) -> Registered:
+        """Let a runner in. Raises Unauthenticated for a code that is no good, InvalidRequest, Conflict for a taken name.
+
+        The name of a runner that was revoked is free, and that of one whose key never arrived: it was never heard of.
+        A code is used up by a good registration only.
+        """
+        _check(name, capacity, labels, facts)
+        now, key = self._clock(), new_token(TokenKind.RUNNER)
+        with self._database.write() as tx:
+            if not tx.runners.use_code(fingerprint(code), now):
+                raise Unauthenticated(
+                    "the code is not known, used up or over", hint="an admin makes a new one: flow runners add"
+                )
+            present = tx.runners.by_name(name)
+            if present is not None and present.state != "revoked" and present.seen_at is not None:
+                raise Conflict(f"there is a runner {name!r}", hint="choose another name, or revoke that one")
+            row = RunnerRow(new_id(now), name, fingerprint(key), capacity, "active", now, dict(labels), asdict(facts))
+            tx.runners.add(row)
+            note(
+                tx,
+                now,
+                Actor(f"runner {name}", address),
+                "runner.register",
+                name,
+                detail={"replaces": present is not None},
+            )
+        return Registered(name, key)
+
+    def principal(self, key: str) -> Principal:
+        """Return whose key that is; raises Unauthenticated."""
+        with self._database.read() as tx:
+            row = tx.runners.by_key(fingerprint(key))
+        if row is None or row.state == "revoked":
+            raise Unauthenticated(
+                "the runner is not known (any more)", hint="register it anew: flow runner --code CODE"
+            )
+        return Principal("runner", row.id, row.name)
+
+    def hello(self, name: str, *, capacity: int, facts: Facts) -> None:
+        """Keep what a runner says of itself at the start of a life."""
+        _check(name, capacity, {}, facts)
+        with self._database.write() as tx:
+            tx.runners.describe(name, capacity=capacity, facts=asdict(facts))
+            tx.runners.seen(name, self._clock())
+
+    def heard(self, name: str) -> bool:
+        """Remember that a runner lives; return whether it is being drained."""
+        with self._database.write() as tx:
+            tx.runners.seen(name, self._clock())
+            return not tx.runners.is_active(name)
+
+    def runners(self) -> Sequence[RunnerRow]:
+        """Return all runners by name, those that were revoked, too."""
+        with self._database.read() as tx:
+            return tx.runners.all()
+
+    def drain(self, name: str, by: Actor) -> None:
+        """Give a runner no more work; its program ends when it has none left. Raises NotFound, Conflict."""
+        self._change(name, "draining", "runner.drain", by)
+
+    def activate(self, name: str, by: Actor) -> None:
+        """Give a runner work again that was being drained. Raises NotFound, Conflict."""
+        self._change(name, "active", "runner.activate", by)
+
+    def revoke(self, name: str, by: Actor) -> None:
+        """Let a runner never in again: its key opens nothing from now on. Raises NotFound."""
+        self._change(name, "revoked", "runner.revoke", by)
+
+    def _change(self, name: str, state: str, action: str, by: Actor) -> None:
+        with self._database.write() as tx:
+            row = tx.runners.by_name(name)
+            if row is None:
+                raise NotFound(f"there is no runner {name!r}")
+            if row.state == "revoked" and state != "revoked":
+                raise Conflict(f"runner {name!r} was revoked", hint="register it anew")
+            if row.state != state:
+                tx.runners.set_state(name, state)
+                note(tx, self._clock(), by, action, name)
+        self._signals.notify(QUEUE, ORDERS)
+
+
+def _check(name: str, capacity: int, labels: Mapping[str, str], facts: Facts) -> None:
+    if not _NAME.fullmatch(name) or name == EMBEDDED:
+        raise InvalidRequest(
+            f"{name!r} cannot be the name of a runner",
+            hint=f"at most 40 of a-z, 0-9, '.', '_' and '-', a letter or digit first; not {EMBEDDED!r}",
+        )
+    if not 1 <= capacity <= CAPACITY_MAX:
+        raise InvalidRequest(f"a capacity of {capacity} attempts", hint=f"1 to {CAPACITY_MAX}")
+    words = [*labels, *labels.values(), *(str(fact) for fact in asdict(facts).values())]
+    if len(labels) > LABELS_MAX or any(len(word) > LABEL_LENGTH for word in words):
+        raise InvalidRequest(f"at most {LABELS_MAX} labels, and none of a runner's words longer than {LABEL_LENGTH}")

@@ -1,0 +1,168 @@
+"""Runners register once with a code, are known by their key, drained and revoked."""
+
+import pytest
+
+from flowbuild.auth.tokens import TokenKind, kind_of
+from flowbuild.client.runner import Facts
+from flowbuild.core.access import Action, allowed
+from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
+from flowbuild.services.audit import Actor
+from flowbuild.services.registration import CODE_SECONDS, Registration
+from flowbuild.services.signals import Signals
+from flowbuild.store.database import Database
+
+ADA = Actor("ada", "192.0.2.1")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def registration(database, clock):
+    return Registration(database, Signals(), clock)
+
+
+def register(registration, name="one", code=None, *, capacity=2, labels=None, facts=None):
+    code = registration.invite(ADA).code if code is None else code
+    more = {"labels": labels or {}, "facts": facts or Facts("1.0", "x86_64"), "address": "192.0.2.9"}
+    return registration.register(code, name, capacity=capacity, **more)
+
+
+def actions(database):
+    with database.read() as tx:
+        return [
+            (row.actor, row.action, row.object) for row in reversed(tx.audit.page(before=None, limit=100, project=None))
+        ]
+
+
+def test_a_runner_is_known_by_its_key(registration, database):
+    made = register(registration, labels={"disk": "fast"})
+    assert kind_of(made.key) is TokenKind.RUNNER
+    principal = registration.principal(made.key)
+    assert (principal.kind, principal.name, principal.admin) == ("runner", "one", False)
+    assert allowed(principal, Action.RUNNER_WORK, None)
+    assert not allowed(principal, Action.RUN_READ, "p")
+    (row,) = registration.runners()
+    assert (row.capacity, row.labels, row.facts["machine"]) == (2, {"disk": "fast"}, "x86_64")
+    assert made.key not in repr(row)
+    assert actions(database) == [("ada", "runner.invite", ""), ("runner one", "runner.register", "one")]
+
+
+def test_a_code_is_used_once(registration):
+    code = registration.invite(ADA).code
+    register(registration, "one", code)
+    with pytest.raises(Unauthenticated, match="used up"):
+        register(registration, "two", code)
+    assert [row.name for row in registration.runners()] == ["one"]
+
+
+def test_a_code_that_registered_nobody_is_not_used_up(registration):
+    registration.heard(register(registration).name)
+    code = registration.invite(ADA).code
+    with pytest.raises(Conflict):
+        register(registration, "one", code)
+    register(registration, "two", code)
+
+
+def test_a_code_ends_by_itself(registration, clock):
+    code = registration.invite(ADA).code
+    clock.now += CODE_SECONDS
+    with pytest.raises(Unauthenticated):
+        register(registration, "one", code)
+
+
+@pytest.mark.parametrize("code", ["", "x", "flowc_" + "A" * 43, "\ud800"])
+def test_a_code_that_nobody_made(registration, code):
+    with pytest.raises(Unauthenticated):
+        register(registration, "one", code)
+
+
+@pytest.mark.parametrize("key", ["", "flowr_" + "A" * 43, "\ud800"])
+def test_a_key_that_nobody_got(registration, key):
+    register(registration)
+    with pytest.raises(Unauthenticated):
+        registration.principal(key)
+
+
+@pytest.mark.parametrize("name", ["", "local", "One", "a/b", "a" * 41, "-a", "a b", "é"])
+def test_names_that_no_runner_may_have(registration, name):
+    with pytest.raises(InvalidRequest):
+        register(registration, name)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"capacity": 0},
+        {"capacity": 257},
+        {"labels": {"a" * 129: ""}},
+        {"labels": {"a": "b" * 129}},
+        {"labels": {str(number): "" for number in range(33)}},
+        {"facts": Facts(engine="x" * 129)},
+        {"facts": Facts(memory=10**129)},
+    ],
+)
+def test_what_a_runner_says_is_bounded(registration, wrong):
+    with pytest.raises(InvalidRequest):
+        register(registration, **wrong)
+
+
+def test_a_name_is_free_until_its_runner_was_heard_of(registration):
+    lost = register(registration)  # the answer with the key was lost
+    made = register(registration)
+    with pytest.raises(Unauthenticated):
+        registration.principal(lost.key)
+    registration.hello(registration.principal(made.key).name, capacity=3, facts=Facts(cpus=4))
+    (row,) = registration.runners()
+    assert (row.capacity, row.facts["cpus"], row.seen_at) == (3, 4, 1000.0)
+    with pytest.raises(Conflict):
+        register(registration)
+
+
+def test_draining(registration, database):
+    register(registration)
+    assert registration.heard("one") is False
+    registration.drain("one", ADA)
+    registration.drain("one", ADA)  # again changes nothing
+    assert registration.heard("one") is True
+    registration.activate("one", ADA)
+    assert registration.heard("one") is False
+    assert [action for _, action, _ in actions(database)][2:] == ["runner.drain", "runner.activate"]
+
+
+def test_who_was_revoked_stays_out(registration):
+    old = register(registration)
+    registration.heard("one")
+    registration.revoke("one", ADA)
+    with pytest.raises(Unauthenticated):
+        registration.principal(old.key)
+    for change in (registration.activate, registration.drain):
+        with pytest.raises(Conflict):
+            change("one", ADA)
+    new = register(registration)  # somebody lets a machine of that name in again
+    with pytest.raises(Unauthenticated):
+        registration.principal(old.key)
+    assert registration.principal(new.key).name == "one"
+
+
+def test_a_runner_that_is_not_there(registration):
+    for change in (registration.drain, registration.activate, registration.revoke):
+        with pytest.raises(NotFound):
+            change("one", ADA)
