@@ -10,10 +10,12 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.operations import Operations
+from sqlalchemy import column, insert, table
 
 from flowbuild.core.errors import StoreError
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.cache import Scope
+from flowbuild.store.codec import dump_pipeline, dump_run
 from flowbuild.store.database import MIGRATIONS, Database
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.lease_suite import LeaseSuite
@@ -108,11 +110,29 @@ def test_a_database_of_an_older_version_keeps_what_is_in_it(url):
     command.upgrade(config, "0001")
     with pytest.raises(StoreError), old.write() as tx:  # the control: the table is not there yet
         tx.cache.put(Scope("p", "trusted"), "k", AttemptKey(ONE, "a", 1, 1))
-    add(old, make_run())
+    run = make_run()
+    row = {
+        "id": ONE,
+        "number": 1,
+        "project": "p",
+        "pipeline": run.pipeline.name,
+        "state": run.state,
+        "owner": "me",
+        "directory": "/source",
+        "dirty": 0,
+        "repository": "/repository",
+        "definition": dump_pipeline(run.pipeline),
+        "snapshot": dump_run(run),
+        "last_seq": 0,
+        "created_at": 1.0,
+    }
+    with old._engine.connect() as connection:  # as that version wrote it
+        connection.execute(insert(table("runs", *map(column, row))).values(row))
     old.migrate()
     with old.write() as tx:
         tx.cache.put(Scope("p", "trusted"), "k", AttemptKey(ONE, "a", 1, 1))
-        assert tx.runs.get(ONE).number == 1
+        found = tx.runs.get(ONE)
+        assert (found.number, found.run, found.trust, found.cause) == (1, run, "trusted", {})
     old.close()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flowbuild.client.base import StartRequest
 from flowbuild.client.runner import Assignment
@@ -32,7 +33,7 @@ from flowbuild.spec.words import did_you_mean
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.runs import RunRow
 from flowbuild.workspace.repo import RunRepository
-from flowbuild.workspace.source import WorkingTree
+from flowbuild.workspace.source import Source, WorkingTree
 from flowbuild.workspace.variables import check
 
 
@@ -50,6 +51,26 @@ class Places:
     def repository(self, run: RunId) -> Path:
         """Return the bare repository of a run."""
         return self.runs / run / "repository.git"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A run to be begun: a pipeline as its source has it, what is given to it, and why. No project: that of its directory.
+
+    `actor`, `trust` and `cause` as in `store.runs.RunRow`; an empty name of the actor is that of nobody in particular.
+    """
+
+    source: Source
+    pipeline: Pipeline
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    project: str | None = None
+    event: str = "manual"
+    actor: str = ""
+    trust: str = "trusted"
+    cause: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunService:
@@ -79,14 +100,26 @@ class RunService:
     def start(self, request: StartRequest) -> RunId:
         """Create a run of the working tree as it is and begin it. Raises InvalidFile, InvalidRequest, NotFound."""
         source = WorkingTree(Path(request.directory))
-        pipeline = choose(load(source, request.file), request.pipeline)
-        inputs = bind_inputs(pipeline, request.inputs)
-        context = RunContext(source.branch, source.tag, source.commit, "manual", inputs)
-        variables = bind_variables(pipeline, context, request.variables)
+        order = Order(
+            source,
+            choose(load(source, request.file), request.pipeline),
+            inputs=request.inputs,
+            variables=request.variables,
+            secrets=request.secrets,
+            fresh=request.fresh,
+        )
+        return self.begin(order)
+
+    def begin(self, order: Order) -> RunId:
+        """Create a run and begin it. Raises InvalidRequest for inputs, variables or secrets that do not fit."""
+        source, pipeline = order.source, order.pipeline
+        inputs = bind_inputs(pipeline, order.inputs)
+        context = RunContext(source.branch, source.tag, source.commit, order.event, inputs)
+        variables = bind_variables(pipeline, context, order.variables)
         pipeline = bind_environments(pipeline, context, variables)
         now = self._clock()
         run_id = new_run_id(now)
-        self._secrets.put(run_id, pipeline, request.secrets)
+        self._secrets.put(run_id, pipeline, order.secrets)
         with self._making(run_id) as path:
             commit = RunRepository.create(path, lfs=self._places.lfs).initial(
                 source=source if pipeline.checkout else None,
@@ -99,10 +132,11 @@ class RunService:
                 context=context,
                 initial_commit=commit,
                 variables=variables,
-                fresh=request.fresh,
+                fresh=order.fresh,
                 now=now,
             )
-            self._add(run, None, source.directory, path, dirty=source.dirty)
+            about = {"actor": order.actor, "trust": order.trust, "cause": order.cause}
+            self._add(run, order.project, source.place, path, dirty=source.dirty, **about)
         return run_id
 
     def rerun(
@@ -135,7 +169,8 @@ class RunService:
         run = create_rerun(row.run, run_id, keys, variables=variables, fresh=fresh, now=now)
         with self._making(run_id) as path:
             RunRepository.open(Path(row.repository)).fork(path)
-            self._add(run, row.project, Path(row.directory), path, dirty=row.dirty)
+            about = {"actor": row.actor, "trust": row.trust, "cause": row.cause}
+            self._add(run, row.project, row.directory, path, dirty=row.dirty, **about)
         return run_id
 
     def resume(self, run: RunId, secrets: Mapping[str, str], dead: Sequence[str]) -> None:
@@ -246,14 +281,14 @@ class RunService:
             shutil.rmtree(place, ignore_errors=True)
             raise
 
-    def _add(self, run: Run, project: str | None, source: Path, made: Path, *, dirty: bool) -> None:
+    def _add(self, run: Run, project: str | None, place: str, made: Path, *, dirty: bool, **about: Any) -> None:
         """Store a run and begin it; without a project in that of its source."""
         begin: tuple[Event, ...] = (RunStarted(),)
         repository = self._places.repository(run.id)
         with self._gate.beginning(), self._database.write() as tx:
-            project = project or project_of(tx, source)
+            project = project or project_of(tx, Path(place))
             number = tx.runs.next_number(project)
-            tx.runs.add(RunRow(run, number, project, self._owner, str(source), dirty, str(repository)))
+            tx.runs.add(RunRow(run, number, project, self._owner, place, dirty, str(repository), **about))
             self._decisions.apply_in(tx, run.id, begin)
             repository.parent.parent.mkdir(parents=True, exist_ok=True)
             made.parent.rename(repository.parent)
@@ -267,14 +302,14 @@ def _entries(directory: Path) -> list[Path]:
         return []
 
 
-def load(source: WorkingTree, file: str) -> dict[str, Pipeline]:
-    """Return the pipelines of a working tree; raises InvalidFile with all findings, NotFound when there is no file."""
-    loaded = load_pipelines(SourceFiles(source), source.inside(file) if file else None)
+def load(source: Source, file: str = "", *, trusted: bool = True) -> dict[str, Pipeline]:
+    """Return the pipelines of a source; raises InvalidFile with all findings, NotFound when there is no file."""
+    loaded = load_pipelines(SourceFiles(source), source.inside(file) if file else None, trusted=trusted)
     if has_errors(loaded.findings):
         raise InvalidFile(loaded.findings)
     if not loaded.pipelines:
         raise NotFound(
-            f"there is no pipeline in {source.directory}", hint="write one to .flow.yml; docs/tutorial.md shows how"
+            f"there is no pipeline in {source.place}", hint="write one to .flow.yml; docs/tutorial.md shows how"
         )
     return dict(loaded.pipelines)
 

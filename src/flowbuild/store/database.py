@@ -28,6 +28,7 @@ from flowbuild.store.locks import Locks
 from flowbuild.store.members import Members
 from flowbuild.store.outbox import Outbox
 from flowbuild.store.runners import Runners
+from flowbuild.store.projects import Projects
 from flowbuild.store.runs import Runs
 from flowbuild.store.secrets import Secrets
 from flowbuild.store.sessions import Sessions
@@ -59,6 +60,7 @@ class Transaction:
         self.secrets = Secrets(connection)
         self.leftovers = Leftovers(connection)
         self.runners = Runners(connection)
+        self.projects = Projects(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

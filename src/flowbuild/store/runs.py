@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
@@ -20,7 +22,10 @@ OPEN_STATES = (RunState.RUNNING, RunState.CANCELLING)
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run and what the rules need not know about it. Paths are absolute."""
+    """A run and what the rules need not know about it. Paths are absolute.
+
+    `actor` began it; how far that is trusted, `trust`, is one of `core.sources.Trust`; `cause` is what else is shown of why.
+    """
 
     run: Run
     number: int
@@ -30,6 +35,9 @@ class RunRow:
     dirty: bool
     repository: str
     last_seq: int = 0
+    actor: str = ""
+    trust: str = "trusted"
+    cause: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,12 @@ class Runs:
                 last_seq=0,
                 rerun_of=run.rerun_of,
                 created_at=run.created_at,
+                event=run.context.event,
+                branch=run.context.branch,
+                commit=run.context.commit,
+                actor=row.actor,
+                trust=row.trust,
+                cause=json.dumps(dict(row.cause), sort_keys=True),
             )
         )
 
@@ -188,4 +202,7 @@ def _row(row: RowMapping) -> RunRow:
         dirty=bool(row["dirty"]),
         repository=row["repository"],
         last_seq=row["last_seq"],
+        actor=row["actor"],
+        trust=row["trust"],
+        cause=json.loads(row["cause"]),
     )

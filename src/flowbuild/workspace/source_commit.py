@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flowbuild.core.errors import WorkspaceError
+from flowbuild.core.sources import is_ref_name
 from flowbuild.workspace import git, source_git
 from flowbuild.workspace.blobs import read_blobs
 from flowbuild.workspace.lfs import LfsStore, Pointer, parse_pointer
@@ -210,7 +211,7 @@ class CommitSource:
     def _git_directory(self, listed: Sequence[IndexEntry]) -> dict[bytes, GitFile]:
         """Return a `.git` as after a clone: branches of the remote, tags, one branch of its own, an index."""
         head, own = self.commit.encode(), b""
-        if self.branch:
+        if is_ref_name(self.branch):  # that of a fork is none: it has the owner before it
             name = HEADS.encode() + os.fsencode(self.branch)
             head, own = b"ref: " + name, b"%s %s\0\0\n" % (head, name)
         heads = git.run(self._git_dir, "for-each-ref", f"--format={_REMOTE_HEADS}", HEADS).stdout
