@@ -95,6 +95,7 @@ class Orchestrator:
 
     def _fire(self, run: RunId, name: str) -> None:
         with self._database.write() as tx:
+            tx.runs.lock(run)
             tx.timers.clear(run, name)
             self._decisions.apply_in(tx, run, [TimerFired(name)])
         self._decisions.announce(run, tx.topics, tx.others)

@@ -42,11 +42,11 @@ class StepCache:
         The key is kept with the attempt: under it its result will be recorded. Raises LeaseLost.
         """
         with self._database.write() as tx:
+            stored = tx.runs.get(attempt.run)
             row = tx.attempts.get(attempt)
             if row is None or row.state not in ("leased", "launched"):
                 raise LeaseLost(f"the lease on attempt {attempt.attempt} of step {attempt.step!r} is over")
             tx.attempts.detail(attempt, {KEY: key})
-            stored = tx.runs.get(attempt.run)
             fresh = stored.run.steps[attempt.step].fresh
             recorded = None if fresh else tx.cache.get(_scope(stored), key)
         about = {"run": attempt.run, "step": attempt.step}

@@ -15,7 +15,7 @@ from flowbuild.core.events import AttemptFinished, Event, LockGranted
 from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.machine import decide
 from flowbuild.core.run import Run
-from flowbuild.core.states import Outcome
+from flowbuild.core.states import Outcome, StepState
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database, Transaction
@@ -74,8 +74,11 @@ class Decisions:
         return replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
 
     def carry_out(self, run: RunId, command: Command) -> None:
-        """Carry out by itself an effect that concerns only the database: an outbox of an earlier version holds some."""
+        """Carry out by itself an effect that concerns only the database and yet is in the outbox: see `_pass_on`; an earlier version left some."""
         with self._database.write() as tx:
+            state = tx.runs.get(run).run
+            if isinstance(command, AcquireLock) and state.steps[command.step].state is not StepState.WAITING:
+                return  # it has left the line meanwhile and must not stand in it again
             self.apply_in(tx, run, self._carry_out(tx, run, command, self._clock()))
         self.announce(run, tx.topics, tx.others)
 
@@ -101,9 +104,9 @@ class Decisions:
             case AcquireLock(step, lock):
                 return [LockGranted(step)] if tx.locks.join(lock, run, step) else []
             case ReleaseLock(step, lock):
-                held = tx.locks.holder(lock) == (run, step)
+                held = tx.locks.holds(lock, run, step)
                 line = tx.locks.leave(lock, run, step)
-                return self._pass_on(tx, run, line) if held else []
+                return self._pass_on(tx, run, lock, line) if held else []
             case SetTimer(name, at):
                 tx.timers.set(run, name, at)
                 tx.topics.add(OUTBOX)
@@ -114,10 +117,12 @@ class Decisions:
                 tx.topics.add(OUTBOX)
         return []
 
-    def _pass_on(self, tx: Transaction, run: RunId, line: Sequence[tuple[RunId, StepKey]]) -> list[Event]:
+    def _pass_on(self, tx: Transaction, run: RunId, lock: str, line: Sequence[tuple[RunId, StepKey]]) -> list[Event]:
         """Grant a lock to the first of those who wait for it: one of this run gets the event, one of another run has it.
 
-        The lock is given back and granted in one transaction, so no death of a program can come between the two.
+        The lock is given back and granted in one transaction, so no death of a program can come between the two. A run
+        that is being decided about elsewhere just now asks for it once more: two runs that hand locks to each other must
+        not wait for each other.
         """
         tx.others.update(waiting for waiting, _step in line if waiting != run)
         if not line:
@@ -125,6 +130,10 @@ class Decisions:
         holder, step = line[0]
         if holder == run:
             return [LockGranted(step)]
+        if not tx.runs.lock(holder, wait=False):
+            tx.outbox.put(holder, [AcquireLock(step, lock)])
+            tx.topics.add(OUTBOX)
+            return []
         self.apply_in(tx, holder, [LockGranted(step)])
         return []
 

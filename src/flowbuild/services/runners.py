@@ -177,15 +177,18 @@ class RunnerService:
             claimed = self._claim_in(tx, runner, request_key)
         return None if claimed is None else self._assign(*claimed)
 
-    def _claim_in(self, tx: Transaction, runner: str, request_key: str) -> tuple[RunRow, AttemptRow] | None:
+    def _claim_in(
+        self, tx: Transaction, runner: str, request_key: str, *, wait: bool = True
+    ) -> tuple[RunRow, AttemptRow] | None:
         now, name = self._clock(), runner_name(runner)
-        row = tx.attempts.answered(runner=runner, request_key=request_key)
+        if not tx.attempts.begin_claim(request_key, wait=wait):
+            return None
+        asking = {"runner": runner, "request_key": request_key}
+        row = tx.attempts.answered(**asking)
         if row is None:
-            row = tx.attempts.adopt(runner=runner, owner=self._owner, request_key=request_key, now=now)
+            row = tx.attempts.adopt(**asking, owner=self._owner, now=now, wait=wait)
         if row is None and (name == EMBEDDED or tx.runners.is_active(name)):
-            row = tx.attempts.claim(
-                runner=runner, owner=self._owner, request_key=request_key, now=now, lease=LEASE_SECONDS
-            )
+            row = tx.attempts.claim(**asking, owner=self._owner, now=now, lease=LEASE_SECONDS, wait=wait)
         if row is None:
             return None
         tx.leftovers.add(name, row.key.run)
@@ -203,6 +206,7 @@ class RunnerService:
     def _launched(self, lease: Lease) -> None:
         key = _key(lease)
         with self._database.write() as tx:
+            tx.runs.lock(key.run)
             tx.attempts.launched(self._live(tx.attempts.get(key), lease).key, self._clock())
             self._decisions.apply_in(tx, key.run, [AttemptLaunched(key.step, key.attempt, key.epoch)])
         self._decisions.announce(key.run, tx.topics, tx.others)
@@ -230,6 +234,7 @@ class RunnerService:
     def _healthy(self, lease: Lease, result: AttemptResult) -> None:
         key = _key(lease)
         with self._database.write() as tx:
+            tx.runs.lock(key.run)
             self._live(tx.attempts.get(key), lease)
             tx.attempts.detail(key, _details(result))
             commit = CommitId(result.commit) if result.commit else None
@@ -273,7 +278,7 @@ class RunnerService:
                 if not self._finish_in(tx, lease, result):
                     return
                 poll = self._take_poll() if QUEUE in tx.topics else None
-                claimed = None if poll is None else self._claim_in(tx, poll.runner, poll.request_key)
+                claimed = None if poll is None else self._claim_in(tx, poll.runner, poll.request_key, wait=False)
             self._decisions.announce(key.run, tx.topics, tx.others)
             assignment = None if claimed is None else self._assign(*claimed)
         finally:
@@ -295,6 +300,7 @@ class RunnerService:
     def _finish_in(self, tx: Transaction, lease: Lease, result: AttemptResult) -> bool:
         """Return False when it was handed in before and the answer was lost."""
         key = _key(lease)
+        tx.runs.lock(key.run)
         row = tx.attempts.get(key)
         if row is not None and row.state == "done" and (row.outcome, row.commit) == (result.outcome, result.commit):
             return False

@@ -203,8 +203,8 @@ class RunService:
     def complete(self, dead: Sequence[str]) -> list[RunId]:
         """Take over the final runs of dead owners whose last effects (results, locks) are not yet carried out."""
         taken = []
-        with self._database.write() as tx:
-            for owner in dead:
+        for owner in dead:
+            with self._database.write() as tx:
                 taken += [run for run in tx.runs.unfinished(owner) if tx.runs.take_over(run, owner, self._owner)]
         for run in taken:
             self._decisions.announce(run)

@@ -1,4 +1,7 @@
-"""The durable queue: one row per attempt with its lease. Rows are never deleted when handed out."""
+"""The durable queue: one row per attempt with its lease. Rows are never deleted when handed out.
+
+An attempt changes in transactions that hold its run (see `store.sharing`); only `renew` does without.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select, tuple_
 
 from flowbuild.core.errors import LeaseLost
 from flowbuild.core.ids import EMBEDDED, RunId, StepKey, runner_name
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.store.codec import dump_mapping, load_mapping
+from flowbuild.store.sharing import lock_run, locking, serialise, side_by_side
 from flowbuild.store.tables import attempts, runs
 
 LIVE = ("leased", "launched")
@@ -71,6 +75,10 @@ class Attempts:
             identity = {"run_id": key.run, "step": key.step, "attempt": key.attempt}
             self._connection.execute(attempts.insert().values(**identity, **values))
 
+    def begin_claim(self, request_key: str, *, wait: bool = True) -> bool:
+        """Let claims with the same key happen one after another; False when one is under way and we do not `wait`."""
+        return serialise(self._connection, f"claim {request_key}", wait=wait)
+
     def answered(self, *, runner: str, request_key: str) -> AttemptRow | None:
         """Return what a runner got for a request key before, if it still has it."""
         query = select(attempts).where(
@@ -79,20 +87,18 @@ class Attempts:
         row = self._connection.execute(query).mappings().first()
         return None if row is None else _row(row)
 
-    def claim(self, *, runner: str, owner: str, request_key: str, now: float, lease: float) -> AttemptRow | None:
-        """Lease the oldest queued attempt of an owner's runs to a runner."""
-        query = (
-            select(attempts)
-            .join(runs, runs.c.id == attempts.c.run_id)
-            .where(attempts.c.state == "queued", attempts.c.stop == "", runs.c.owner == owner)
-            .order_by(attempts.c.queued_at, attempts.c.step)
-            .limit(1)
-        )
-        row = self._connection.execute(query).mappings().first()
-        if row is None:
-            return None
-        self._hand(_key(row), runner, request_key, now, lease, state="leased")
-        return self.get(_key(row))
+    def claim(
+        self, *, runner: str, owner: str, request_key: str, now: float, lease: float, wait: bool = True
+    ) -> AttemptRow | None:
+        """Lease the oldest queued attempt of an owner's runs to a runner.
+
+        Without `wait`, for a transaction that has a run already, attempts of runs that others have are not looked at.
+        """
+        free = (attempts.c.state == "queued") & (attempts.c.stop == "")
+        while (key := self._oldest(owner, wait=wait)) is not None:
+            if self._hand(key, free, now=now, lease=lease, state="leased", runner=runner, request_key=request_key):
+                return self.get(key)
+        return None
 
     def ahead(self, key: AttemptKey) -> int:
         """Return how many attempts of all owners are to be handed out before a queued one."""
@@ -125,13 +131,14 @@ class Attempts:
         self._connection.execute(attempts.update().where(_same(key)).values(**values))
 
     def renew(self, runner: str, keys: Collection[AttemptKey], now: float) -> None:
-        """Prolong those of some leases that a runner has."""
+        """Prolong those of some leases that a runner has, but of attempts that are just being changed: there is another beat."""
         if keys:
-            named = tuple_(attempts.c.run_id, attempts.c.step, attempts.c.attempt, attempts.c.epoch)
-            mine = attempts.c.state.in_(LIVE) & (attempts.c.runner == runner)
+            c = attempts.c
+            named = tuple_(c.run_id, c.step, c.attempt, c.epoch)
             chosen = named.in_([(key.run, key.step, key.attempt, key.epoch) for key in keys])
-            until = attempts.c.lease_seconds + now
-            self._connection.execute(attempts.update().where(mine & chosen).values(lease_until=until))
+            mine = select(c.run_id, c.step, c.attempt, c.epoch).where(c.state.in_(LIVE), c.runner == runner, chosen)
+            found = named.in_(mine.with_for_update(skip_locked=True))
+            self._connection.execute(attempts.update().where(found).values(lease_until=c.lease_seconds + now))
 
     def renew_all(self, owner: str, now: float) -> None:
         """Prolong all leases on attempts of an owner's runs: nobody was there to hear whether their runners live."""
@@ -210,11 +217,14 @@ class Attempts:
         """Return what earlier lives of a runner held; of the embedded one, for an owner's runs only."""
         return [row for row in self._of_name(runner, owner) if row.runner != runner]
 
-    def adopt(self, *, runner: str, owner: str, request_key: str, now: float) -> AttemptRow | None:
-        """Hand an attempt that an earlier life of a runner held to this life of it."""
+    def adopt(self, *, runner: str, owner: str, request_key: str, now: float, wait: bool = True) -> AttemptRow | None:
+        """Hand an attempt that an earlier life of a runner held to this life of it; `wait` as in `claim`."""
         for row in self.orphans(runner=runner, owner=owner):
-            self._hand(row.key, runner, request_key, now, row.lease_seconds, state=row.state)
-            return row
+            if lock_run(self._connection, row.key.run, wait=wait):
+                theirs = (attempts.c.runner == row.runner) & (attempts.c.state == row.state)
+                taken = {"state": row.state, "runner": runner, "request_key": request_key}
+                if self._hand(row.key, theirs, now=now, lease=row.lease_seconds, **taken):
+                    return row
         return None
 
     def _of_name(self, runner: str, owner: str) -> Sequence[AttemptRow]:
@@ -225,12 +235,28 @@ class Attempts:
             query = query.join(runs, runs.c.id == attempts.c.run_id).where(runs.c.owner == owner)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
-    def _hand(self, key: AttemptKey, runner: str, request_key: str, now: float, lease: float, *, state: str) -> None:
-        self._connection.execute(
-            attempts.update()
-            .where(_same(key))
-            .values(state=state, runner=runner, request_key=request_key, lease_until=now + lease, lease_seconds=lease)
+    def _oldest(self, owner: str, *, wait: bool) -> AttemptKey | None:
+        """Return the oldest queued attempt of an owner and lock its run: at first of runs that nobody has.
+
+        Somebody may have taken the attempt before we got its run.
+        """
+        query = (
+            select(attempts)
+            .join(runs, runs.c.id == attempts.c.run_id)
+            .where(attempts.c.state == "queued", attempts.c.stop == "", runs.c.owner == owner)
+            .order_by(attempts.c.queued_at, attempts.c.step)
+            .limit(1)
         )
+        row = self._connection.execute(locking(query, wait=False)).mappings().first()
+        if row is None and wait and side_by_side(self._connection):
+            row = self._connection.execute(locking(query)).mappings().first()
+        return None if row is None else _key(row)
+
+    def _hand(self, key: AttemptKey, still: ColumnElement[bool], *, now: float, lease: float, **values: str) -> bool:
+        """Lease an attempt to a runner; False when it is not any more as it was."""
+        statement = attempts.update().where(_same(key), attempts.c.epoch == key.epoch, still)
+        times = {"lease_until": now + lease, "lease_seconds": lease}
+        return self._connection.execute(statement.values(**values, **times)).rowcount == 1
 
     def _select(self, run: RunId, step: str, attempt: int) -> RowMapping | None:
         query = select(attempts).where(attempts.c.run_id == run, attempts.c.step == step, attempts.c.attempt == attempt)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select
 from flowbuild.core.cache import Origin
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.codec import load_mapping
+from flowbuild.store.sharing import insert
 from flowbuild.store.tables import attempts, runs, step_cache
 
 
@@ -44,9 +45,9 @@ class Cache:
 
     def put(self, scope: Scope, key: str, attempt: AttemptKey) -> None:
         """Let an attempt's result stand for the key from now on."""
-        self._connection.execute(step_cache.delete().where(_row(scope, key)))
         whose = {"run_id": attempt.run, "step": attempt.step, "attempt": attempt.attempt}
-        self._connection.execute(step_cache.insert().values(**scope._asdict(), key=key, **whose))
+        row = insert(self._connection, step_cache).values(**scope._asdict(), key=key, **whose)
+        self._connection.execute(row.on_conflict_do_update(index_elements=[*step_cache.primary_key], set_=whose))
 
     def get(self, scope: Scope, key: str) -> Recorded | None:
         """Return what stands for the key; only of an attempt that left a result."""

@@ -1,7 +1,8 @@
-"""The database and its transactions. SQLite: WAL, synchronous=FULL, BEGIN IMMEDIATE, a fair lock for writers.
+"""The database and its transactions.
 
-The default deferred BEGIN loses writes with "database is locked" when a reader becomes a writer; that and SQLite's
-unfair back-off are why writers queue up here before they ask SQLite (measured in the research on libraries).
+SQLite: BEGIN IMMEDIATE and a fair lock for writers. The default deferred BEGIN loses writes with "database is locked"
+when a reader becomes a writer; that and SQLite's unfair back-off are why writers queue up here before they ask SQLite
+(measured in the research on libraries). PostgreSQL: READ COMMITTED; writers run side by side, see `store.sharing`.
 """
 
 from __future__ import annotations
@@ -12,26 +13,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from flowbuild.core.errors import StoreError
 from flowbuild.core.ids import RunId
 from flowbuild.store.attempts import Attempts
 from flowbuild.store.audit import Audit
 from flowbuild.store.cache import Cache
+from flowbuild.store.engine import make_engine
 from flowbuild.store.figures import Figures
 from flowbuild.store.leftovers import Leftovers
 from flowbuild.store.locks import Locks
 from flowbuild.store.members import Members
 from flowbuild.store.outbox import Outbox
-from flowbuild.store.runners import Runners
 from flowbuild.store.projects import Projects
+from flowbuild.store.runners import Runners
 from flowbuild.store.runs import Runs
 from flowbuild.store.secrets import Secrets
 from flowbuild.store.sessions import Sessions
+from flowbuild.store.sharing import insert, serialise
 from flowbuild.store.tables import meta
 from flowbuild.store.timers import Timers
 from flowbuild.store.tokens import Tokens
@@ -44,8 +45,8 @@ HEAD = "0003"  # the newest revision in migrations/versions; a test compares the
 class Transaction:
     """One unit of work; its parts speak for one table each."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.runs = Runs(connection)
+    def __init__(self, connection: Connection, *, writing: bool) -> None:
+        self.runs = Runs(connection, writing=writing)
         self.attempts = Attempts(connection)
         self.outbox = Outbox(connection)
         self.timers = Timers(connection)
@@ -68,40 +69,41 @@ class Transaction:
 
     def setting(self, key: str, default: str) -> str:
         """Return the value kept under `key`; `default` is kept when there is none."""
-        found = self._connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+        query = select(meta.c.value).where(meta.c.key == key).with_for_update()
+        found = self._connection.execute(query).scalar()
         if found is None:
-            self._connection.execute(meta.insert().values(key=key, value=default))
-        return default if found is None else str(found)
+            row = insert(self._connection, meta).values(key=key, value=default)
+            self._connection.execute(row.on_conflict_do_nothing())
+            found = self._connection.execute(query).scalar()
+        return str(found)
+
+    def serialise(self, what: str) -> None:
+        """Let transactions that name the same thing come one after another, from here to their end.
+
+        For what is read first and written then without a row to lock, as the next number of something. See `store.sharing`.
+        """
+        serialise(self._connection, what)
 
 
 class Database:
-    """A database by SQLAlchemy URL. Use from threads only: it blocks. Raises StoreError when the database does not do its part."""
+    """A database by URL (`sqlite:///PATH`, `postgresql://…`). Use from threads only: it blocks.
+
+    Raises StoreError when the database does not do its part.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, isolation_level="AUTOCOMMIT" if url.startswith("sqlite") else None)
+        self._engine = make_engine(url)
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turn = threading.Lock()
-        self._sqlite = url.startswith("sqlite")
-        if self._sqlite:
-            event.listen(self._engine, "connect", _configure_sqlite)
+        self._sqlite = self._engine.dialect.name == "sqlite"
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Begin a transaction that may change things; commits at the end, rolls back on any exception."""
         _refuse_event_loop()
         try:
-            with self._turn, self._engine.connect() as connection:
-                if not self._sqlite:
-                    with connection.begin():
-                        yield Transaction(connection)
-                    return
-                connection.execute(text("BEGIN IMMEDIATE"))
-                try:
-                    yield Transaction(connection)
-                except BaseException:
-                    with suppress(SQLAlchemyError):  # of a full disk, for one, SQLite has rolled back by itself
-                        connection.execute(text("ROLLBACK"))
-                    raise
-                connection.execute(text("COMMIT"))
+            with self._sqlite_transaction() if self._sqlite else self._engine.begin() as connection:
+                yield Transaction(connection, writing=True)
         except SQLAlchemyError as error:
             raise _failed("the database refused a write", error) from error
 
@@ -110,10 +112,22 @@ class Database:
         """Look at the newest committed state; each statement for itself."""
         _refuse_event_loop()
         try:
-            with self._engine.connect() as connection:
-                yield Transaction(connection)
+            with self._reading.connect() as connection:
+                yield Transaction(connection, writing=False)
         except SQLAlchemyError as error:
             raise _failed("the database could not be read", error) from error
+
+    @contextmanager
+    def _sqlite_transaction(self) -> Iterator[Connection]:
+        with self._turn, self._engine.connect() as connection:
+            connection.execute(text("BEGIN IMMEDIATE"))
+            try:
+                yield connection
+            except BaseException:
+                with suppress(SQLAlchemyError):  # of a full disk, for one, SQLite has rolled back by itself
+                    connection.execute(text("ROLLBACK"))
+                raise
+            connection.execute(text("COMMIT"))
 
     def migrate(self) -> None:
         """Bring the schema to HEAD. Alembic is loaded only when there is something to do: it costs a start-up 0.2 s."""
@@ -127,29 +141,34 @@ class Database:
             config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["engine"] = self._engine
             command.upgrade(config, "head")
+        except OperationalError as error:
+            if self._sqlite:
+                raise _outdated(error) from error
+            hint = "is it up, and does FLOW_DATABASE say the right address, user and password?"
+            raise StoreError(f"the database cannot be reached: {_words(error)}", hint=hint) from error
         except SQLAlchemyError as error:
-            raise StoreError(
-                f"the database schema could not be brought up to date: {error}",
-                hint="restore the database from a backup",
-            ) from error
+            raise _outdated(error) from error
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
 
+def _outdated(error: SQLAlchemyError) -> StoreError:
+    message = f"the database schema could not be brought up to date: {error}"
+    return StoreError(message, hint="restore the database from a backup")
+
+
 def _failed(what: str, error: SQLAlchemyError) -> StoreError:
-    """Say what the database said, without the statement."""
-    words = str(error.orig if isinstance(error, DBAPIError) else error)
+    words = _words(error)
     hint = "free some space on the disk of the data directory (FLOW_HOME)" if "disk is full" in words else ""
     return StoreError(f"{what}: {words}", hint=hint)
 
 
-def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _words(error: SQLAlchemyError) -> str:
+    """Say what the database said, without the statement and its values."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error).splitlines()
+    return said[0] if said else type(error).__name__
 
 
 def _refuse_event_loop() -> None:

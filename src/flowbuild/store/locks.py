@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from flowbuild.core.ids import RunId, StepKey
+from flowbuild.store.sharing import serialise
 from flowbuild.store.tables import locks
 
 
@@ -18,6 +19,7 @@ class Locks:
 
     def join(self, name: str, run: RunId, step: StepKey) -> bool:
         """Stand in line (once); return whether the step holds the lock now."""
+        self._alone()
         mine = (locks.c.name == name) & (locks.c.run_id == run) & (locks.c.step == step)
         if self._connection.execute(select(locks.c.name).where(mine)).first() is None:
             last = self._connection.execute(select(func.max(locks.c.position)).where(locks.c.name == name)).scalar()
@@ -27,14 +29,24 @@ class Locks:
 
     def leave(self, name: str, run: RunId, step: StepKey) -> Sequence[tuple[RunId, StepKey]]:
         """Leave the line; return who stands in it now. The first holds the lock."""
+        self._alone()
         self._connection.execute(
             locks.delete().where(locks.c.name == name, locks.c.run_id == run, locks.c.step == step)
         )
         return self._line(name)
 
+    def holds(self, name: str, run: RunId, step: StepKey) -> bool:
+        """Whether the step holds the lock; nobody else comes or goes until this transaction ends."""
+        self._alone()
+        return self.holder(name) == (run, step)
+
     def holder(self, name: str) -> tuple[RunId, StepKey] | None:
         """Return the run and step that hold the lock."""
         return next(iter(self._line(name)), None)
+
+    def _alone(self) -> None:
+        """Of two that come and go at once each must see the other: all lines change one after another."""
+        serialise(self._connection, "locks")
 
     def _line(self, name: str) -> Sequence[tuple[RunId, StepKey]]:
         query = select(locks.c.run_id, locks.c.step).where(locks.c.name == name).order_by(locks.c.position)

@@ -15,6 +15,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.core.run import Run
 from flowbuild.core.states import RunState
 from flowbuild.store.codec import dump_event, dump_pipeline, dump_run, load_event, load_pipeline, load_run
+from flowbuild.store.sharing import lock_run, locking, serialise
 from flowbuild.store.tables import events, outbox, runs
 
 OPEN_STATES = (RunState.RUNNING, RunState.CANCELLING)
@@ -50,13 +51,15 @@ class EventRow:
 
 
 class Runs:
-    """The `runs` and `events` tables."""
+    """The `runs` and `events` tables. A run that is read in order to be changed (`writing`) is locked until the end."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, writing: bool) -> None:
         self._connection = connection
+        self._writing = writing
 
     def next_number(self, project: str) -> int:
         """Return the number that the project's next run gets."""
+        serialise(self._connection, f"number of {project}")
         query = select(func.max(runs.c.number)).where(runs.c.project == project)
         return int(self._connection.execute(query).scalar() or 0) + 1
 
@@ -90,10 +93,18 @@ class Runs:
 
     def get(self, run: RunId) -> RunRow:
         """Return a run; raises NotFound."""
-        row = self._connection.execute(select(runs).where(runs.c.id == run)).mappings().first()
+        query = select(runs).where(runs.c.id == run)
+        row = self._connection.execute(locking(query) if self._writing else query).mappings().first()
         if row is None:
             raise NotFound(f"there is no run {run}")
         return _row(row)
+
+    def lock(self, run: RunId, *, wait: bool = True) -> bool:
+        """Let nobody else decide about a run until this transaction ends: before anything that belongs to it is changed.
+
+        False when there is no such run or, without `wait`, another transaction has it.
+        """
+        return lock_run(self._connection, run, wait=wait)
 
     def owner(self, run: RunId) -> str:
         """Return which process drives a run, or did so last; empty when there is no such run."""
@@ -156,7 +167,8 @@ class Runs:
 
     def unfinished(self, owner: str) -> Sequence[RunId]:
         """Return the final runs of an owner whose last effects are not yet carried out."""
-        query = select(runs.c.id).where(runs.c.owner == owner, runs.c.state.not_in(OPEN_STATES), _with_effects())
+        final = runs.c.state.not_in(OPEN_STATES)
+        query = select(runs.c.id).where(runs.c.owner == owner, final, _with_effects()).order_by(runs.c.id)
         return [RunId(identifier) for identifier in self._connection.execute(query).scalars()]
 
     def take_over(self, run: RunId, old_owner: str, new_owner: str) -> bool:

@@ -67,11 +67,11 @@ async def test_a_claim_waits_on_when_the_result_could_not_be_stored(runners, mon
 
     refused, claim_in = [], runners._claim_in
 
-    def refuse_once(*arguments):
+    def refuse_once(*arguments, **options):
         if not refused:
             refused.append(arguments)
             raise StoreError("the disk is full")
-        return claim_in(*arguments)
+        return claim_in(*arguments, **options)
 
     monkeypatch.setattr(runners, "_claim_in", refuse_once)
     with pytest.raises(StoreError):

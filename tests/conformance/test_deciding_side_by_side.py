@@ -1,0 +1,149 @@
+"""On PostgreSQL decisions about different runs happen at once, also when the runs hand something to each other."""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+
+from flowbuild.core.commands import AcquireLock
+from flowbuild.core.events import AttemptFinished, AttemptStarted, CancelRequested, RunStarted
+from flowbuild.core.ids import RunId
+from flowbuild.core.model import Environment
+from flowbuild.core.states import Outcome, Reason, StepState
+from flowbuild.services.decisions import Decisions
+from flowbuild.services.signals import Signals
+from flowbuild.testing.graphs import make_pipeline
+from flowbuild.testing.store_suite import ONE, TWO, A, StoreBench, add, make_run
+
+QA = make_pipeline({"a": {"environment": Environment("qa")}}, "")
+
+
+@pytest.fixture
+def database(postgres):
+    with StoreBench().database(postgres.database()) as database:
+        yield database
+
+
+@pytest.fixture
+def decisions(database):
+    return Decisions(database, Signals(), count(1).__next__, lambda _run: None)
+
+
+@pytest.fixture
+def waiting(database, decisions):
+    """The first run holds the environment, the second waits for it."""
+    for run in (ONE, TWO):
+        add(database, make_run(run, QA))
+        decisions.apply(run, RunStarted())
+    assert [state(database, run) for run in (ONE, TWO)] == [StepState.QUEUED, StepState.WAITING]
+
+
+def state(database, run):
+    with database.read() as tx:
+        return tx.runs.get(run).run.steps[A].state
+
+
+def holder(database):
+    with database.read() as tx:
+        return tx.locks.holder("qa")
+
+
+def effects(database):
+    with database.read() as tx:
+        return [(run, command) for _, run, command in tx.outbox.pending("me") if isinstance(command, AcquireLock)]
+
+
+CANCEL = CancelRequested("me", Reason.USER, force=False)
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_lock_goes_to_a_run_that_nobody_has_at_once(database, decisions):
+    decisions.apply(ONE, CANCEL)
+    assert (state(database, TWO), effects(database)) == (StepState.QUEUED, [])
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_lock_goes_to_a_run_that_is_busy_as_soon_as_it_is_not(database, decisions):
+    with database.write() as busy:
+        busy.runs.get(TWO)
+        decisions.apply(ONE, CANCEL)  # it does not wait
+    assert (state(database, TWO), holder(database)) == (StepState.WAITING, (TWO, A))
+    ((run, command),) = effects(database)
+    decisions.carry_out(run, command)
+    decisions.carry_out(run, command)  # once more: the program died before it forgot it
+    assert (state(database, TWO), holder(database)) == (StepState.QUEUED, (TWO, A))
+
+
+@pytest.mark.usefixtures("waiting")
+def test_who_left_the_line_meanwhile_does_not_come_back(database, decisions):
+    with database.write() as busy:
+        busy.runs.get(TWO)
+        decisions.apply(ONE, CANCEL)
+    decisions.apply(TWO, CANCEL)
+    for run, command in effects(database):
+        decisions.carry_out(run, command)
+    assert (state(database, TWO), holder(database)) == (StepState.DONE, None)
+
+
+def test_many_that_hand_locks_to_each_other_never_wait_for_each_other(database, decisions):
+    """What two would wait for in a circle PostgreSQL ends with an error, after a second."""
+    steps = {
+        key: {"environment": Environment(name)} for key, name in zip("abcd", ("qa", "qa", "prod", "prod"), strict=True)
+    }
+    runs = [RunId(f"01{number:024}") for number in range(12)]
+    for run in runs:
+        add(database, make_run(run, make_pipeline(steps, "")))
+        decisions.apply(run, RunStarted())
+
+    broken = threading.Event()
+
+    def work(number):
+        try:
+            return play(number)
+        except BaseException:
+            broken.set()  # the others need not wait for what this one has
+            raise
+
+    def play(number):
+        """Be a runner, now and then one who beats, cancels or carries out effects, until nothing is left."""
+        chance = random.Random(number)
+        for turn in count():
+            with database.write() as tx:
+                row = tx.attempts.claim(
+                    runner=f"r{number}", owner="me", request_key=f"{number}/{turn}", now=1.0, lease=1.0
+                )
+                if row is not None:
+                    tx.attempts.launched(row.key, 1.0)
+                    started = AttemptStarted(row.key.step, 1, row.key.epoch, "r")
+                    decisions.apply_in(tx, row.key.run, [started])
+            if row is not None:
+                if chance.random() < 0.3:
+                    decisions.apply(row.key.run, CANCEL)
+                finish(database, decisions, row.key)
+            with database.write() as tx:
+                tx.attempts.renew(f"r{number}", 1.0, 1.0)
+            for run, command in effects(database):
+                decisions.carry_out(run, command)
+            if broken.is_set() or all(done(database, run) for run in runs):
+                return turn
+        raise AssertionError
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    with database.read() as tx:
+        assert [tx.locks.holder(name) for name in ("qa", "prod")] == [None, None]
+
+
+def done(database, run):
+    with database.read() as tx:
+        return tx.runs.get(run).run.state.final
+
+
+def finish(database, decisions, key):
+    with database.write() as tx:
+        tx.runs.lock(key.run)
+        tx.attempts.finish(key, outcome=Outcome.SUCCEEDED, reason=None, message="", exit_code=0, commit=None, now=2.0)
+        event = AttemptFinished(key.step, key.attempt, key.epoch, Outcome.SUCCEEDED, exit_code=0)
+        decisions.apply_in(tx, key.run, [event])
