@@ -123,7 +123,7 @@ def test_many_that_hand_locks_to_each_other_never_wait_for_each_other(database, 
                     decisions.apply(row.key.run, CANCEL)
                 finish(database, decisions, row.key)
             with database.write() as tx:
-                tx.attempts.renew(f"r{number}", 1.0, 1.0)
+                tx.attempts.renew(f"r{number}", [row.key] if row is not None else [], 1.0)
             for run, command in effects(database):
                 decisions.carry_out(run, command)
             if broken.is_set() or all(done(database, run) for run in runs):

@@ -16,7 +16,7 @@ from flowbuild.spec.findings import InvalidFile
 from flowbuild.store.database import Database
 from flowbuild.testing.git_remote import PASSWORD, USER, Source, served
 from flowbuild.testing.home import Home, service
-from flowbuild.vault.keys import open_keys
+from flowbuild.vault.keys import KeyFile
 from flowbuild.vault.sealing import Vault
 from flowbuild.workspace.remote import Credential, Unreachable
 
@@ -45,7 +45,7 @@ def database(tmp_path):
 
 def made(tmp_path, database, **policy):
     known = {"plain_http": True, "internal": ("localhost",), "local": (str(tmp_path),)} | policy
-    vault = Vault(open_keys(tmp_path / "keys"))
+    vault = Vault(KeyFile(tmp_path / "keys").ring)
     return ProjectService(
         database=database, directory=tmp_path / "projects", policy=Policy(**known), sealer=vault, clock=lambda: 1000.0
     )
