@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flowbuild.core.errors import InvalidRequest
 
@@ -42,6 +42,10 @@ def _pool(text: str) -> str:
     return text
 
 
+def _list(text: object) -> object:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
 class Settings(BaseSettings):
     """Options, read from the environment once at start; an empty variable is as none."""
 
@@ -71,6 +75,17 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=1, le=65535, description="port that a server listens on")
     public_url: str = Field(
         default="", description="address of the server as its users write it, when something stands in front of it"
+    )
+    allow_http: bool = Field(default=False, description="whether projects may come from http:// addresses, too")
+    allow_local: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)] = Field(
+        default=(), description="directories below which the repositories of projects may lie, separated by commas"
+    )
+    allow_internal: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)] = Field(
+        default=(),
+        description="hosts and networks that are not public and may be asked for projects, separated by commas; * for all",
+    )
+    key_file: Path | None = Field(
+        default=None, description="the keys that seal secrets (default: vault.keys in the home directory)"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="level of the program's own log, flow.log in the home directory"

@@ -16,8 +16,10 @@ from flowbuild.services.audit import AuditLog
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Clock
+from flowbuild.services.launching import Launcher
 from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
+from flowbuild.services.projects import ProjectService
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
 from flowbuild.services.waiting import WaitService
@@ -54,6 +56,8 @@ class Backend:
     public_url: str
     authenticator: Authenticator
     people: People
+    projects: ProjectService
+    launcher: Launcher
     looking: Looking
     browsing: Browsing
     waiting: WaitService

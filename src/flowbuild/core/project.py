@@ -9,7 +9,7 @@ from enum import StrEnum
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.retention import Retention
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(?:/[a-z0-9][a-z0-9._-]{0,63})?")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # stands in addresses, so no slash
 
 
 class Visibility(StrEnum):
@@ -35,5 +35,5 @@ class ProjectSettings:
 def check_name(name: str) -> None:
     """Raise InvalidRequest unless a text can name a project."""
     if not _NAME.fullmatch(name) or ".." in name:
-        hint = "lower-case letters, digits, dot, dash and underscore, at most 64; one group before a / is possible: group/name"
+        hint = "lower-case letters, digits, dot, dash and underscore, at most 64, a letter or digit first"
         raise InvalidRequest(f"{name[:80]!r} cannot be the name of a project", hint=hint)

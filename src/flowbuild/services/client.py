@@ -72,6 +72,14 @@ class LocalClient:
         """See FlowClient."""
         return await self._view(await asyncio.to_thread(self._runs.start, request))
 
+    async def find(self, project: str, run: str) -> RunView:
+        """Return a run of a project by number, id, beginning of an id, or `last`; raises NotFound, also for that of another."""
+        found = await asyncio.to_thread(self._looking.find, project, run)
+        view = await self._view(found)
+        if view.project != project:
+            raise NotFound(f"there is no run {run!r} in project {project!r}")
+        return view
+
     async def get(self, run: str) -> RunView:
         """See FlowClient."""
         return await self._view(await self._find(run))

@@ -130,6 +130,11 @@ class ProjectService:
         with self._database.read() as tx:
             return tx.projects.list(names, archived=archived)
 
+    def public(self) -> frozenset[str]:
+        """Return the names of the projects that everybody may look at."""
+        with self._database.read() as tx:
+            return frozenset(row.name for row in tx.projects.list() if row.visibility is Visibility.PUBLIC)
+
     def fetch(self, name: str) -> Listing:
         """Bring the mirror of a project up to date; return its refs. Why it did not work is kept with the project, too.
 

@@ -131,9 +131,13 @@ class Home:
         """Return a further engine on the machine, in a hurry: a second takes a hundredth of one."""
         return DummyEngine(self.machine, sleep=lambda seconds: asyncio.sleep(seconds / 100))
 
+    def settings(self) -> Settings:
+        """Return the options; projects of a server may come from anywhere below `top`."""
+        return Settings(home=self.data, capacity=self.capacity, allow_local=(str(self.top),))
+
     def local(self, *, drive: bool) -> Local:
         """Return the services of a further process. Blocks."""
-        local = Local(Settings(home=self.data, capacity=self.capacity), str(self.project))
+        local = Local(self.settings(), str(self.project))
         local.open(drive=drive)
         return local
 

@@ -16,10 +16,12 @@ from flowbuild.api.figures import Measures
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.browsing import Browsing
+from flowbuild.services.launching import Launcher
 from flowbuild.services.waiting import WaitService
 from flowbuild.testing.home import Home, Life, step
 from flowbuild.testing.serving import serving
 from flowbuild.wiring.people import people
+from flowbuild.wiring.projects import open_vault, project_service
 
 PROJECT = "project"
 
@@ -73,16 +75,19 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
         home.write({"a": step()})
     async with home.life(**options) as life:
         measures = Measures(life.local.database, time)
+        projects = project_service(life.local, open_vault(life.local))
         backend = Backend(
             version="0",
             public_url="https://flow.example",
             authenticator=Roles(),
             people=people(life.local.database, time),
+            projects=projects,
+            launcher=Launcher(projects, life.local.runs),
             looking=life.local.looking,
             browsing=Browsing(life.local.database),
             waiting=WaitService(life.local.database, life.local.looking, lambda: (home.capacity, 1)),
             client=lambda user: life.local.client(user=user),
-            public_projects=lambda: frozenset(public),
+            public_projects=lambda: projects.public() | frozenset(public),
             ready=lambda: None,
             measures=measures,
             clock=time,

@@ -23,12 +23,14 @@ from flowbuild.api.figures import Measures
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.browsing import Browsing
+from flowbuild.services.launching import Launcher
 from flowbuild.services.principals import Principals
 from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
 from flowbuild.wiring.driving import driving
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.people import people
+from flowbuild.wiring.projects import open_vault, project_service
 
 log = structlog.get_logger()
 GRACE = 5  # seconds for requests that are being answered
@@ -65,16 +67,19 @@ def make_backend(local: Local) -> Backend:
     settings = local.settings
     database = local.database
     measures = Measures(database, time)
+    projects = project_service(local, open_vault(local))
     return Backend(
         version=version("flow-build-server"),
         public_url=settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}",
         authenticator=Principals(database, time, Lifetimes()),
         people=people(database, time),
+        projects=projects,
+        launcher=Launcher(projects, local.runs),
         looking=local.looking,
         browsing=Browsing(database),
         waiting=WaitService(database, local.looking, lambda: (settings.capacity, 1)),
         client=local.client,
-        public_projects=frozenset,
+        public_projects=projects.public,
         ready=lambda: _ready(local),
         measures=measures,
         clock=time,

@@ -1,0 +1,321 @@
+"""Projects: repositories that runs come from, their branches and pipelines, and starting runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowbuild.api.access import Caller, InList, OnProject, OnServer
+from flowbuild.api.backend import Back
+from flowbuild.api.problems import RESPONSES
+from flowbuild.api.routers.runs import shown
+from flowbuild.client.base import RunView
+from flowbuild.core.access import Action
+from flowbuild.core.errors import NotFound
+from flowbuild.core.model import Input, Pipeline
+from flowbuild.core.project import ProjectSettings, Visibility
+from flowbuild.core.retention import Retention
+from flowbuild.services.launching import LaunchRequest
+from flowbuild.services.projects import ProjectChange
+from flowbuild.spec.words import did_you_mean
+from flowbuild.store.projects import ProjectRow
+from flowbuild.workspace.remote import Credential
+
+router = APIRouter(prefix="/api/v1/projects", tags=["projects"], responses=RESPONSES)
+Visible = Annotated[frozenset[str] | None, Depends(InList(Action.PROJECT_READ))]
+Ref = Annotated[str, Query(max_length=512, description="a branch, tag or commit; default: the default branch")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CredentialIn(_Strict):
+    """What opens the repository: user and password (or token) for https, a private key for ssh. Never shown again."""
+
+    user: str = Field("", max_length=256)
+    password: str = Field("", max_length=4096)
+    key: str = Field("", max_length=65536, description="a private key as ssh-keygen writes it")
+    known_hosts: str = Field("", max_length=65536)
+
+
+class SettingsIn(_Strict):
+    """What maintainers decide. No branch pattern in `protected`: the default branch is."""
+
+    protected: list[str] = Field([], max_length=100)
+    protected_tags: list[str] = Field(["*"], max_length=100)
+    keep_runs: int | None = Field(500, ge=0)
+    keep_days: float | None = Field(90.0, ge=0)
+    keep_bytes: int | None = Field(50 << 30, ge=0)
+
+
+class NewProject(_Strict):
+    """A repository to build."""
+
+    name: str = Field(max_length=128)
+    url: str = Field(max_length=2048, description="https://, ssh://, user@host:path; a path where the server allows it")
+    credential: CredentialIn | None = None
+    default_branch: str = Field("", max_length=512, description="empty: what the repository says")
+    visibility: Visibility = Visibility.PRIVATE
+    settings: SettingsIn | None = None
+
+
+class ProjectPatch(_Strict):
+    """What is to be different. An empty credential takes it away."""
+
+    url: str | None = Field(None, max_length=2048)
+    credential: CredentialIn | None = None
+    default_branch: str | None = Field(None, max_length=512)
+    visibility: Visibility | None = None
+    settings: SettingsIn | None = None
+    archived: bool | None = None
+
+
+class ProjectView(BaseModel):
+    """A project. Its credential is never told, only whether there is one."""
+
+    name: str
+    url: str
+    default_branch: str
+    visibility: Visibility
+    settings: SettingsIn
+    has_credential: bool
+    created_at: float
+    archived_at: float | None
+    fetched_at: float | None = Field(description="when the repository was looked at last")
+    fetch_error: str = Field(description="why that did not work the last time; empty: it did")
+
+
+class RefView(BaseModel):
+    """A branch or tag, as of the last fetch."""
+
+    name: str
+    commit: str
+
+
+class PipelineStep(BaseModel):
+    """A step of a pipeline, as far as its graph needs."""
+
+    key: str
+    name: str
+    background: bool
+    allow_failure: bool
+    environment: str | None
+    cached: bool
+    secrets: list[str]
+    line: int
+
+
+class PipelineEdge(BaseModel):
+    """An edge of a pipeline."""
+
+    source: str
+    target: str
+    kind: str
+    condition: str | None
+
+
+class PipelineView(BaseModel):
+    """A pipeline at a commit."""
+
+    name: str
+    description: str
+    file: str
+    line: int
+    inputs: list[Input]
+    variables: dict[str, str]
+    triggers: dict[str, Any]
+    steps: list[PipelineStep]
+    edges: list[PipelineEdge]
+
+
+class PipelinesView(BaseModel):
+    """The pipelines at a commit, and what is wrong in their files; a pipeline with errors is not among them."""
+
+    commit: str
+    branch: str
+    tag: str
+    pipelines: list[PipelineView]
+    findings: list[dict[str, str | int]]
+
+
+class StartIn(_Strict):
+    """How to start a run by hand."""
+
+    ref: str = Field("", max_length=512, description="a branch, tag or commit; empty: the default branch")
+    inputs: dict[str, str] = {}
+    variables: dict[str, str] = {}
+    fresh: bool = Field(False, description="take no result from the step cache")
+
+
+@router.get("")
+def list_projects(visible: Visible, backend: Back, archived: bool = False) -> list[ProjectView]:
+    """Return the projects that the caller may see, by name."""
+    return [_shown(row) for row in backend.projects.list(visible, archived=archived)]
+
+
+@router.post("", status_code=201, dependencies=[Depends(OnServer(Action.PROJECT_CREATE))])
+def add_project(wanted: NewProject, backend: Back) -> ProjectView:
+    """Add a project. Its repository must answer and let us in."""
+    row = backend.projects.add(
+        wanted.name,
+        wanted.url,
+        credential=_credential(wanted.credential),
+        default_branch=wanted.default_branch,
+        visibility=wanted.visibility,
+        settings=_settings(wanted.settings),
+    )
+    return _shown(row)
+
+
+@router.get("/{project}", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
+def get_project(project: str, backend: Back) -> ProjectView:
+    """Return a project."""
+    return _shown(backend.projects.get(project))
+
+
+@router.patch("/{project}", dependencies=[Depends(OnProject(Action.PROJECT_CHANGE))])
+def change_project(project: str, wanted: ProjectPatch, backend: Back) -> ProjectView:
+    """Change a project, put it into the archive or take it out."""
+    change = ProjectChange(
+        url=wanted.url,
+        credential=_credential(wanted.credential),
+        default_branch=wanted.default_branch,
+        visibility=wanted.visibility,
+        settings=_settings(wanted.settings),
+    )
+    row = backend.projects.change(project, change) if change != ProjectChange() else backend.projects.get(project)
+    if wanted.archived is not None:
+        row = backend.projects.archive(project, archived=wanted.archived)
+    return _shown(row)
+
+
+@router.post("/{project}/fetch", dependencies=[Depends(OnProject(Action.RUN_START))])
+def fetch_project(project: str, backend: Back) -> ProjectView:
+    """Look at the repository now. Runs do that by themselves."""
+    backend.projects.fetch(project)
+    return _shown(backend.projects.get(project))
+
+
+@router.get("/{project}/branches", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
+def list_branches(project: str, backend: Back) -> list[RefView]:
+    """Return the branches as of the last fetch, the default branch first."""
+    found, first = backend.projects.branches(project), backend.projects.default_branch(project)
+    return [RefView(name=name, commit=found[name]) for name in sorted(found, key=lambda name: (name != first, name))]
+
+
+@router.get("/{project}/tags", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
+def list_tags(project: str, backend: Back) -> list[RefView]:
+    """Return the tags as of the last fetch."""
+    return [RefView(name=name, commit=commit) for name, commit in sorted(backend.projects.tags(project).items())]
+
+
+@router.get("/{project}/pipelines", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
+def list_pipelines(project: str, backend: Back, ref: Ref = "") -> PipelinesView:
+    """Return the pipelines at a branch, tag or commit as of the last fetch, with everything that is wrong in their files."""
+    found = backend.projects.pipelines(project, ref)
+    return PipelinesView(
+        commit=found.point.commit,
+        branch=found.point.branch,
+        tag=found.point.tag,
+        pipelines=[_pipeline(each) for each in found.pipelines.values()],
+        findings=[finding.to_dict() for finding in found.findings],
+    )
+
+
+@router.get("/{project}/pipelines/{pipeline}", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
+def get_pipeline(project: str, pipeline: str, backend: Back, ref: Ref = "") -> PipelineView:
+    """Return a pipeline at a branch, tag or commit as of the last fetch."""
+    found = backend.projects.pipelines(project, ref).pipelines
+    if pipeline not in found:
+        raise NotFound(f"there is no pipeline {pipeline!r}", hint=did_you_mean(pipeline, found))
+    return _pipeline(found[pipeline])
+
+
+@router.post(
+    "/{project}/pipelines/{pipeline}/runs", status_code=201, dependencies=[Depends(OnProject(Action.RUN_START))]
+)
+async def start_run(project: str, pipeline: str, wanted: StartIn, caller: Caller, backend: Back) -> RunView:
+    """Start a run of a pipeline at the newest state of a branch, at a tag or a commit."""
+    request = LaunchRequest(
+        project,
+        pipeline,
+        wanted.ref,
+        inputs=wanted.inputs,
+        variables=wanted.variables,
+        actor=caller.name,
+        fresh=wanted.fresh,
+    )
+    run = await asyncio.to_thread(backend.launcher.launch, request)
+    return shown(backend, await backend.client(caller.name).get(run))
+
+
+@router.get("/{project}/runs/{name}", dependencies=[Depends(OnProject(Action.RUN_READ))])
+async def find_run(project: str, name: str, backend: Back) -> RunView:
+    """Return a run of the project by number, id, beginning of an id, or `last`."""
+    return shown(backend, await backend.client("").find(project, name))
+
+
+def _credential(given: CredentialIn | None) -> Credential | None:
+    return None if given is None else Credential(given.user, given.password, given.key, given.known_hosts)
+
+
+def _settings(given: SettingsIn | None) -> ProjectSettings | None:
+    if given is None:
+        return None
+    kept = Retention(given.keep_runs, given.keep_days, given.keep_bytes)
+    return ProjectSettings(tuple(given.protected), tuple(given.protected_tags), kept)
+
+
+def _shown(row: ProjectRow) -> ProjectView:
+    kept = row.settings.retention
+    return ProjectView(
+        name=row.name,
+        url=row.url,
+        default_branch=row.default_branch,
+        visibility=row.visibility,
+        settings=SettingsIn(
+            protected=list(row.settings.protected),
+            protected_tags=list(row.settings.protected_tags),
+            keep_runs=kept.runs,
+            keep_days=kept.days,
+            keep_bytes=kept.bytes,
+        ),
+        has_credential=bool(row.sealed_credential),
+        created_at=row.created_at,
+        archived_at=row.archived_at,
+        fetched_at=row.fetched_at,
+        fetch_error=row.fetch_error,
+    )
+
+
+def _pipeline(found: Pipeline) -> PipelineView:
+    return PipelineView(
+        name=found.name,
+        description=found.description,
+        file=found.position.file,
+        line=found.position.line,
+        inputs=list(found.inputs),
+        variables=dict(found.variables),
+        triggers=dict(found.triggers),
+        steps=[
+            PipelineStep(
+                key=step.key,
+                name=step.name,
+                background=step.background,
+                allow_failure=step.allow_failure,
+                environment=None if step.environment is None else step.environment.name,
+                cached=step.cache is not None,
+                secrets=list(step.secrets),
+                line=step.position.line,
+            )
+            for step in found.steps
+        ],
+        edges=[
+            PipelineEdge(source=edge.source, target=edge.target, kind=edge.kind, condition=edge.condition)
+            for edge in found.edges
+        ],
+    )

@@ -1,0 +1,146 @@
+"""Projects over HTTP: from a repository to a finished run."""
+
+import asyncio
+
+import pytest
+
+from flowbuild.testing.home import step
+from flowbuild.testing.program import git
+
+INPUTS = {"inputs": {"n": {"type": "number", "default": 1}}}
+
+
+async def added(site, home, name="project", **more):
+    wanted = {"name": name, "url": str(home.project), **more}
+    answer = await site.post("/api/v1/projects", "admin", json=wanted)
+    assert answer.status_code == 201, answer.text
+    await site.post(f"/api/v1/projects/{name}/fetch", "admin")
+    return answer.json()
+
+
+async def test_from_a_repository_to_a_finished_run(home, open_site):
+    home.write({"a": step(write="x=${{ inputs.n }}")}, **INPUTS)
+    async with open_site() as site:
+        made = await added(site, home, "shop")
+        pipelines = (await site.get("/api/v1/projects/shop/pipelines", "admin")).json()
+        one = (await site.get("/api/v1/projects/shop/pipelines/test", "admin")).json()
+        wanted = {"inputs": {"n": "5"}, "variables": {"V": "w"}}
+        begun = await site.post("/api/v1/projects/shop/pipelines/test/runs", "admin", json=wanted)
+        assert begun.status_code == 201, begun.text
+        run = await site.life.finished(begun.json()["id"])
+        found = [
+            (await site.get(f"/api/v1/projects/shop/runs/{name}", "admin")).json() for name in ("1", "last", run.id)
+        ]
+    assert (made["has_credential"], made["default_branch"]) == (False, "")
+    assert pipelines["branch"] == "main"
+    assert pipelines["findings"] == []
+    assert [each["name"] for each in pipelines["pipelines"]] == ["test"]
+    assert (one["inputs"][0]["name"], one["steps"][0]["key"]) == ("n", "a")
+    assert (run.state, run.project, run.branch, run.inputs["n"], run.variables["V"]) == (
+        "succeeded",
+        "shop",
+        "main",
+        5,
+        "w",
+    )
+    assert run.commit == pipelines["commit"]
+    assert {each["id"] for each in found} == {run.id}
+
+
+async def test_new_commits_and_branches_are_seen(home, open_site):
+    home.write({"a": step()})
+    async with open_site() as site:
+        await added(site, home)
+        git(home.project, "switch", "--quiet", "--create", "feature")
+        git(home.project, "commit", "--quiet", "--allow-empty", "--message", "more")
+        git(home.project, "tag", "v1")
+        commit = git(home.project, "rev-parse", "HEAD").strip()
+        begun = (await site.post("/api/v1/projects/project/pipelines/test/runs", json={"ref": "feature"})).json()
+        await site.life.finished(begun["id"])
+        branches = (await site.get("/api/v1/projects/project/branches")).json()
+        tags = (await site.get("/api/v1/projects/project/tags")).json()
+        shown = (await site.get("/api/v1/projects/project")).json()
+        missing = await site.post("/api/v1/projects/project/pipelines/test/runs", json={"ref": "featur"})
+    assert begun["commit"] == commit
+    assert [each["name"] for each in branches] == ["feature", "main"], "what is checked out there comes first"
+    assert tags == [{"name": "v1", "commit": commit}]
+    assert (shown["fetched_at"] > 0, shown["fetch_error"]) == (True, "")
+    assert (missing.status_code, "feature" in missing.json()["hint"]) == (404, True)
+
+
+async def test_what_is_wrong_with_a_pipeline_is_told_with_its_place(home, open_site):
+    home.write({"a": step()})
+    (home.project / ".flow.yml").write_text("pipelines:\n  p:\n    steps: 5\n")
+    git(home.project, "commit", "--quiet", "--all", "--message", "broken")
+    async with open_site() as site:
+        await added(site, home)
+        shown = (await site.get("/api/v1/projects/project/pipelines")).json()
+        begun = await site.post("/api/v1/projects/project/pipelines/p/runs", json={})
+    assert (shown["pipelines"], shown["findings"][0]["line"]) == ([], 3)
+    assert begun.status_code == 422
+    assert begun.json()["findings"][0]["file"] == ".flow.yml"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("--upload-pack=touch /tmp/x", ""),
+        ("ext::sh -c id", ""),
+        ("file:///etc", ""),
+        ("https://127.0.0.1/x.git", "not public"),
+        ("https://user:hunter2@example.org/x.git", ""),
+        ("/etc", ""),
+        ("ssh://-oProxyCommand=id/x", ""),
+    ],
+)
+async def test_hostile_addresses(home, open_site, url, words):
+    async with open_site() as site:
+        answer = await site.post("/api/v1/projects", "admin", json={"name": "evil", "url": url})
+        listed = (await site.get("/api/v1/projects", "admin")).json()
+    assert answer.status_code == 400, answer.text
+    assert "hunter2" not in answer.text
+    assert listed == []
+
+
+async def test_who_may(home, open_site):
+    home.write({"a": step()})
+    async with open_site() as site:
+        refused = await site.post("/api/v1/projects", "maintainer", json={"name": "x", "url": "y"})
+        await added(site, home)
+        names = {
+            who: [each["name"] for each in (await site.get("/api/v1/projects", who)).json()]
+            for who in ("admin", "viewer", "stranger")
+        }
+        hidden = await site.get("/api/v1/projects/project", "stranger")
+        no_such = await site.get("/api/v1/projects/nothing", "stranger")
+        start = await site.post("/api/v1/projects/project/pipelines/test/runs", "viewer", json={})
+        change = await site.http.patch(
+            "/api/v1/projects/project", headers=site.as_("developer"), json={"visibility": "public"}
+        )
+        opened = await site.http.patch(
+            "/api/v1/projects/project", headers=site.as_("maintainer"), json={"visibility": "public"}
+        )
+        public = (await site.http.get("/api/v1/projects")).json()
+        archived = await site.http.patch(
+            "/api/v1/projects/project", headers=site.as_("maintainer"), json={"archived": True}
+        )
+        late = await site.post("/api/v1/projects/project/pipelines/test/runs", json={})
+    assert names == {"admin": ["project"], "viewer": ["project"], "stranger": []}
+    assert hidden.json()["detail"] == no_such.json()["detail"].replace("nothing", "project")
+    assert (refused.status_code, start.status_code, change.status_code, opened.status_code) == (403, 403, 403, 200)
+    assert [each["name"] for each in public] == ["project"]
+    assert (archived.status_code, late.status_code) == (200, 409)
+
+
+async def test_the_same_name_twice_and_bad_names(home, open_site):
+    home.write({"a": step()})
+    async with open_site() as site:
+        answers = await asyncio.gather(
+            *(site.post("/api/v1/projects", "admin", json={"name": "p", "url": str(home.project)}) for _ in range(5))
+        )
+        bad = [
+            await site.post("/api/v1/projects", "admin", json={"name": name, "url": "x"})
+            for name in ("", "A", "a/b", "..", "-x", "a" * 65)
+        ]
+    assert sorted(each.status_code for each in answers) == [201, 409, 409, 409, 409]
+    assert {each.status_code for each in bad} == {400}
