@@ -15,6 +15,7 @@ from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.postgres import running
+from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import COMMIT, ONE, TWO, A, StoreBench, StoreSuite, add, make_run, refused
 
 
@@ -34,6 +35,10 @@ class TestPostgres(StoreSuite):
 
 
 class TestPostgresCache(CacheSuite):
+    pass
+
+
+class TestPostgresRunLists(RunListSuite):
     pass
 
 

@@ -17,9 +17,11 @@ from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.cache import Scope
 from flowbuild.store.codec import dump_pipeline, dump_run
 from flowbuild.store.database import MIGRATIONS, Database
+from flowbuild.store.run_lists import RunFilter
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.lease_suite import LeaseSuite
 from flowbuild.testing.people_suite import PeopleSuite
+from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
 
 
@@ -41,6 +43,10 @@ class TestSqliteCache(CacheSuite):
 
 
 class TestSqlitePeople(PeopleSuite):
+    pass
+
+
+class TestSqliteRunLists(RunListSuite):
     pass
 
 
@@ -133,6 +139,8 @@ def test_a_database_of_an_older_version_keeps_what_is_in_it(url):
         tx.cache.put(Scope("p", "trusted"), "k", AttemptKey(ONE, "a", 1, 1))
         found = tx.runs.get(ONE)
         assert (found.number, found.run, found.trust, found.cause) == (1, run, "trusted", {})
+        (line,) = tx.runs.page(RunFilter(event="manual"), None, 10)
+        assert (line.id, line.actor) == (ONE, "")
     old.close()
 
 

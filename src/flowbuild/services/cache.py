@@ -26,7 +26,6 @@ from flowbuild.workspace.replay import replay
 from flowbuild.workspace.repo import RunRepository
 
 log = structlog.get_logger()
-TRUSTED = "trusted"  # the class of every run that a person starts on their own machine
 KEY = "cache_key"  # of the details of an attempt
 
 
@@ -69,7 +68,7 @@ class StepCache:
 
 
 def _scope(stored: RunRow) -> Scope:
-    return Scope(stored.project, TRUSTED)
+    return Scope(stored.project, stored.trust)
 
 
 def _replayed(stored: RunRow, row: AttemptRow, recorded: Recorded | None) -> AttemptResult | None:

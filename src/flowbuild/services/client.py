@@ -70,7 +70,7 @@ class LocalClient:
 
     async def start(self, request: StartRequest) -> RunView:
         """See FlowClient."""
-        return await self._view(await asyncio.to_thread(self._runs.start, request))
+        return await self._view(await asyncio.to_thread(self._runs.start, request, by=self._user))
 
     async def find(self, project: str, run: str) -> RunView:
         """Return a run of a project by number, id, beginning of an id, or `last`; raises NotFound, also for that of another."""
@@ -168,7 +168,7 @@ class LocalClient:
     ) -> RunView:
         """See FlowClient."""
         old = await self._find(run)
-        rerun = functools.partial(self._runs.rerun, failed=failed, fresh=fresh)
+        rerun = functools.partial(self._runs.rerun, by=self._user, failed=failed, fresh=fresh)
         new = await asyncio.to_thread(rerun, old, from_steps, variables, secrets)
         return await self._view(new)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ class RunService:
         self._owner = owner
         self._clock = clock
 
-    def start(self, request: StartRequest) -> RunId:
+    def start(self, request: StartRequest, *, by: str) -> RunId:
         """Create a run of the working tree as it is and begin it. Raises InvalidFile, InvalidRequest, NotFound."""
         source = WorkingTree(Path(request.directory))
         order = Order(
@@ -107,6 +107,7 @@ class RunService:
             variables=request.variables,
             secrets=request.secrets,
             fresh=request.fresh,
+            actor=by,
         )
         return self.begin(order)
 
@@ -135,8 +136,9 @@ class RunService:
                 fresh=order.fresh,
                 now=now,
             )
-            about = {"actor": order.actor, "trust": order.trust, "cause": order.cause}
-            self._add(run, order.project, source.place, path, dirty=source.dirty, **about)
+            made = self._row(run, source.place, dirty=source.dirty, actor=order.actor)
+            made = replace(made, project=order.project or "", trust=order.trust, cause=order.cause)
+            self._add(made, path)
         return run_id
 
     def rerun(
@@ -146,6 +148,7 @@ class RunService:
         variables: Mapping[str, str],
         secrets: Mapping[str, str],
         *,
+        by: str,
         failed: bool = False,
         fresh: bool = False,
     ) -> RunId:
@@ -169,8 +172,8 @@ class RunService:
         run = create_rerun(row.run, run_id, keys, variables=variables, fresh=fresh, now=now)
         with self._making(run_id) as path:
             RunRepository.open(Path(row.repository)).fork(path)
-            about = {"actor": row.actor, "trust": row.trust, "cause": row.cause}
-            self._add(run, row.project, row.directory, path, dirty=row.dirty, **about)
+            made = self._row(run, row.directory, dirty=row.dirty, actor=by)
+            self._add(replace(made, project=row.project, trust=row.trust, cause=row.cause), path)
         return run_id
 
     def resume(self, run: RunId, secrets: Mapping[str, str], dead: Sequence[str]) -> None:
@@ -281,18 +284,21 @@ class RunService:
             shutil.rmtree(place, ignore_errors=True)
             raise
 
-    def _add(self, run: Run, project: str | None, place: str, made: Path, *, dirty: bool, **about: Any) -> None:
-        """Store a run and begin it; without a project in that of its source."""
+    def _row(self, run: Run, directory: str, *, dirty: bool, actor: str) -> RunRow:
+        """Return a new run that has no number and no project yet."""
+        return RunRow(run, 0, "", self._owner, directory, dirty, str(self._places.repository(run.id)), actor=actor)
+
+    def _add(self, row: RunRow, made: Path) -> None:
+        """Store a run, whose repository was `made`, and begin it; without a project in that of its source."""
         begin: tuple[Event, ...] = (RunStarted(),)
-        repository = self._places.repository(run.id)
+        place = Path(row.repository).parent
         with self._gate.beginning(), self._database.write() as tx:
-            project = project or project_of(tx, Path(place))
-            number = tx.runs.next_number(project)
-            tx.runs.add(RunRow(run, number, project, self._owner, place, dirty, str(repository), **about))
-            self._decisions.apply_in(tx, run.id, begin)
-            repository.parent.parent.mkdir(parents=True, exist_ok=True)
-            made.parent.rename(repository.parent)
-        self._decisions.announce(run.id)
+            project = row.project or project_of(tx, Path(row.directory))
+            tx.runs.add(replace(row, project=project, number=tx.runs.next_number(project)))
+            self._decisions.apply_in(tx, row.run.id, begin)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            made.parent.rename(place)
+        self._decisions.announce(row.run.id)
 
 
 def _entries(directory: Path) -> list[Path]:

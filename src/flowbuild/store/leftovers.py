@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from flowbuild.core.ids import RunId
-from flowbuild.store.runs import OPEN_STATES
+from flowbuild.store.run_lists import OPEN_STATES
 from flowbuild.store.server_tables import leftovers
 from flowbuild.store.tables import runs
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +12,20 @@ from flowbuild.core.errors import NotFound
 from flowbuild.core.events import Event
 from flowbuild.core.ids import RunId
 from flowbuild.core.run import Run
-from flowbuild.core.states import RunState
-from flowbuild.store.codec import dump_event, dump_pipeline, dump_run, load_event, load_pipeline, load_run
+from flowbuild.store import run_lists
+from flowbuild.store.codec import (
+    dump_event,
+    dump_mapping,
+    dump_pipeline,
+    dump_run,
+    load_event,
+    load_mapping,
+    load_pipeline,
+    load_run,
+)
+from flowbuild.store.run_lists import OPEN_STATES, RunFigure, RunFilter, RunLine
 from flowbuild.store.sharing import lock_run, locking, serialise
 from flowbuild.store.tables import events, outbox, runs
-
-OPEN_STATES = (RunState.RUNNING, RunState.CANCELLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +90,11 @@ class Runs:
                 rerun_of=run.rerun_of,
                 created_at=run.created_at,
                 event=run.context.event,
-                branch=run.context.branch,
+                branch=run.context.branch[:512],
                 commit=run.context.commit,
                 actor=row.actor,
                 trust=row.trust,
-                cause=json.dumps(dict(row.cause), sort_keys=True),
+                cause=dump_mapping(dict(row.cause)),
             )
         )
 
@@ -153,6 +160,16 @@ class Runs:
             query = query.where(runs.c.project == project)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
+    def page(self, wanted: RunFilter, before: RunId | None, limit: int) -> Sequence[RunLine]:
+        """Return runs for a list, the newest first, those older than `before`."""
+        query = run_lists.page(wanted, before, limit)
+        return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
+
+    def statistics(self, project: str, pipeline: str, limit: int) -> Sequence[RunFigure]:
+        """Return how the latest runs of a pipeline ended, the newest first; of those that have."""
+        query = run_lists.figures(project, pipeline, limit)
+        return [run_lists.figure(row) for row in self._connection.execute(query).mappings()]
+
     def owners(self) -> Sequence[str]:
         """Return who owns runs that are not final, or have effects that are not yet carried out."""
         query = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES) | _with_effects()).distinct()
@@ -216,5 +233,5 @@ def _row(row: RowMapping) -> RunRow:
         last_seq=row["last_seq"],
         actor=row["actor"],
         trust=row["trust"],
-        cause=json.loads(row["cause"]),
+        cause=load_mapping(row["cause"]),
     )

@@ -32,7 +32,7 @@ from flowbuild.services.logbook import Logbook
 from flowbuild.services.owners import Ownership
 from flowbuild.services.runners import RunnerService
 from flowbuild.store.database import Database, Transaction
-from flowbuild.store.runs import OPEN_STATES
+from flowbuild.store.run_lists import OPEN_STATES
 from flowbuild.store.tables import attempts, locks, outbox, runs, timers
 from flowbuild.testing.engine import DummyEngine
 from flowbuild.testing.home import LIMIT, Home, Life

@@ -22,7 +22,7 @@ async def runners(home):
     """The server's side of the protocol, with a run of two steps, of which a runner has the first."""
     home.write({"a": step(then="b"), "b": step()})
     local = await asyncio.to_thread(home.local, drive=True)
-    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)))
+    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)), by="me")
     yield local.runners
     local.ownership.release()
     local.close()

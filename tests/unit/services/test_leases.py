@@ -38,7 +38,7 @@ async def program(home):
 
 async def begun(home, local):
     """Start a run and claim its attempt."""
-    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)))
+    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)), by="me")
     return (await local.runners.claim("local/r", request_key="k", wait=0)).lease
 
 

@@ -1,10 +1,13 @@
 """Runs that are being begun: by programs that die meanwhile, and by programs that live on."""
 
 import asyncio
+import getpass
 import threading
 
 import pytest
 
+from flowbuild.store.run_lists import RunFilter
+from flowbuild.store.tables import runs
 from flowbuild.testing import crash
 from flowbuild.testing.home import Home, step
 from flowbuild.workspace.repo import RunRepository
@@ -100,3 +103,22 @@ async def test_nothing_else_is_swept(home):
     foreign.mkdir(parents=True)
     async with home.life():
         assert foreign.is_dir()
+
+
+async def test_a_run_says_who_began_it_and_a_rerun_what_it_was_begun_for(home):
+    def lines(life):
+        with life.local.database.read() as tx:
+            return tx.runs.page(RunFilter(), None, 10)
+
+    def change(life):
+        with life.local.database.write() as tx:
+            tx._connection.execute(runs.update().values(actor="somebody", trust="untrusted", cause='{"pull": 1}'))
+
+    home.write({"a": step()})
+    async with home.life() as life:
+        first = (await life.finished((await life.start(home)).id)).id
+        await asyncio.to_thread(change, life)
+        await life.finished((await life.client.rerun(first, variables={}, secrets={})).id)
+        new, old = await asyncio.to_thread(lines, life)
+    assert (new.actor, new.event, new.branch, len(new.commit)) == (getpass.getuser(), "manual", "main", 40)
+    assert (new.rerun_of, new.trust, new.cause, new.project) == (old.id, "untrusted", {"pull": 1}, old.project)

@@ -29,7 +29,10 @@ def _runs() -> None:
     op.add_column("runs", sa.Column("cause", sa.Text(), server_default="{}", nullable=False))
     op.create_index("ix_runs_project_id", "runs", ["project", "id"])
     op.create_index("ix_runs_project_pipeline_id", "runs", ["project", "pipeline", "id"])
+    op.create_index("ix_runs_project_branch_id", "runs", ["project", "branch", "id"])
     op.create_index("ix_runs_state_id", "runs", ["state", "id"])
+    op.create_index("ix_runs_actor_id", "runs", ["actor", "id"])
+    op.create_index("ix_runs_commit", "runs", ["commit"])
 
 
 def _projects() -> None:
@@ -325,9 +328,8 @@ def downgrade() -> None:
         "projects",
     ):
         op.drop_table(table)
-    op.drop_index("ix_runs_project_id", table_name="runs")
-    op.drop_index("ix_runs_project_pipeline_id", table_name="runs")
-    op.drop_index("ix_runs_state_id", table_name="runs")
+    for index in ("project_id", "project_pipeline_id", "project_branch_id", "state_id", "actor_id", "commit"):
+        op.drop_index(f"ix_runs_{index}", table_name="runs")
     with op.batch_alter_table("attempts") as attempts:
         attempts.drop_column("lease_seconds")
     with op.batch_alter_table("runs") as runs:

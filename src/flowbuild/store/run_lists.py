@@ -1,0 +1,119 @@
+"""Lists of runs: light rows, without what the rules need. The newest come first: ids of runs sort by time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping, Select, select
+
+from flowbuild.core.ids import RunId
+from flowbuild.core.states import RunState
+from flowbuild.store.codec import load_mapping
+from flowbuild.store.tables import runs
+
+OPEN_STATES = (RunState.RUNNING, RunState.CANCELLING)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a list shows; what is empty filters nothing.
+
+    `projects` None means those of all projects. `commit` is the beginning of one. Times are seconds since the epoch:
+    created at or after `since`, and before `until`.
+    """
+
+    projects: frozenset[str] | None = None
+    pipeline: str = ""
+    states: frozenset[RunState] = frozenset()
+    branch: str = ""
+    event: str = ""
+    actor: str = ""
+    commit: str = ""
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """A run in a list."""
+
+    id: RunId
+    number: int
+    project: str
+    pipeline: str
+    state: RunState
+    owner: str
+    event: str
+    branch: str
+    commit: str
+    actor: str
+    trust: str
+    cause: Mapping[str, Any]
+    dirty: bool
+    rerun_of: RunId | None
+    created_at: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigure:
+    """How a run ended and how many seconds after it was created."""
+
+    id: RunId
+    number: int
+    state: RunState
+    seconds: float
+
+
+_LINE = [runs.c[name] for name in RunLine.__slots__]
+
+
+def page(wanted: RunFilter, before: RunId | None, limit: int) -> Select[Any]:
+    """Return the query for `Runs.page`."""
+    c = runs.c
+    query = select(*_LINE).order_by(c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(c.id < before)
+    if wanted.projects is not None:
+        query = query.where(c.project.in_(sorted(wanted.projects)))
+    if wanted.states:
+        query = query.where(c.state.in_(sorted(wanted.states)))
+    for column in (c.pipeline, c.branch, c.event, c.actor):
+        if value := getattr(wanted, column.name):
+            query = query.where(column == value)
+    if beginning := wanted.commit.lower():
+        query = query.where(c.commit >= beginning, c.commit < beginning + "g")  # after the last hexadecimal digit
+    if wanted.since is not None:
+        query = query.where(c.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(c.created_at < wanted.until)
+    return query
+
+
+def figures(project: str, pipeline: str, limit: int) -> Select[Any]:
+    """Return the query for `Runs.statistics`."""
+    c = runs.c
+    seconds = (c.finished_at - c.created_at).label("seconds")
+    of_pipeline = (c.project == project) & (c.pipeline == pipeline)
+    ended = c.state.not_in(OPEN_STATES) & c.finished_at.is_not(None)
+    return select(c.id, c.number, c.state, seconds).where(of_pipeline, ended).order_by(c.id.desc()).limit(limit)
+
+
+def line(row: RowMapping) -> RunLine:
+    """Return a row of `page`."""
+    rerun_of = row["rerun_of"]
+    known = dict(row) | {
+        "id": RunId(row["id"]),
+        "state": RunState(row["state"]),
+        "cause": load_mapping(row["cause"]),
+        "dirty": bool(row["dirty"]),
+        "rerun_of": None if rerun_of is None else RunId(rerun_of),
+    }
+    return RunLine(**known)
+
+
+def figure(row: RowMapping) -> RunFigure:
+    """Return a row of `figures`."""
+    return RunFigure(RunId(row["id"]), row["number"], RunState(row["state"]), row["seconds"])

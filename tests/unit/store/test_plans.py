@@ -1,0 +1,66 @@
+"""How SQLite finds what lists of runs and runners ask for: never by looking at every run."""
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.dialects import sqlite
+
+from flowbuild.core.ids import RunId
+from flowbuild.core.states import RunState
+from flowbuild.store.database import Database
+from flowbuild.store.run_lists import RunFilter, figures, page
+from flowbuild.store.tables import runs
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def plan(database, query):
+    """Return the steps in which SQLite would answer a query."""
+    compiled = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    with database.read() as tx:
+        return [row[3] for row in tx._connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}"))]
+
+
+def sorts_or_scans(steps):
+    return [step for step in steps if "USE TEMP B-TREE" in step or (step.startswith("SCAN") and "INDEX" not in step)]
+
+
+ONE = {"projects": frozenset({"p"})}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({}, "sqlite_autoindex_runs_1"),
+        (ONE, "ix_runs_project_id"),
+        ({**ONE, "pipeline": "x"}, "ix_runs_project_pipeline_id"),
+        ({**ONE, "branch": "x"}, "ix_runs_project_branch_id"),
+        ({"states": frozenset({RunState.FAILED})}, "ix_runs_state_id"),
+        ({"actor": "x"}, "ix_runs_actor_id"),
+    ],
+)
+def test_a_page_is_read_from_an_index_that_has_its_order(database, wanted, index):
+    for before in (None, RunId("0" * 26)):
+        steps = plan(database, page(RunFilter(**wanted), before, 50))
+        assert index in " ".join(steps)
+        assert sorts_or_scans(steps) == []
+
+
+def test_a_commit_is_looked_up(database):
+    assert "ix_runs_commit" in " ".join(plan(database, page(RunFilter(commit="abc"), None, 50)))
+
+
+def test_statistics_are_read_from_an_index(database):
+    steps = plan(database, figures("p", "x", 50))
+    assert "ix_runs_project_pipeline_id" in " ".join(steps)
+    assert sorts_or_scans(steps) == []
+
+
+def test_a_query_without_an_index_is_seen(database):
+    """The negative control."""
+    assert sorts_or_scans(plan(database, select(runs).where(runs.c.directory == "x").order_by(runs.c.directory)))
