@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from flowbuild.core.globs import matches
+from flowbuild.core.sources import Trust
 
-TRUSTED = frozenset({"trusted", "internal"})  # classes of runs that may have secrets at all
+TRUSTED = frozenset({Trust.TRUSTED, Trust.INTERNAL})  # runs that may have secrets at all
 TAGS = "tags/"  # stands before the name of a tag where branches are meant
 
 

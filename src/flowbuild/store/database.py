@@ -30,6 +30,7 @@ from flowbuild.store.outbox import Outbox
 from flowbuild.store.projects import Projects
 from flowbuild.store.runners import Runners
 from flowbuild.store.runs import Runs
+from flowbuild.store.sealed import Sealed
 from flowbuild.store.secrets import Secrets
 from flowbuild.store.sessions import Sessions
 from flowbuild.store.sharing import insert, serialise
@@ -62,6 +63,7 @@ class Transaction:
         self.leftovers = Leftovers(connection)
         self.runners = Runners(connection)
         self.projects = Projects(connection)
+        self.sealed = Sealed(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

@@ -58,16 +58,6 @@ class Secrets:
             query = query.where(c.name.in_(list(names)))
         return [_secret(row) for row in self._connection.execute(query).mappings()]
 
-    def sealed_after(self, secret: str, limit: int) -> Sequence[SecretRow]:
-        """Return secrets of all projects by id, those after one."""
-        query = select(secrets).where(secrets.c.id > secret).order_by(secrets.c.id).limit(limit)
-        return [_secret(row) for row in self._connection.execute(query).mappings()]
-
-    def resealed(self, secret: str, version: int, sealed: str) -> None:
-        """Store the same value under another key, unless there is another version by now."""
-        same = (secrets.c.id == secret) & (secrets.c.version == version)
-        self._connection.execute(secrets.update().where(same).values(sealed=sealed))
-
     def used(self, ids: Iterable[str], now: float) -> None:
         """Note that secrets were given to a step."""
         self._connection.execute(secrets.update().where(secrets.c.id.in_(list(ids))).values(used_at=now))

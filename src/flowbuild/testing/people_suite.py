@@ -15,8 +15,9 @@ from flowbuild.core.errors import NotFound, StoreError
 from flowbuild.core.scoping import SecretScope
 from flowbuild.store.audit import FIRST
 from flowbuild.store.database import Database
+from flowbuild.store.sealed import PLACES
 from flowbuild.store.secrets import SecretRow
-from flowbuild.store.server_tables import audit, projects
+from flowbuild.store.server_tables import audit, metadata, projects
 from flowbuild.store.sessions import SessionRow
 from flowbuild.store.tokens import TokenRow
 from flowbuild.store.users import IdentityRow, UserRow
@@ -156,12 +157,31 @@ class PeopleSuite(StoreBench):
                 tx.secrets.put(replace(SECRET, sealed="v1.new", version=2))
                 tx.secrets.used([SECRET.id], 7.0)
                 assert tx.secrets.of_project(PROJECT)[0] == replace(SECRET, sealed="v1.new", version=2, used_at=7.0)
-                tx.secrets.resealed(SECRET.id, 1, "stale")  # changed by somebody meanwhile
-                tx.secrets.resealed(narrow.id, 1, "v1.again")
-                everything = [*tx.secrets.sealed_after("", 2), *tx.secrets.sealed_after(narrow.id, 5)]
-                assert [row.sealed for row in everything] == ["v1.new", "v1.again", "v1.x.y.z"]
                 tx.secrets.remove(SECRET.id)
                 assert [row.id for row in tx.secrets.of_project(PROJECT)] == [narrow.id]
+
+    def test_everything_sealed_is_found(self, url: str) -> None:
+        named = {column for table in metadata.sorted_tables for column in table.c if "sealed" in column.name}
+        assert set(PLACES) == named
+        with self.database(url) as database:
+            people(database)
+            many = [replace(SECRET, id=f"01{n:024}", scope=SecretScope(f"e{n}"), sealed=f"v1.{n}") for n in range(1200)]
+            with database.write() as tx:
+                for row in many:
+                    tx.secrets.put(row)
+                update_ = update(projects).where(projects.c.id == OTHER).values(sealed_credential="v1.git")
+                tx._connection.execute(update_)  # noqa: SLF001 (the table is another module's)
+                found = list(tx.sealed.all())
+                assert len(found) == 1201
+                assert {text for _, _, text in found} == {"v1.git", *(row.sealed for row in many)}
+                column, row_id, text = found[-1]
+                assert (row_id, text) == (OTHER, "v1.git")
+                tx.sealed.replace(column, row_id, "changed meanwhile", "v1.stale")
+                assert list(tx.sealed.all()) == found
+                tx.sealed.replace(column, row_id, "v1.git", "v1.again")
+                assert list(tx.sealed.all())[-1] == (column, OTHER, "v1.again")
+                tx.sealed.replace(column, row_id, "v1.again", "")
+                assert list(tx.sealed.all()) == found[:-1]
 
     def test_the_audit_log_is_a_chain(self, url: str) -> None:
         with self.database(url) as database:
