@@ -50,6 +50,8 @@ class Assignment:
     earliest at `launched_at` (seconds since the epoch).
     `upcoming` are assignments that will probably follow on the same workspace; worth preparing, not to be worked on.
     `secret_versions` stand for the values of secrets in the key of the step cache; for a step with `cache` only.
+    `withheld` says why the step does not get secrets that it declared, by name; what is in neither was known once.
+    `problem` is why the attempt cannot be begun: it is errored.
     """
 
     lease: Lease
@@ -64,6 +66,8 @@ class Assignment:
     facts: Mapping[str, Any]
     trailers: Mapping[str, str]
     secret_versions: Mapping[str, str] = field(default_factory=dict)
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
     stop: str = ""
     launched_at: float | None = None
     upcoming: tuple[Assignment, ...] = ()

@@ -229,7 +229,7 @@ def require(principal: Principal, action: Action, project: str | None, *, public
 
 def no_project(name: str) -> NotFound:
     """Return the error of a project that does not exist, or that the one who asks may not know of: they look the same."""
-    return NotFound(f"there is no project {name!r}")
+    return NotFound(f"there is no project {name!r}", hint="flow projects lists those that you may see")
 
 
 def _needs(action: Action) -> str:

@@ -117,9 +117,11 @@ class Attempt:
         adopted = self.assignment.state == "launched"
         if self._stopping.is_set() and not adopted:
             return AttemptResult(Outcome.CANCELLED)
+        if self.assignment.problem and not adopted:
+            raise SystemFailed(self.assignment.problem)
         plan = make_plan(self.assignment, self._tools.places)
         repository = await asyncio.to_thread(self._tools.repositories.open, self.assignment.repository)
-        for note in plan.notes:
+        for note in (*plan.notes, *_not_given(self.assignment)):
             await self._log.note(note)
         async with self._beside(self._images(plan, adopted=adopted)) as images:
             if not adopted and (found := await self._recorded(plan, repository, images)) is not None:
@@ -225,7 +227,8 @@ class Attempt:
 
     async def _keep_output(self, unit: Unit, since: Mapping[str, int]) -> None:
         """Ship the output, unless it may hold secrets that cannot be masked: the program that knew their values died."""
-        unknown = [name for name in self.assignment.step.secrets if name not in self.assignment.secrets]
+        known = {*self.assignment.secrets, *self.assignment.withheld}
+        unknown = [name for name in self.assignment.step.secrets if name not in known]
         if unknown:
             names = ", ".join(unknown)
             await self._log.note(
@@ -364,6 +367,13 @@ class Attempt:
 
     def _progress(self, line: str) -> None:
         self._tools.clean(self._log.note(line))
+
+
+def _not_given(assignment: Assignment) -> Iterator[str]:
+    """Yield what people are told of secrets that the step has to do without, once."""
+    if assignment.state != "launched":
+        for name, why in sorted(assignment.withheld.items()):
+            yield f"the secret {name} is not given to this step: {why}"
 
 
 def _result(ended: Ended, committed: Committed, unit: Unit) -> AttemptResult:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.context import StepsView, expression_context
@@ -18,8 +19,32 @@ from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.runs import RunRow
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Values of secrets that a step declared, by name; why it does not get others; what is in the way of beginning it.
+
+    A name that is in neither had a value that is not known any more: what the step prints cannot be masked.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+class SecretSource(Protocol):
+    """Where secrets of runs come from: what was given with them, or what is kept in their projects. Blocking."""
+
+    def put(self, run: RunId, pipeline: Pipeline, values: Mapping[str, str]) -> None:
+        """Take the values that were given with a new run; raises InvalidRequest."""
+        ...
+
+    def of(self, stored: RunRow, step: Step, launched_at: float | None) -> Given:
+        """Return what a step gets, or got when it was launched at that time. Raises StoreError."""
+        ...
+
+
 class SecretBox:
-    """Secret values of open runs, in memory only: they are never stored."""
+    """A `SecretSource`: values of open runs, in memory only. They are never stored."""
 
     def __init__(self) -> None:
         self._values: dict[RunId, Mapping[str, str]] = {}
@@ -37,14 +62,10 @@ class SecretBox:
         check_secrets(kept)
         self._values[run] = kept
 
-    def of(self, run: RunId, step: Step) -> dict[str, str]:
+    def of(self, stored: RunRow, step: Step, launched_at: float | None) -> Given:  # noqa: ARG002 (they never change)
         """Return the values that a step declared; none for a run whose values are gone."""
-        values = self._values.get(run, {})
-        return {name: values[name] for name in step.secrets if name in values}
-
-    def forget(self, run: RunId) -> None:
-        """Drop the values of a run."""
-        self._values.pop(run, None)
+        values = self._values.get(stored.run.id, {})
+        return Given({name: values[name] for name in step.secrets if name in values})
 
 
 class Assignments:
@@ -55,7 +76,7 @@ class Assignments:
 
     def __init__(
         self,
-        secrets: SecretBox,
+        secrets: SecretSource,
         source_objects: Callable[[str], Sequence[str]],
         versions: Callable[[Mapping[str, str]], Mapping[str, str]],
     ) -> None:
@@ -77,13 +98,13 @@ class Assignments:
         declared = stored.run.pipeline.step(key).secrets
         known = {name: secrets[name] for name in declared if name in secrets}
         check_secrets(known)
-        return replace(self._assignment(stored, row), secrets=known)
+        return replace(self._assignment(stored, row), secrets=known, withheld={}, problem="")
 
     def _assignment(self, stored: RunRow, row: AttemptRow) -> Assignment:
         run, key = stored.run, row.key
         step, state = run.pipeline.step(key.step), run.steps[key.step]
         variables = state.variables if row.state != "upcoming" else row.details["variables"]
-        secrets = self._secrets.of(run.id, step)
+        given = self._secrets.of(stored, step, row.started_at)
         return Assignment(
             lease=Lease(key.run, key.step, key.attempt, key.epoch),
             state=row.state,
@@ -92,8 +113,10 @@ class Assignments:
             input_commit=row.input_commit,
             source_objects=tuple(self._source_objects(stored.directory)) if run.pipeline.checkout else (),
             variables=variables,
-            secrets=secrets,
-            secret_versions=self._versions(secrets) if step.cache is not None and secrets else {},
+            secrets=given.values,
+            secret_versions=self._versions(given.values) if step.cache is not None and given.values else {},
+            withheld=given.withheld,
+            problem=given.problem,
             environment=flow_environment(stored, step, row),
             facts=expression_context(
                 run.context, variables=variables, matrix=step.matrix, steps=StepsView(run.pipeline, run.steps)

@@ -23,7 +23,7 @@ class MemberService:
     def of_project(self, project: str) -> Sequence[MemberRow]:
         """Return who has a role in a project, by name. Raises NotFound."""
         with self._database.read() as tx:
-            return tx.members.of_project(tx.members.project_id(project))
+            return tx.members.of_project(tx.projects.get(project).id)
 
     def put(self, actor: Actor, project: str, name: str, role: str) -> None:
         """Give a person a role instead of the one they had. Raises NotFound, InvalidRequest."""
@@ -32,13 +32,13 @@ class MemberService:
             raise InvalidRequest(f"there is no role {role!r}", hint=f"there are {', '.join(Role)}")
         with self._database.write() as tx:
             user = user_named(tx, name)
-            tx.members.put(tx.members.project_id(project), user.id, found)
+            tx.members.put(tx.projects.get(project).id, user.id, found)
             note(tx, self._clock(), actor, "member.put", f"user:{name}", project=project, detail={"role": str(found)})
 
     def remove(self, actor: Actor, project: str, name: str) -> None:
         """Take the role of a person away. Raises NotFound."""
         with self._database.write() as tx:
-            user, project_id = user_named(tx, name), tx.members.project_id(project)
+            user, project_id = user_named(tx, name), tx.projects.get(project).id
             if project not in tx.members.roles(user.id):
                 raise NotFound(f"{name} has no role in {project}")
             tx.members.remove(project_id, user.id)

@@ -19,7 +19,7 @@ from flowbuild.core.model import Pipeline
 from flowbuild.core.rerun import create_rerun, failed_steps
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
-from flowbuild.services.assignments import Assignments, SecretBox
+from flowbuild.services.assignments import Assignments, SecretSource
 from flowbuild.services.binding import bind_environments, bind_variables
 from flowbuild.services.decisions import Clock, Decisions
 from flowbuild.services.gate import Gate
@@ -81,7 +81,7 @@ class RunService:
         *,
         database: Database,
         decisions: Decisions,
-        secrets: SecretBox,
+        secrets: SecretSource,
         assignments: Assignments,
         places: Places,
         gate: Gate,

@@ -63,7 +63,7 @@ class TokenService:
             project=project,
         )
         with self._database.write() as tx:
-            tx.tokens.add(row, None if project is None else tx.members.project_id(project))
+            tx.tokens.add(row, None if project is None else tx.projects.get(project).id)
             told = {"name": row.name, "scopes": list(row.scopes), "days": days}
             note(tx, now, actor, "token.create", f"token:{row.id}", project=project or "", detail=told)
         return token, row

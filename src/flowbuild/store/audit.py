@@ -83,6 +83,12 @@ class Audit:
         """Return the hash of a row; "" when it is not there."""
         return self._connection.execute(select(audit.c.hash).where(audit.c.seq == seq)).scalar() or ""
 
+    def happened(self, project: str, action: str, object_: str, since: float) -> bool:
+        """Whether something was done to a thing of a project at some time or later."""
+        c = audit.c
+        same = (c.project == project) & (c.action == action) & (c.object == object_) & (c.at >= since)
+        return self._connection.execute(select(c.seq).where(same).limit(1)).first() is not None
+
     def page(
         self, *, before: int | None, limit: int, project: str | None = None, actor: str = "", action: str = ""
     ) -> Sequence[AuditRow]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from flowbuild.core.access import Role, no_project
+from flowbuild.core.access import Role
 from flowbuild.store.server_tables import members, projects, users
 
 
@@ -26,14 +26,6 @@ class Members:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    def project_id(self, project: str) -> str:
-        """Return the id of a project by name; raises NotFound."""
-        query = select(projects.c.id).where(projects.c.name == project)
-        found = self._connection.execute(query).scalar() if project.isprintable() else None  # PostgreSQL takes no NUL
-        if found is None:
-            raise no_project(project)
-        return str(found)
 
     def put(self, project_id: str, user: str, role: Role) -> None:
         """Give a person a role, instead of the one they had."""

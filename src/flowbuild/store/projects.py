@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, RowMapping, select
 from sqlalchemy.exc import IntegrityError
 
+from flowbuild.core.access import no_project
 from flowbuild.core.errors import Conflict, NotFound
 from flowbuild.core.project import ProjectSettings, Visibility
 from flowbuild.store.server_tables import projects
@@ -49,9 +50,10 @@ class Projects:
 
     def get(self, name: str) -> ProjectRow:
         """Return a project by name; raises NotFound."""
-        found = self._connection.execute(select(projects).where(projects.c.name == name)).mappings().first()
+        query = select(projects).where(projects.c.name == name)
+        found = self._connection.execute(query).mappings().first() if name.isprintable() else None  # PostgreSQL: no NUL
         if found is None:
-            raise NotFound(f"there is no project {name!r}", hint="flow projects lists those that you may see")
+            raise no_project(name)
         return _row(found)
 
     def by_id(self, project_id: str) -> ProjectRow:

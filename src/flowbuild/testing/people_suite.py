@@ -11,7 +11,7 @@ from dataclasses import replace
 from sqlalchemy import insert, update
 
 from flowbuild.core.access import Role
-from flowbuild.core.errors import NotFound, StoreError
+from flowbuild.core.errors import StoreError
 from flowbuild.core.scoping import SecretScope
 from flowbuild.store.audit import FIRST
 from flowbuild.store.database import Database
@@ -129,8 +129,6 @@ class PeopleSuite(StoreBench):
         with self.database(url) as database:
             people(database)
             with database.write() as tx:
-                assert tx.members.project_id("team/app") == PROJECT
-                assert "no project 'x'" in refused(lambda: tx.members.project_id("x"), NotFound)
                 tx.members.put(PROJECT, BOB.id, Role.VIEWER)
                 tx.members.put(PROJECT, BOB.id, Role.APPROVER)
                 tx.members.put(OTHER, BOB.id, Role.DEVELOPER)
@@ -202,6 +200,8 @@ class PeopleSuite(StoreBench):
                 assert [row.seq for row in tx.audit.page(before=4, limit=2)] == [3, 2]
                 assert [row.seq for row in tx.audit.page(before=None, limit=9, project="app")] == [4, 2]
                 assert [row.seq for row in tx.audit.page(before=None, limit=9, actor="ann", action="do.1")] == [5, 2]
+                assert [tx.audit.happened("app", "do.0", "run:ä", since) for since in (3.0, 3.5)] == [True, False]
+                assert not tx.audit.happened("", "do.0", "run:b", 0.0)
                 assert (tx.audit.hash_of(5), tx.audit.hash_of(6), tx.audit.broken()) == (rows[0].hash, "", "")
 
     def test_tampering_with_the_audit_log_is_found(self, url: str) -> None:

@@ -12,7 +12,7 @@ from time import time
 
 from flowbuild.core.errors import InvalidRequest, UserError, WorkspaceError
 from flowbuild.core.ids import RunId
-from flowbuild.services.assignments import Assignments, SecretBox
+from flowbuild.services.assignments import Assignments, SecretBox, SecretSource
 from flowbuild.services.cache import SecretVersions, StepCache
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Decisions
@@ -53,7 +53,7 @@ class Local:
         self.debugging = Ownership(home / "debugging")  # one owner per shell; its token is the run of its objects
         self.gate = Gate(home / "gate.lock")
         self.logbook = Logbook(home / "logs")
-        self.secrets = SecretBox()
+        self.secrets: SecretSource = SecretBox()  # a server puts what is kept in projects in its place, before `open`
         self.decisions = Decisions(self.database, self.signals, time, self.wake)
         self.looking = Looking(self.database, self.logbook, self.driven)
         self.places = Places(runs=home / "runs", starting=home / "starting", lfs=home / "lfs")

@@ -146,7 +146,7 @@ def test_a_secret_does_not_open_in_another_row(service, database):
     service.put(ANN, PROJECT, "KEY", VALUE, ALL)
     service.put(ANN, OTHER, "KEY", "mine to give away", ALL)
     with database.write() as tx:  # who can write to the database moves a secret to where they may use it
-        (text,) = [row.sealed for row in tx.secrets.of_project(tx.members.project_id(PROJECT))]
+        (text,) = [row.sealed for row in tx.secrets.of_project(tx.projects.get(PROJECT).id)]
         tx._connection.execute(secrets.update().where(secrets.c.sealed != text).values(sealed=text))
     with pytest.raises(VaultError, match="moved"):
         service.resolve(OTHER, ["KEY"], BUILD)
