@@ -26,6 +26,11 @@ from flowbuild.store.figures import Figures
 from flowbuild.store.leftovers import Leftovers
 from flowbuild.store.locks import Locks
 from flowbuild.store.members import Members
+from flowbuild.store.concurrency import Concurrency
+from flowbuild.store.deliveries import Deliveries
+from flowbuild.store.hooks import Hooks
+from flowbuild.store.locks import Locks
+from flowbuild.store.notices import Notices
 from flowbuild.store.outbox import Outbox
 from flowbuild.store.projects import Projects
 from flowbuild.store.runners import Runners
@@ -34,6 +39,9 @@ from flowbuild.store.sealed import Sealed
 from flowbuild.store.secrets import Secrets
 from flowbuild.store.sessions import Sessions
 from flowbuild.store.sharing import insert, serialise
+from flowbuild.store.schedules import Schedules
+from flowbuild.store.source_heads import SourceHeads
+from flowbuild.store.starts import Starts
 from flowbuild.store.tables import meta
 from flowbuild.store.timers import Timers
 from flowbuild.store.tokens import Tokens
@@ -64,6 +72,13 @@ class Transaction:
         self.runners = Runners(connection)
         self.projects = Projects(connection)
         self.sealed = Sealed(connection)
+        self.hooks = Hooks(connection)
+        self.deliveries = Deliveries(connection)
+        self.schedules = Schedules(connection)
+        self.source_heads = SourceHeads(connection)
+        self.starts = Starts(connection)
+        self.notices = Notices(connection)
+        self.concurrency = Concurrency(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

@@ -166,9 +166,12 @@ deliveries = Table(
     Column("received_at", Float, nullable=False),
     Column("headers", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("state", String(16), nullable=False),  # received, done, ignored, failed
+    Column("state", String(16), nullable=False),  # received, waiting (for approval), done, ignored, failed
     Column("result", Text, nullable=False, server_default="{}"),
     Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_at", Float, nullable=False),  # when received: not to be looked at before
+    Column("approved_by", String(128), nullable=False, server_default=""),
+    Column("approved_at", Float),
     UniqueConstraint("hook_id", "delivery"),
     Index("ix_deliveries_state_received_at", "state", "received_at"),
 )
@@ -187,6 +190,7 @@ schedules = Table(
     Column("next_at", Float),
     Column("last_at", Float),
     Column("last_run", ID),
+    Column("error", Text, nullable=False, server_default=""),  # why the last time began no run
     Index("ix_schedules_next_at", "next_at"),
 )
 
@@ -232,6 +236,14 @@ concurrency = Table(  # runs that have begun or wait, by group; the first `limit
     Column("position", Integer, nullable=False),
 )
 
+starts = Table(  # what began a run by itself: the same key never begins two
+    "starts",
+    metadata,
+    Column("key", String(256), primary_key=True),
+    Column("run_id", ID, nullable=False),  # of a run that may be gone by now
+    Column("at", Float, nullable=False),
+)
+
 notices = Table(  # what is to be told to others, at least once: statuses to forges, later messages
     "notices",
     metadata,
@@ -239,10 +251,12 @@ notices = Table(  # what is to be told to others, at least once: statuses to for
     Column("kind", String(32), nullable=False),
     Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
     Column("payload", Text, nullable=False),
-    Column("next_at", Float, nullable=False),
+    Column("next_at", Float),  # none: nothing to tell until the run changes
+    Column("claimed_until", Float),  # somebody is at it
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("error", Text, nullable=False, server_default=""),
     Index("ix_notices_next_at", "next_at"),
+    Index("ix_notices_run_id", "run_id"),
 )
 
 source_heads = Table(  # what polling saw last: a branch or tag of a project without webhooks

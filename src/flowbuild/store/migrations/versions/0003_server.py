@@ -216,6 +216,9 @@ def _triggers() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("result", sa.Text(), server_default="{}", nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("next_at", sa.Float(), nullable=False),
+        sa.Column("approved_by", sa.String(length=128), server_default="", nullable=False),
+        sa.Column("approved_at", sa.Float(), nullable=True),
         sa.ForeignKeyConstraint(["hook_id"], ["hooks.id"], name=op.f("fk_deliveries_hook_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("hook_id", "delivery", name=op.f("uq_deliveries_hook_id")),
@@ -238,6 +241,7 @@ def _timely() -> None:
         sa.Column("next_at", sa.Float(), nullable=True),
         sa.Column("last_at", sa.Float(), nullable=True),
         sa.Column("last_run", sa.String(length=26), nullable=True),
+        sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_schedules_project_id"), ondelete="CASCADE"
         ),
@@ -250,13 +254,22 @@ def _timely() -> None:
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("run_id", sa.String(length=26), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),
-        sa.Column("next_at", sa.Float(), nullable=False),
+        sa.Column("next_at", sa.Float(), nullable=True),
+        sa.Column("claimed_until", sa.Float(), nullable=True),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_notices_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
     )
     op.create_index("ix_notices_next_at", "notices", ["next_at"])
+    op.create_index("ix_notices_run_id", "notices", ["run_id"])
+    op.create_table(
+        "starts",
+        sa.Column("key", sa.String(length=256), nullable=False),
+        sa.Column("run_id", sa.String(length=26), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_starts")),
+    )
 
 
 def _runners() -> None:
@@ -312,6 +325,7 @@ def downgrade() -> None:
         "leftovers",
         "source_heads",
         "concurrency",
+        "starts",
         "identities",
         "members",
         "sessions",

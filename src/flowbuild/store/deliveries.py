@@ -1,0 +1,185 @@
+"""What webhooks delivered: stored before it is acknowledged, turned into runs afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, select
+
+from flowbuild.store.codec import dump_mapping, load_mapping
+from flowbuild.store.once import insert_once
+from flowbuild.store.server_tables import deliveries, hooks, projects
+
+RECEIVED, WAITING, DONE, IGNORED, FAILED = "received", "waiting", "done", "ignored", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A delivery. `state`: received, waiting (for approval), done, ignored, failed; `result` says what followed from it.
+
+    `next_at`: while it is received, nobody looks at it before. Lists of deliveries leave `headers` and `body` empty.
+    """
+
+    id: str
+    hook: str
+    delivery: str
+    event: str
+    received_at: float
+    headers: Mapping[str, str]
+    body: bytes
+    state: str = RECEIVED
+    result: Mapping[str, Any] = field(default_factory=dict)
+    tries: int = 0
+    next_at: float = 0.0
+    approved_by: str = ""
+    approved_at: float | None = None
+    project: str = ""
+    hook_name: str = ""
+
+
+class Deliveries:
+    """The `deliveries` table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, row: DeliveryRow) -> bool:
+        """Store a delivery; False when the webhook has it already."""
+        return insert_once(
+            self._connection,
+            deliveries,
+            {
+                "id": row.id,
+                "hook_id": row.hook,
+                "delivery": row.delivery,
+                "event": row.event,
+                "received_at": row.received_at,
+                "headers": dump_mapping(dict(row.headers)),
+                "body": row.body,
+                "state": row.state,
+                "result": dump_mapping(dict(row.result)),
+                "next_at": row.next_at,
+            },
+        )
+
+    def known(self, hook: str, delivery: str) -> str | None:
+        """Return the id of the row of a delivery that is stored."""
+        query = select(deliveries.c.id).where(deliveries.c.hook_id == hook, deliveries.c.delivery == delivery)
+        return self._connection.execute(query).scalar()
+
+    def get(self, identifier: str) -> DeliveryRow | None:
+        """Return a delivery by the id of its row."""
+        row = self._connection.execute(_query().where(deliveries.c.id == identifier)).mappings().first()
+        return None if row is None else _row(row)
+
+    def pending(self) -> Mapping[str, float]:
+        """Return the projects of which deliveries wait, with the time when the first of each may be looked at.
+
+        Deliveries of a project are looked at one after another, in the order in which they came: what is pushed later
+        replaces what was pushed before, not the other way round.
+        """
+        c = deliveries.c
+        first = (
+            select(hooks.c.project_id, func.min(c.received_at).label("at"))
+            .join(hooks, hooks.c.id == c.hook_id)
+            .where(c.state == RECEIVED)
+            .group_by(hooks.c.project_id)
+            .subquery()
+        )
+        query = (
+            select(projects.c.name, func.min(c.next_at))
+            .select_from(deliveries)
+            .join(hooks, hooks.c.id == c.hook_id)
+            .join(first, (first.c.project_id == hooks.c.project_id) & (first.c.at == c.received_at))
+            .join(projects, projects.c.id == hooks.c.project_id)
+            .where(c.state == RECEIVED)
+            .group_by(projects.c.name)
+        )
+        return {row[0]: row[1] for row in self._connection.execute(query)}
+
+    def claim(self, project: str, now: float, until: float) -> DeliveryRow | None:
+        """Take the first delivery of a project that waits, if it may be looked at; nobody else takes it before `until`."""
+        c = deliveries.c
+        query = _query().where(projects.c.name == project, c.state == RECEIVED).order_by(c.received_at, c.id).limit(1)
+        row = self._connection.execute(query).mappings().first()
+        if row is None or row["next_at"] > now:
+            return None
+        mine = (c.id == row["id"]) & (c.state == RECEIVED) & (c.next_at == row["next_at"])
+        taken = self._connection.execute(deliveries.update().where(mine).values(next_at=until, tries=c.tries + 1))
+        return self.get(row["id"]) if taken.rowcount == 1 else None
+
+    def postpone(self, identifier: str, until: float, result: Mapping[str, Any]) -> None:
+        """Look at a delivery again later; `result` says why."""
+        values = {"next_at": until, "result": dump_mapping(dict(result))}
+        self._connection.execute(deliveries.update().where(deliveries.c.id == identifier).values(**values))
+
+    def settle(self, identifier: str, state: str, result: Mapping[str, Any]) -> None:
+        """Store what followed from a delivery."""
+        values = {"state": state, "result": dump_mapping(dict(result))}
+        self._connection.execute(deliveries.update().where(deliveries.c.id == identifier).values(**values))
+
+    def again(self, identifier: str, now: float) -> None:
+        """Let a delivery be looked at anew."""
+        values = {"state": RECEIVED, "next_at": now, "tries": 0}
+        self._connection.execute(deliveries.update().where(deliveries.c.id == identifier).values(**values))
+
+    def approve(self, identifier: str, by: str, now: float) -> None:
+        """Store who allowed what a delivery asks for."""
+        values = {"approved_by": by, "approved_at": now}
+        self._connection.execute(deliveries.update().where(deliveries.c.id == identifier).values(**values))
+
+    def waiting(self, hook: str) -> Sequence[DeliveryRow]:
+        """Return the deliveries of a webhook that wait for approval."""
+        query = _query().where(deliveries.c.hook_id == hook, deliveries.c.state == WAITING)
+        return [_row(row) for row in self._connection.execute(query).mappings()]
+
+    def page(self, project: str, before: str | None, limit: int) -> Sequence[DeliveryRow]:
+        """Return deliveries of a project, the newest first, from after the row `before` on; without headers and bodies."""
+        columns = [column for column in deliveries.c if column.name not in ("headers", "body")]
+        query = (
+            select(*columns, projects.c.name.label("project"), hooks.c.name.label("hook_name"))
+            .join(hooks, hooks.c.id == deliveries.c.hook_id)
+            .join(projects, projects.c.id == hooks.c.project_id)
+            .where(projects.c.name == project)
+            .order_by(deliveries.c.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(deliveries.c.id < before)
+        return [_row({**row, "headers": "{}", "body": b""}) for row in self._connection.execute(query).mappings()]
+
+    def forget(self, before: float) -> None:
+        """Drop headers and bodies of what came before a time and is settled; that it came stays known."""
+        c = deliveries.c
+        old = (c.received_at < before) & c.state.not_in((RECEIVED, WAITING)) & (c.body != b"")
+        self._connection.execute(deliveries.update().where(old).values(headers="{}", body=b""))
+
+
+def _query() -> Select[Any]:
+    return (
+        select(deliveries, projects.c.name.label("project"), hooks.c.name.label("hook_name"))
+        .join(hooks, hooks.c.id == deliveries.c.hook_id)
+        .join(projects, projects.c.id == hooks.c.project_id)
+    )
+
+
+def _row(row: Mapping[str, Any] | RowMapping) -> DeliveryRow:
+    return DeliveryRow(
+        id=row["id"],
+        hook=row["hook_id"],
+        delivery=row["delivery"],
+        event=row["event"],
+        received_at=row["received_at"],
+        headers=load_mapping(row["headers"]),
+        body=row["body"],
+        state=row["state"],
+        result=load_mapping(row["result"]),
+        tries=row["tries"],
+        next_at=row["next_at"],
+        approved_by=row["approved_by"],
+        approved_at=row["approved_at"],
+        project=row["project"],
+        hook_name=row["hook_name"],
+    )

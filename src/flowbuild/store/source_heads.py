@@ -1,0 +1,39 @@
+"""Where branches and tags of projects were when polling looked last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from flowbuild.store.server_tables import source_heads
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A commit, and when the ref was first seen there."""
+
+    commit: str
+    seen_at: float
+
+
+class SourceHeads:
+    """The `source_heads` table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of_project(self, project_id: str) -> Mapping[str, Head]:
+        """Return what is known of a project by whole name of the ref; nothing when it was never looked at."""
+        c = source_heads.c
+        rows = self._connection.execute(select(c.ref, c.commit, c.seen_at).where(c.project_id == project_id))
+        return {row.ref: Head(row.commit, row.seen_at) for row in rows}
+
+    def move(self, project_id: str, ref: str, commit: str, now: float) -> None:
+        """Store where a ref is now; an empty commit: it is gone."""
+        c = source_heads.c
+        self._connection.execute(source_heads.delete().where(c.project_id == project_id, c.ref == ref))
+        if commit:
+            values = {"project_id": project_id, "ref": ref, "commit": commit, "seen_at": now}
+            self._connection.execute(source_heads.insert().values(**values))
