@@ -36,6 +36,7 @@ class Reason(StrEnum):
     USER = "user"  # cancelled by a person
     RUN_TIMEOUT = "run_timeout"
     INTERRUPTED = "interrupted"  # the program that drove the run was gone
+    SUPERSEDED = "superseded"  # a newer run of its group took its place
 
 
 class StepState(StrEnum):

@@ -13,6 +13,8 @@ from flowbuild.core.run import RunContext
 from flowbuild.spec.interpolate import render
 from flowbuild.workspace.variables import check
 
+MAX_GROUP = 256  # characters of the name of a concurrency group
+
 
 def bind_variables(pipeline: Pipeline, context: RunContext, given: Mapping[str, str]) -> dict[str, str]:
     """Return the initial variables: those of the pipeline, then those given; raises InvalidRequest."""
@@ -30,6 +32,23 @@ def bind_variables(pipeline: Pipeline, context: RunContext, given: Mapping[str, 
 def bind_environments(pipeline: Pipeline, context: RunContext, variables: Mapping[str, str]) -> Pipeline:
     """Return the pipeline with the `${{ … }}` of environment names filled in; raises InvalidRequest."""
     return replace(pipeline, steps=tuple(_bound(step, context, variables) for step in pipeline.steps))
+
+
+def bind_group(pipeline: Pipeline, context: RunContext, variables: Mapping[str, str]) -> Pipeline:
+    """Return the pipeline with the `${{ … }}` in the name of its concurrency group filled in; raises InvalidRequest."""
+    group = pipeline.concurrency
+    if group is None:
+        return pipeline
+    known = expression_context(context, variables=variables, matrix={}, steps={})
+    try:
+        name = render(group.group, known)
+    except ExpressionError as error:
+        raise InvalidRequest(f"concurrency group: {error}") from error
+    if not name or len(name) > MAX_GROUP:
+        raise InvalidRequest(
+            f"the concurrency group {group.group!r} has no name, or one of over {MAX_GROUP} characters"
+        )
+    return replace(pipeline, concurrency=replace(group, group=name))
 
 
 def _bound(step: Step, context: RunContext, variables: Mapping[str, str]) -> Step:

@@ -16,6 +16,8 @@ from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.machine import decide
 from flowbuild.core.run import Run
 from flowbuild.core.states import Outcome, StepState
+from flowbuild.services import groups
+from flowbuild.services.notices import run_ended
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database, Transaction
@@ -73,6 +75,10 @@ class Decisions:
                 queue.extend(self._carry_out(tx, run, command, now))
         return replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
 
+    def begin_in(self, tx: Transaction, run: RunId) -> None:
+        """Begin a run that was just stored, or let it wait until its group has room; see `apply_in`."""
+        groups.begin(tx, run, lambda other, event: self._also(tx, other, event))
+
     def carry_out(self, run: RunId, command: Command) -> None:
         """Carry out by itself an effect that concerns only the database and yet is in the outbox: see `_pass_on`; an earlier version left some."""
         with self._database.write() as tx:
@@ -113,9 +119,15 @@ class Decisions:
             case _:
                 if isinstance(command, FinishRun):
                     tx.timers.clear(run)
+                    run_ended(tx, run, now)
+                    groups.end(tx, run, lambda other, event: self._also(tx, other, event))
                 tx.outbox.put(run, [command])
                 tx.topics.add(OUTBOX)
         return []
+
+    def _also(self, tx: Transaction, run: RunId, event: Event) -> None:
+        """Apply an event to another run of the same transaction."""
+        self.apply_in(tx, run, [event])
 
     def _pass_on(self, tx: Transaction, run: RunId, lock: str, line: Sequence[tuple[RunId, StepKey]]) -> list[Event]:
         """Grant a lock to the first of those who wait for it: one of this run gets the event, one of another run has it.

@@ -62,6 +62,7 @@ _REASONS = {
     Reason.USER: "by a person",
     Reason.RUN_TIMEOUT: "the run timed out",
     Reason.INTERRUPTED: "interrupted",
+    Reason.SUPERSEDED: "a newer run took its place",
 }
 
 # One character each, so that a line keeps its width and its colours.

@@ -1,0 +1,28 @@
+"""What is to be told about runs, and to whom: kinds of notices, and when each comes about."""
+
+from __future__ import annotations
+
+from flowbuild.core.ids import RunId
+from flowbuild.core.sources import SourceEvent
+from flowbuild.services.ids import new_id
+from flowbuild.store.database import Transaction
+from flowbuild.store.hooks import HookRow
+from flowbuild.store.notices import Notice
+
+STATUS = "status"  # kind, and topic: how it stands with a commit is to be told to its forge
+AFTER = "after"  # kind, and topic: pipelines that follow another one are to be looked for
+
+
+def status_notice(run: RunId, hook: HookRow, event: SourceEvent, now: float) -> Notice:
+    """Return the notice that keeps a forge informed about a run until it is final. There is one per run."""
+    payload = {"hook": hook.id, "repository": event.repository, "commit": event.commit}
+    return Notice(id=run, kind=STATUS, run=run, payload=payload, next_at=now)
+
+
+def run_ended(tx: Transaction, run: RunId, now: float) -> None:
+    """Make known, in the transaction that ends a run, what there is to tell about it."""
+    if tx.notices.touch(run, now):
+        tx.topics.add(STATUS)
+    if tx.notices.of_server(run):
+        tx.notices.add(Notice(id=new_id(now), kind=AFTER, run=run, payload={}, next_at=now))
+        tx.topics.add(AFTER)
