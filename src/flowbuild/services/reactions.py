@@ -1,0 +1,80 @@
+"""What follows from something that happened at the source of a project: pipelines are judged, and runs begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowbuild.core.errors import UserError
+from flowbuild.core.ids import RunId
+from flowbuild.core.match import Verdict, judge, needs_paths
+from flowbuild.core.sources import SourceEvent
+from flowbuild.services.starter import Cause, Starter, start_key
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What became of one pipeline: the run that began, or why none did. `problem`: it should have begun."""
+
+    pipeline: str
+    why: str
+    run: RunId | None = None
+    problem: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        told = {"pipeline": self.pipeline, "why": self.why, "run": self.run, "problem": self.problem}
+        return {key: value for key, value in told.items() if value}
+
+
+class Reactions:
+    """Turns events into runs. Blocking. What was done already is not done again, so it may be repeated at any time."""
+
+    def __init__(self, starter: Starter) -> None:
+        self._starter = starter
+
+    def judge(self, project: str, event: SourceEvent) -> Sequence[Verdict]:
+        """Return the verdict on each pipeline at the commit of an event; raises UserError, SystemFailed."""
+        nothing = event.deleted or event.skip
+        pipelines = () if nothing else self._starter.pipelines(project, event)
+        changed = self._starter.changed(project, event) if needs_paths(event, pipelines) else None
+        return judge(event, pipelines, changed)
+
+    def begin(
+        self, project: str, event: SourceEvent, verdicts: Sequence[Verdict], key: str, about: Mapping[str, Any]
+    ) -> list[Reaction]:
+        """Begin the runs that verdicts ask for; `key` names what happened, and with a pipeline the run.
+
+        Raises SystemFailed: then try again, those that began stay the ones.
+        """
+        return [self._begin(project, event, verdict, key, about) for verdict in verdicts]
+
+    def _begin(
+        self, project: str, event: SourceEvent, verdict: Verdict, key: str, about: Mapping[str, Any]
+    ) -> Reaction:
+        if not verdict.starts:
+            return Reaction(verdict.pipeline, verdict.why)
+        cause = Cause(start_key("event", key, verdict.pipeline), about)
+        try:
+            run = self._starter.start(project, verdict.pipeline, event, verdict.inputs, cause)
+        except UserError as error:
+            return Reaction(verdict.pipeline, verdict.why, problem=error.message)
+        return Reaction(verdict.pipeline, verdict.why, run, "" if run else "the project takes no runs")
+
+
+def describe(event: SourceEvent) -> dict[str, Any]:
+    """Return what people want to know of an event, as plain values."""
+    request = event.pull_request
+    told = {
+        "event": str(event.kind),
+        "branch": event.branch,
+        "tag": event.tag,
+        "commit": event.commit,
+        "actor": event.actor,
+        "title": event.title,
+        "url": event.url,
+        "pull_request": request.number if request else 0,
+        "target": request.base_branch if request else "",
+    }
+    return {key: value for key, value in told.items() if value}
