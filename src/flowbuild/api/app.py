@@ -11,9 +11,16 @@ from flowbuild.api import problems
 from flowbuild.api.access import declared
 from flowbuild.api.backend import Backend
 from flowbuild.api.limits import App, Limits
-from flowbuild.api.routers import logs, projects, runs, system, workspace
+from flowbuild.api.routers import logs, projects, run_lists, runs, system, workspace
 
-ROUTERS: tuple[APIRouter, ...] = (system.router, projects.router, runs.router, logs.router, workspace.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    system.router,
+    projects.router,
+    run_lists.router,
+    runs.router,
+    logs.router,
+    workspace.router,
+)
 LARGER: dict[str, int | None] = {"/git/": None, "/hooks/": 5 << 20}  # bytes of a body, by the beginning of the path
 TITLE = "flow-build-server"
 

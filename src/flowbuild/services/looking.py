@@ -16,6 +16,7 @@ from flowbuild.logs.reader import LogReader
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
 from flowbuild.store.database import Database, Transaction
+from flowbuild.store.run_lists import RunFigure, RunFilter, RunLine
 from flowbuild.store.runs import EventRow, RunRow
 from flowbuild.workspace.repo import RunRepository
 
@@ -59,6 +60,16 @@ class Looking:
         """Return runs, the newest first."""
         with self._database.read() as tx:
             return [self._view(tx, row, {}) for row in tx.runs.newest(project, limit)]
+
+    def page(self, wanted: RunFilter, before: RunId | None, limit: int) -> Sequence[RunLine]:
+        """Return runs for a list, the newest first, those older than `before`."""
+        with self._database.read() as tx:
+            return tx.runs.page(wanted, before, limit)
+
+    def statistics(self, project: str, pipeline: str, limit: int) -> Sequence[RunFigure]:
+        """Return how the latest runs of a pipeline ended, the newest first."""
+        with self._database.read() as tx:
+            return tx.runs.statistics(project, pipeline, limit)
 
     def interrupted(self, project: str | None, dead: Sequence[str]) -> RunId | None:
         """Return the newest open run of the project whose owner is dead."""
