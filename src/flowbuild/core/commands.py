@@ -98,6 +98,22 @@ class FinishRun:
     type: Literal["finish_run"] = "finish_run"
 
 
+@dataclass(frozen=True, slots=True)
+class SettleGroup:
+    """Look who of the run's concurrency group has to make room, and whose turn it is. `decide` never wants it."""
+
+    type: Literal["settle_group"] = "settle_group"
+
+
 Command = (
-    PrepareInput | ProbeInput | AcquireLock | ReleaseLock | Enqueue | AcceptResult | StopAttempt | SetTimer | FinishRun
+    PrepareInput
+    | ProbeInput
+    | AcquireLock
+    | ReleaseLock
+    | Enqueue
+    | AcceptResult
+    | StopAttempt
+    | SetTimer
+    | FinishRun
+    | SettleGroup
 )

@@ -17,6 +17,7 @@ FlowError                     what a person is told: code, message, hint
    ├─ WorkspaceError          run repository, object store, file system
    │  └─ Unreadable           something of a workspace may not be read by this user
    ├─ StoreError              database
+   ├─ ForgeError              a forge did not answer, or said no; `lasting`: asking again will not help
    └─ ServerUnreachable       no server answers, or not as one of ours does
 
 Foreign errors are mapped to these at the edge that calls the foreign library. Every class has a stable `code` that
@@ -131,6 +132,16 @@ class VaultError(SystemFailed):
     """A secret cannot be sealed or opened: keys are missing or damaged, or the sealed text was changed."""
 
     code = "vault_error"
+
+
+class ForgeError(SystemFailed):
+    """A forge did not answer, or said no. `lasting`: it will say so again."""
+
+    code = "forge_error"
+
+    def __init__(self, message: str, *, lasting: bool, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.lasting = lasting
 
 
 class ServerUnreachable(SystemFailed):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from flowbuild.core.commands import AcceptResult, Command, FinishRun, PrepareInput, ProbeInput
+from flowbuild.core.commands import AcceptResult, Command, FinishRun, PrepareInput, ProbeInput, SettleGroup
 from flowbuild.core.errors import FlowError
 from flowbuild.core.events import Event, InputConflict, InputFailed, InputReady
 from flowbuild.core.ids import CommitId, RunId, StepKey
@@ -50,6 +50,9 @@ class Effects:
             case FinishRun():
                 self._repositories.pop(run, None)
                 self._run_ended(run)
+                self._decisions.settle_group(run)
+            case SettleGroup():
+                self._decisions.settle_group(run)
             case _:
                 self._decisions.carry_out(run, command)
 

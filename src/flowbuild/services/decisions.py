@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from flowbuild.core.commands import AcquireLock, Command, Enqueue, FinishRun, ReleaseLock, SetTimer, StopAttempt
-from flowbuild.core.events import AttemptFinished, Event, LockGranted
+from flowbuild.core.events import AttemptFinished, CancelRequested, Event, LockGranted, RunStarted
 from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.machine import decide
 from flowbuild.core.run import Run
-from flowbuild.core.states import Outcome, StepState
+from flowbuild.core.states import Outcome, Reason, StepState
 from flowbuild.services import groups
 from flowbuild.services.notices import run_ended
 from flowbuild.services.signals import Signals
@@ -77,7 +77,33 @@ class Decisions:
 
     def begin_in(self, tx: Transaction, run: RunId) -> None:
         """Begin a run that was just stored, or let it wait until its group has room; see `apply_in`."""
-        groups.begin(tx, run, lambda other, event: self._also(tx, other, event))
+        if groups.join(tx, run, self._clock()):
+            self.apply_in(tx, run, [RunStarted()])
+        else:
+            tx.topics.add(OUTBOX)
+
+    def settle_group(self, run: RunId) -> None:
+        """After a run has joined its group, or left it: older ones make room for it, and those whose turn it is begin.
+
+        May be repeated; see `services.groups`.
+        """
+        with self._database.read() as tx:
+            row = tx.runs.get(run)
+            group = row.run.pipeline.concurrency
+            line = tx.concurrency.line(row.project, group.group) if group else ()
+        if group is None:
+            return
+        for older in groups.superseded(line, run):
+            self.apply(older, CancelRequested(f"run {row.number}", Reason.SUPERSEDED))
+            self._wake(older)
+        while True:
+            with self._database.write() as tx:
+                following = tx.concurrency.begin_next(row.project, group.group, self._clock())
+                if following is not None:
+                    self.apply_in(tx, following, [RunStarted()])
+            if following is None:
+                return
+            self.announce(following, tx.topics, {*tx.others, following})
 
     def carry_out(self, run: RunId, command: Command) -> None:
         """Carry out by itself an effect that concerns only the database and yet is in the outbox: see `_pass_on`; an earlier version left some."""
@@ -120,14 +146,10 @@ class Decisions:
                 if isinstance(command, FinishRun):
                     tx.timers.clear(run)
                     run_ended(tx, run, now)
-                    groups.end(tx, run, lambda other, event: self._also(tx, other, event))
+                    tx.concurrency.leave(run)
                 tx.outbox.put(run, [command])
                 tx.topics.add(OUTBOX)
         return []
-
-    def _also(self, tx: Transaction, run: RunId, event: Event) -> None:
-        """Apply an event to another run of the same transaction."""
-        self.apply_in(tx, run, [event])
 
     def _pass_on(self, tx: Transaction, run: RunId, lock: str, line: Sequence[tuple[RunId, StepKey]]) -> list[Event]:
         """Grant a lock to the first of those who wait for it: one of this run gets the event, one of another run has it.

@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
@@ -16,6 +16,7 @@ from flowbuild.forges.base import Forge
 from flowbuild.forges.generic import Mapped
 from flowbuild.services.decisions import Clock
 from flowbuild.services.ids import new_id
+from flowbuild.services.projects import Sealer
 from flowbuild.spec.words import did_you_mean, shown
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.hooks import HookRow
@@ -24,18 +25,6 @@ MIN_SECRET = 16  # characters of a secret that somebody chose
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PATH = re.compile(r"[^\x00-\x1f]{1,256}")
 _PLACES = ("inputs", "branch", "commit")
-
-
-class Sealer(Protocol):
-    """Encrypts texts; `about` says whose a text is, and has to be the same to open it."""
-
-    def seal(self, text: str, *about: str) -> str:
-        """Return the text encrypted."""
-        ...
-
-    def open(self, sealed: str, *about: str) -> str:
-        """Return the text; raises SystemFailed when it cannot be opened."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +55,7 @@ class HookService:
             raise InvalidRequest(f"{shown(name)} is not a name of a webhook", hint=hint)
         now = self._clock()
         with self._database.write() as tx:
-            identifier = tx.hooks.project_id(project)
-            if identifier is None:
-                raise NotFound(f"there is no project {shown(project)}")
-            empty = HookRow(new_id(now), identifier, project, kind, name, now, sealed_secret="")
+            empty = HookRow(new_id(now), tx.projects.get(project).id, project, kind, name, now, sealed_secret="")
             row, secret = self._changed(empty, replace(change, secret=change.secret or ""))
             if not tx.hooks.add(row):
                 raise Conflict(

@@ -50,9 +50,7 @@ class ScheduleService:
         """
         now = self._clock()
         with self._database.write() as tx:
-            identifier = tx.hooks.project_id(project)
-            if identifier is None:
-                raise NotFound(f"there is no project {project}")
+            identifier = tx.projects.get(project).id
             known = {_same(row): row for row in tx.schedules.of_project(identifier)}
             fresh = list(_written(identifier, pipelines, now))
             rows = [replace(known.get(_same(row), row), key=row.key, misfire=row.misfire) for row in fresh]
@@ -62,14 +60,14 @@ class ScheduleService:
     def list(self, project: str) -> Sequence[ScheduleView]:
         """Return the schedules of a project with their next times; raises NotFound."""
         with self._database.read() as tx:
-            rows = tx.schedules.of_project(_project(tx.hooks.project_id(project), project))
+            rows = tx.schedules.of_project(tx.projects.get(project).id)
         return [self._view(row) for row in rows]
 
     def pause(self, project: str, pipeline: str, position: int, *, paused: bool) -> ScheduleView:
         """Pause a schedule, or let it go on: what would have been due meanwhile is not made up for. Raises NotFound."""
         now = self._clock()
         with self._database.write() as tx:
-            key = ScheduleKey(_project(tx.hooks.project_id(project), project), pipeline, position)
+            key = ScheduleKey(tx.projects.get(project).id, pipeline, position)
             row = tx.schedules.get(key)
             if row is None:
                 raise NotFound(f"{pipeline} of {project} has no schedule {position}")
@@ -152,9 +150,3 @@ def _first(row: ScheduleRow, now: float) -> float | None:
 def _same(row: ScheduleRow) -> tuple[str, str, str, str]:
     """Return what makes two schedules the same one, wherever it stands in its list."""
     return row.key.pipeline, row.cron, row.timezone, row.branch
-
-
-def _project(identifier: str | None, name: str) -> str:
-    if identifier is None:
-        raise NotFound(f"there is no project {name}")
-    return identifier

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
 from flowbuild.core.ids import RunId
+from flowbuild.core.model import Concurrency as Group
 from flowbuild.store.server_tables import concurrency
+from flowbuild.store.sharing import serialise
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run stands. It goes when fewer than `room` are in front of it; `cancels`: those in front make room."""
+
+    run: RunId
+    room: int
+    cancels: bool
+    begun: bool
 
 
 class Concurrency:
@@ -16,25 +29,51 @@ class Concurrency:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def join(self, project: str, group: str, run: RunId) -> Sequence[RunId]:
-        """Stand at the end of a group's line; return the line."""
+    def join(self, project: str, group: Group, run: RunId) -> Sequence[Place]:
+        """Stand at the end of a group's line; return the line, which nobody else changes until this transaction ends."""
         c = concurrency.c
-        last = select(func.max(c.position)).where(c.project == project, c.group_name == group)
+        self._hold(project, group.group)
+        last = select(func.max(c.position)).where(c.project == project, c.group_name == group.group)
         position = self._connection.execute(last).scalar()
-        values = {"run_id": run, "position": 0 if position is None else position + 1}
-        self._connection.execute(concurrency.insert().values(project=project, group_name=group, **values))
-        return self.line(project, group)
+        self._connection.execute(
+            concurrency.insert().values(
+                project=project,
+                group_name=group.group,
+                run_id=run,
+                position=0 if position is None else position + 1,
+                room=group.limit,
+                cancels=int(group.cancel_running),
+            )
+        )
+        return self.line(project, group.group)
 
-    def leave(self, run: RunId) -> Sequence[tuple[str, str]]:
-        """Leave all lines that a run stands in; return project and name of each group."""
-        c = concurrency.c
-        rows = self._connection.execute(select(c.project, c.group_name).where(c.run_id == run)).all()
-        if rows:
-            self._connection.execute(concurrency.delete().where(c.run_id == run))
-        return [(row.project, row.group_name) for row in rows]
+    def leave(self, run: RunId) -> None:
+        """Leave the line."""
+        self._connection.execute(concurrency.delete().where(concurrency.c.run_id == run))
 
-    def line(self, project: str, group: str) -> Sequence[RunId]:
+    def begin_next(self, project: str, group: str, now: float) -> RunId | None:
+        """Let the first run of a line that has room and has not begun do so; return it. None: there is none.
+
+        Nobody else changes the line until this transaction ends.
+        """
+        self._hold(project, group)
+        for index, place in enumerate(self.line(project, group)):
+            if not place.begun and index < place.room:
+                self.begun(place.run, now)
+                return place.run
+        return None
+
+    def begun(self, run: RunId, now: float) -> None:
+        """Store that a run has begun."""
+        statement = concurrency.update().where(concurrency.c.run_id == run)
+        self._connection.execute(statement.values(begun_at=now))
+
+    def line(self, project: str, group: str) -> Sequence[Place]:
         """Return the runs of a group that go or wait, the first one first."""
         c = concurrency.c
-        query = select(c.run_id).where(c.project == project, c.group_name == group).order_by(c.position)
-        return [RunId(run) for run in self._connection.execute(query).scalars()]
+        query = select(c.run_id, c.room, c.cancels, c.begun_at).where(c.project == project, c.group_name == group)
+        rows = self._connection.execute(query.order_by(c.position))
+        return [Place(RunId(row.run_id), row.room, bool(row.cancels), row.begun_at is not None) for row in rows]
+
+    def _hold(self, project: str, group: str) -> None:
+        serialise(self._connection, f"group {group} of {project}")

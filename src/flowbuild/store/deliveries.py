@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from flowbuild.store.codec import dump_mapping, load_mapping
-from flowbuild.store.once import insert_once
 from flowbuild.store.server_tables import deliveries, hooks, projects
+from flowbuild.store.sharing import insert_once
 
 RECEIVED, WAITING, DONE, IGNORED, FAILED = "received", "waiting", "done", "ignored", "failed"
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, select
 
 from flowbuild.store.codec import dump_mapping, load_mapping
-from flowbuild.store.once import insert_once
 from flowbuild.store.server_tables import hooks, projects
+from flowbuild.store.sharing import insert_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,6 @@ class Hooks:
                 "created_at": row.created_at,
             },
         )
-
-    def project_id(self, project: str) -> str | None:
-        """Return the id of a project that is not archived."""
-        query = select(projects.c.id).where(projects.c.name == project, projects.c.archived_at.is_(None))
-        return self._connection.execute(query).scalar()
 
     def find(self, project: str, name: str) -> HookRow | None:
         """Return the webhook of that name of a project that is not archived."""

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from flowbuild.core.ids import RunId
 from flowbuild.store.codec import dump_mapping, load_mapping
-from flowbuild.store.once import insert_once
 from flowbuild.store.server_tables import notices, projects
+from flowbuild.store.sharing import insert_once
 from flowbuild.store.tables import runs
 
 

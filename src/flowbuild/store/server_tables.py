@@ -227,13 +227,17 @@ leftovers = Table(  # what a runner may have of a run, from its first attempt th
     Index("ix_leftovers_run_id", "run_id"),
 )
 
-concurrency = Table(  # runs that have begun or wait, by group; the first `limit` of them go
+concurrency = Table(  # runs that have begun or wait, by group
     "concurrency",
     metadata,
     Column("project", String(512), primary_key=True),
     Column("group_name", String(256), primary_key=True),
     Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, nullable=False),
+    Column("room", Integer, nullable=False),  # how many may go at once, as this run has it
+    Column("cancels", Integer, nullable=False),  # 1: older ones make room
+    Column("begun_at", Float),
+    Index("ix_concurrency_run_id", "run_id"),
 )
 
 starts = Table(  # what began a run by itself: the same key never begins two

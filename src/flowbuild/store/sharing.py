@@ -13,6 +13,7 @@ Whoever has a run already takes another one only when it is free at once (`wait=
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select
@@ -55,6 +56,12 @@ def serialise(connection: Connection, what: str, *, wait: bool = True) -> bool:
         connection.execute(select(func.pg_advisory_xact_lock(_SPACE, key)))
         return True
     return bool(connection.execute(select(func.pg_try_advisory_xact_lock(_SPACE, key))).scalar())
+
+
+def insert_once(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless there is one of the same key; return whether it was inserted."""
+    statement = insert(connection, table).values(**values).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount == 1
 
 
 def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

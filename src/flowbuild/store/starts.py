@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from flowbuild.core.ids import RunId
-from flowbuild.store.once import insert_once
 from flowbuild.store.server_tables import starts
+from flowbuild.store.sharing import insert_once
 
 
 class Starts:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from flowbuild.core.errors import FlowError, NotFound
 from flowbuild.core.ids import CommitId, RunId
@@ -21,8 +20,8 @@ from flowbuild.services.starter import Cause
 from flowbuild.spec.load import load_pipelines
 from flowbuild.spec.source import MemoryRepository
 from flowbuild.store.database import Database
+from flowbuild.store.projects import ProjectRow
 from flowbuild.store.runs import RunRow
-from flowbuild.store.server_tables import projects
 
 
 class Clock:
@@ -44,11 +43,11 @@ class PlainSealer:
     """Seals nothing, but insists on being asked for what belongs there; the real one is `vault`."""
 
     def seal(self, text: str, *about: str) -> str:
-        """See services.hooks.Sealer."""
+        """See services.projects.Sealer."""
         return "\0".join((*about, text))
 
     def open(self, sealed: str, *about: str) -> str:
-        """See services.hooks.Sealer."""
+        """See services.projects.Sealer."""
         *owner, text = sealed.split("\0")
         if tuple(owner) != about:
             raise AssertionError(f"{owner} was opened as {about}")
@@ -129,8 +128,7 @@ def add_project(database: Database, name: str = "team/app") -> str:
     """Store a project; return its id."""
     identifier = new_id(1_700_000_000.0)
     with database.write() as tx:
-        values: dict[str, Any] = {"id": identifier, "name": name, "url": "https://forge.invalid/team/app.git"}
-        tx._connection.execute(projects.insert().values(**values, created_at=1.0))  # noqa: SLF001 (its store is another's)
+        tx.projects.add(ProjectRow(identifier, name, "https://forge.invalid/team/app.git", 1.0))
     return identifier
 
 

@@ -10,6 +10,7 @@ from flowbuild.core.machine import create_run
 from flowbuild.core.model import Concurrency
 from flowbuild.core.run import RunContext
 from flowbuild.core.states import Outcome, Reason, RunState
+from flowbuild.orchestrator.effects import Effects
 from flowbuild.services.binding import bind_group
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.ids import new_run_id
@@ -38,7 +39,26 @@ class Server:
             tx.runs.add(row)
             self.decisions.begin_in(tx, run.id)
         self.decisions.announce(run.id, tx.topics, tx.others)
+        self.settle()
         return run.id
+
+    def settle(self):
+        """Carry out what is in the outbox, as the orchestrator does; each effect twice, as it may."""
+        effects = Effects(self.database, self.decisions, lambda _run: None)
+        while pending := self.effects():
+            for identifier, run, command in pending:
+                for _ in range(2):
+                    effects.carry_out(run, command)
+                with self.database.write() as tx:
+                    tx.outbox.done(identifier)
+
+    def effects(self):
+        with self.database.read() as tx:
+            return tx.outbox.pending("me")
+
+    def cancel(self, run):
+        self.decisions.apply(run, CancelRequested("ann"))
+        self.settle()
 
     def get(self, run):
         with self.database.read() as tx:
@@ -48,7 +68,8 @@ class Server:
         return [self.get(run).started_at is not None and not self.get(run).state.final for run in runs]
 
     def end(self, run, outcome=Outcome.SUCCEEDED):
-        return self.decisions.apply(run, AttemptFinished("a", 1, 1, outcome))
+        self.decisions.apply(run, AttemptFinished("a", 1, 1, outcome))
+        self.settle()
 
     def claim(self, run):
         """Let somebody work at the only step, so that a cancel has to wait for an answer."""
@@ -90,7 +111,7 @@ def test_groups_and_projects_do_not_disturb_each_other(server):
 
 def test_a_run_that_waits_can_be_cancelled(server):
     first, second, third = (server.begin() for _ in range(3))
-    server.decisions.apply(second, CancelRequested("ann"))
+    server.cancel(second)
     assert server.get(second).state is RunState.CANCELLED
     server.end(first)
     assert server.goes(third) == [True]
@@ -129,6 +150,22 @@ def test_a_run_begins_once(server):
         assert events.count("run_started") == 1
 
 
+def test_whose_turn_it_is_is_an_effect_that_no_kill_prevents(server):
+    first, second = server.begin(), server.begin()
+    server.decisions.apply(first, AttemptFinished("a", 1, 1, Outcome.SUCCEEDED))
+    assert server.goes(second) == [False]  # killed here
+    assert [command.type for _, _, command in server.effects()] == ["finish_run"]
+    server.settle()  # by the next life
+    assert server.goes(second) == [True]
+
+
+def test_a_run_that_joins_while_another_ends_is_not_forgotten(server):
+    first = server.begin()
+    server.decisions.apply(first, AttemptFinished("a", 1, 1, Outcome.SUCCEEDED))
+    second, third = server.begin(), server.begin()
+    assert server.goes(second, third) == [True, False]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_never_too_many_and_never_too_few(server, seed):
     random, limit, known = Random(seed), Random(seed).randint(1, 3), []
@@ -137,7 +174,7 @@ def test_whatever_happens_never_too_many_and_never_too_few(server, seed):
         if random.random() < 0.5 or not live:
             known.append(server.begin(limit=limit, cancel=random.random() < 0.2))
         elif random.random() < 0.3:
-            server.decisions.apply(random.choice(known), CancelRequested("ann"))
+            server.cancel(random.choice(known))
         else:
             server.end(random.choice(live))
         open_ = [run for run in known if not server.get(run).state.final]

@@ -70,9 +70,13 @@ def _projects() -> None:
         sa.Column("group_name", sa.String(length=256), nullable=False),
         sa.Column("run_id", sa.String(length=26), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("room", sa.Integer(), nullable=False),
+        sa.Column("cancels", sa.Integer(), nullable=False),
+        sa.Column("begun_at", sa.Float(), nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_concurrency_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("project", "group_name", "run_id", name=op.f("pk_concurrency")),
     )
+    op.create_index("ix_concurrency_run_id", "concurrency", ["run_id"])
 
 
 def _people() -> None:
