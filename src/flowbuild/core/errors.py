@@ -18,6 +18,8 @@ FlowError                     what a person is told: code, message, hint
    │  └─ Unreadable           something of a workspace may not be read by this user
    ├─ StoreError              database
    ├─ ForgeError              a forge did not answer, or said no; `lasting`: asking again will not help
+   ├─ VaultError              secrets cannot be sealed or opened
+   ├─ ProviderError           who says who people are does not answer as it should
    └─ ServerUnreachable       no server answers, or not as one of ours does
 
 Foreign errors are mapped to these at the edge that calls the foreign library. Every class has a stable `code` that
@@ -148,3 +150,9 @@ class ServerUnreachable(SystemFailed):
     """There is no server at the address, or what is there does not answer as one of ours does."""
 
     code = "server_unreachable"
+
+
+class ProviderError(SystemFailed):
+    """A provider that says who people are did not answer as it should."""
+
+    code = "provider_error"
