@@ -11,7 +11,7 @@ from flowbuild.api import problems
 from flowbuild.api.access import declared
 from flowbuild.api.backend import Backend
 from flowbuild.api.limits import App, Limits
-from flowbuild.api.routers import logs, projects, run_lists, runs, system, workspace
+from flowbuild.api.routers import git, logs, projects, run_lists, runs, system, workspace
 
 ROUTERS: tuple[APIRouter, ...] = (
     system.router,
@@ -20,6 +20,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
     logs.router,
     workspace.router,
+    git.router,
 )
 LARGER: dict[str, int | None] = {"/git/": None, "/hooks/": 5 << 20}  # bytes of a body, by the beginning of the path
 TITLE = "flow-build-server"

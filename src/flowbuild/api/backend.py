@@ -20,9 +20,11 @@ from flowbuild.services.launching import Launcher
 from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
 from flowbuild.services.projects import ProjectService
+from flowbuild.services.repositories import Repositories
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
 from flowbuild.services.waiting import WaitService
+from flowbuild.workspace.serve import GitServer
 
 
 class Authenticator(Protocol):
@@ -60,6 +62,8 @@ class Backend:
     launcher: Launcher
     looking: Looking
     browsing: Browsing
+    repositories: Repositories
+    git: GitServer
     waiting: WaitService
     client: Callable[[str], LocalClient]
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking

@@ -30,6 +30,7 @@ STATUS: Mapping[type[errors.FlowError], int] = {  # the nearest class in the tre
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.RateLimited: 429,
+    errors.TooLarge: 413,
     errors.EngineError: 502,
     errors.StoreError: 503,
 }
@@ -112,7 +113,8 @@ def _flow_error(request: Request, error: Exception) -> JSONResponse:
     if status >= 500:
         log.error("request_failed", path=request.url.path, code=error.code, error=error.message)
     if isinstance(error, errors.Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
+        git = request.url.path.startswith("/git/")  # its clients know users and passwords: the token is the password
+        headers["WWW-Authenticate"] = 'Basic realm="flow"' if git else "Bearer"
     if isinstance(error, errors.RateLimited):
         headers["Retry-After"] = str(max(1, round(error.seconds)))
     if isinstance(error, errors.StoreError):

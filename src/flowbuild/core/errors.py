@@ -10,7 +10,8 @@ FlowError                     what a person is told: code, message, hint
 │  │  └─ LeaseLost            the runner that asks has no right to the attempt any more
 │  ├─ Unauthenticated         nobody knows who asks: no token, a wrong one, one that is over
 │  ├─ Forbidden               who asks may not do that
-│  └─ RateLimited             too many attempts; again after `seconds`
+│  ├─ RateLimited             too many attempts; again after `seconds`
+│  └─ TooLarge                what was sent is larger than is taken
 ├─ StepFailed                 the user's step did not work: `failed`
 └─ SystemFailed               we did not work: `errored`
    ├─ EngineError             Docker Engine or compose
@@ -92,6 +93,12 @@ class RateLimited(UserError):
     def __init__(self, message: str, *, seconds: float, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.seconds = seconds
+
+
+class TooLarge(UserError):
+    """What was sent is larger than is taken."""
+
+    code = "too_large"
 
 
 class StepFailed(FlowError):

@@ -13,21 +13,28 @@ import httpx2
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
 from flowbuild.api.figures import Measures
+from flowbuild.auth.tokens import TokenKind
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
+from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.launching import Launcher
+from flowbuild.services.repositories import Repositories
 from flowbuild.services.waiting import WaitService
 from flowbuild.testing.home import Home, Life, step
 from flowbuild.testing.serving import serving
 from flowbuild.wiring.people import people
 from flowbuild.wiring.projects import open_vault, project_service
+from flowbuild.workspace.serve import GitServer
 
 PROJECT = "project"
 
 
 class Roles:
-    """An `api.backend.Authenticator` whose tokens are the name of a role in PROJECT, `admin`, or `stranger`."""
+    """An `api.backend.Authenticator` whose tokens are the name of a role in PROJECT, `admin`, `stranger`, or real ones of attempts."""
+
+    def __init__(self, attempts: AttemptTokens) -> None:
+        self._attempts = attempts
 
     def of_token(self, token: str) -> Principal:
         """See Authenticator."""
@@ -37,6 +44,8 @@ class Roles:
             return Principal("user", "2", "stranger", roles={"other": Role.MAINTAINER})
         if token in list(Role):
             return Principal("user", token, token, roles={PROJECT: Role(token)})
+        if token.startswith(TokenKind.ATTEMPT):
+            return self._attempts.principal(token)
         raise Unauthenticated("the token is not known")
 
     def of_session(self, cookie: str, form_token: str | None) -> Principal:
@@ -79,12 +88,14 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
         backend = Backend(
             version="0",
             public_url="https://flow.example",
-            authenticator=Roles(),
+            authenticator=Roles(AttemptTokens(life.local.database)),
             people=people(life.local.database, time),
             projects=projects,
             launcher=Launcher(projects, life.local.runs),
             looking=life.local.looking,
             browsing=Browsing(life.local.database),
+            repositories=Repositories(life.local.database),
+            git=GitServer(),
             waiting=WaitService(life.local.database, life.local.looking, lambda: (home.capacity, 1)),
             client=lambda user: life.local.client(user=user),
             public_projects=lambda: projects.public() | frozenset(public),

@@ -25,12 +25,14 @@ from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.launching import Launcher
 from flowbuild.services.principals import Principals
+from flowbuild.services.repositories import Repositories
 from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
 from flowbuild.wiring.driving import driving
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.people import people
 from flowbuild.wiring.projects import open_vault, project_service
+from flowbuild.workspace.serve import GitServer
 
 log = structlog.get_logger()
 GRACE = 5  # seconds for requests that are being answered
@@ -77,6 +79,8 @@ def make_backend(local: Local) -> Backend:
         launcher=Launcher(projects, local.runs),
         looking=local.looking,
         browsing=Browsing(database),
+        repositories=Repositories(database),
+        git=GitServer(),
         waiting=WaitService(database, local.looking, lambda: (settings.capacity, 1)),
         client=local.client,
         public_projects=projects.public,

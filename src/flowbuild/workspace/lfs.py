@@ -11,12 +11,13 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from flowbuild.core.errors import WorkspaceError
+from flowbuild.core.errors import InvalidRequest, WorkspaceError
 from flowbuild.workspace.objects import MissingObject
 
 _FICLONE = 0x40049409  # _IOW(0x94, 9, int) of linux/fs.h
@@ -140,6 +141,34 @@ class LfsStore:
         finally:
             temporary.unlink(missing_ok=True)
         return pointer
+
+    @contextmanager
+    def receive(self, pointer: Pointer) -> Iterator[Callable[[bytes], None]]:
+        """Give a function that takes the content of an object piece by piece; it is stored at the end of the body.
+
+        Raises InvalidRequest when it is not what its name says.
+        """
+        temporary, target = self._create()
+        digest, size = sha256(), 0
+
+        def take(piece: bytes) -> None:
+            nonlocal size
+            size += len(piece)
+            if size > pointer.size:
+                raise InvalidRequest(
+                    f"the large file {pointer.oid} is longer than the {pointer.size} bytes it should have"
+                )
+            digest.update(piece)
+            file.write(piece)
+
+        try:
+            with os.fdopen(target, "wb") as file:
+                yield take
+            if (digest.hexdigest(), size) != pointer:
+                raise InvalidRequest(f"what came is not the large file {pointer.oid} of {pointer.size} bytes")
+            self._publish(temporary, pointer)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def restore(self, pointer: Pointer, target: int, pieces: tuple[tuple[int, int], ...] | None = None) -> None:
         """Fill an open, empty file with an object; holes of the stored file stay holes.

@@ -24,7 +24,7 @@ from flowbuild.workspace import commits, diff, history, layout, variables
 from flowbuild.workspace.commits import Commit
 from flowbuild.workspace.durable import Syncer
 from flowbuild.workspace.layout import Layout, TreeKeeper
-from flowbuild.workspace.lfs import LfsStore, parse_pointer
+from flowbuild.workspace.lfs import LfsStore, Pointer, parse_pointer
 from flowbuild.workspace.merging import Merged, merge_commits
 from flowbuild.workspace.objects import ObjectDatabase
 from flowbuild.workspace.packfile import check_pack
@@ -223,7 +223,7 @@ class RunRepository:
         """
         _check_step(step)
         self.commit(commit)
-        self._sync_large(commit)
+        self._large.sync(self.lfs.path(pointer.oid) for pointer in self.large_files(commit))
         name = step_ref(step)
         while True:
             main = self.refs.read(MAIN)
@@ -271,13 +271,13 @@ class RunRepository:
             parents = tuple(dict.fromkeys((main, result)))
             return self._add_commit(writer, Commit(found.tree, parents, found.time, found.subject, found.trailers))
 
-    def _sync_large(self, commit: CommitId) -> None:
-        """Force the large files of a commit to the disk."""
+    def large_files(self, commit: CommitId) -> frozenset[Pointer]:
+        """Return the large files that a commit lists."""
         stored = self.layout(commit)
         read_tree = functools.cache(self.db.tree)
         entries = (layout.lookup(stored.workspace, path, read_tree) for path in stored.lfs)
         pointers = (parse_pointer(self.db.blob(entry.oid)) for entry in entries if entry is not None)
-        self._large.sync(self.lfs.path(pointer.oid) for pointer in pointers if pointer is not None)
+        return frozenset(pointer for pointer in pointers if pointer is not None)
 
     def changes(self, old: CommitId | None, new: CommitId) -> list[diff.Change]:
         """Return what changed in the workspace between two commits (None: nothing at all), sorted by path."""
