@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -20,12 +19,12 @@ from flowbuild.core.ids import RunId
 from flowbuild.orchestrator.effects import Effects
 from flowbuild.services.decisions import OUTBOX, Clock, Decisions
 from flowbuild.services.signals import Signals
+from flowbuild.services.threads import in_thread
 from flowbuild.store.database import Database
 
 log = structlog.get_logger()
 RETRY_SECONDS = 1.0  # after the first failure of an effect; twice as long after each further one
 RETRY_MOST = 30.0
-T = TypeVar("T")
 TRIES = 5  # of an effect that a run can go on without
 
 
@@ -102,7 +101,7 @@ class Orchestrator:
 
     async def _carry_out(self, run: RunId, commands: Sequence[tuple[int, Command]]) -> None:
         try:
-            pause = await _to_the_end(asyncio.to_thread(self._carry_out_all, run, commands))
+            pause = await in_thread(self._carry_out_all, run, commands)
             if pause:
                 await self._sleep(pause)
         except Exception as error:  # noqa: BLE001 (one run must not end the others)
@@ -142,16 +141,6 @@ class Orchestrator:
         if tries >= TRIES and self._effects.give_up(run, command, error):
             return 0.0
         return min(RETRY_SECONDS * 2.0 ** (tries - 1), RETRY_MOST)
-
-
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for work in a thread, also when cancelled meanwhile: a thread cannot be stopped, and would outlive us."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
 
 
 def _by_run(pending: Sequence[tuple[int, RunId, Command]]) -> dict[RunId, list[tuple[int, Command]]]:
