@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowbuild.client.base import Session
+    from flowbuild.client.base import ServerSession, Session
 
 
 def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AbstractAsyncContextManager[Session]:
@@ -23,6 +23,13 @@ def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> Ab
     gc.freeze()  # what is loaded stays
     gc.enable()
     return connect_locally(directory, drive=drive, abandon=abandon)
+
+
+def dial(url: str, token: str, project: str | None) -> AbstractAsyncContextManager[ServerSession]:
+    """Open a session on a server elsewhere; loads what that takes only now."""
+    from flowbuild.wiring.remote import dial as dial_there  # noqa: PLC0415 (see docstring)
+
+    return dial_there(url, token, project)
 
 
 def serve() -> None:
@@ -52,7 +59,7 @@ def main() -> None:
 
     if obeys:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = run_program(connect, serve=serve)
+    code = run_program(connect, serve=serve, dial=dial)
     try:
         sys.stdout.flush()
         sys.stderr.flush()

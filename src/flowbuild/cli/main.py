@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from flowbuild.cli import checking, looking, running, serving
+from flowbuild.cli import checking, looking, running, servers, serving
+from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import say
-from flowbuild.client.base import Connect, Serve
+from flowbuild.client.base import Connect, Dial, Serve
 from flowbuild.core.errors import FlowError, SystemFailed
 from flowbuild.spec.findings import InvalidFile
 
 
-def run_program(connect: Connect, arguments: list[str] | None = None, *, serve: Serve | None = None) -> int:
+def run_program(
+    connect: Connect, arguments: list[str] | None = None, *, serve: Serve | None = None, dial: Dial | None = None
+) -> int:
     """Run the program with the arguments of the command line; return its exit code."""
     try:
         with _one_error():
-            result = build(connect, serve)(args=arguments, prog_name="flow", standalone_mode=False)
+            result = build(connect, serve, dial)(args=arguments, prog_name="flow", standalone_mode=False)
     except FlowError as error:
         _print_error(error)
         return 3 if isinstance(error, SystemFailed) else 2
@@ -38,8 +41,11 @@ def run_program(connect: Connect, arguments: list[str] | None = None, *, serve: 
     return result if isinstance(result, int) else 0
 
 
-def build(connect: Connect, serve: Serve | None = None) -> typer.Typer:
-    """Return the command line, its commands connected to a server by `connect`; with `serve` it can be one."""
+def build(connect: Connect, serve: Serve | None = None, dial: Dial | None = None) -> typer.Typer:
+    """Return the command line: connected to the server in this process by `connect`, to others by `dial`.
+
+    With `serve` it can be one.
+    """
     app = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -48,10 +54,13 @@ def build(connect: Connect, serve: Serve | None = None) -> typer.Typer:
         help="Run pipelines of docker compose steps, look at runs, start them again from any step.",
         epilog="docs/tutorial.md leads from a new repository to a finished run.",
     )
-    app.callback()(_options)
-    running.add_commands(app, connect)
-    looking.add_commands(app, connect)
-    checking.add_commands(app, connect)
+    choice = Choice(connect, dial)
+    app.callback()(_options(choice))
+    running.add_commands(app, choice)
+    looking.add_commands(app, choice)
+    checking.add_commands(app, choice)
+    if dial is not None:
+        servers.add_commands(app, choice)
     if serve is not None:
         serving.add_commands(app, serve)
     return app
@@ -65,12 +74,27 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001  (the value of an optio
         raise typer.Exit
 
 
-def _options(
-    _version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Take what stands before the command."""
+def _options(choice: Choice) -> Callable[..., None]:
+    """Return what takes the options that stand before the command."""
+
+    def options(
+        _version: Annotated[
+            bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+        ] = False,
+        server: Annotated[
+            str, typer.Option("--server", metavar="ADDRESS", help="A server that you are logged in to; or FLOW_SERVER.")
+        ] = "",
+        project: Annotated[
+            str,
+            typer.Option(
+                "--project", metavar="NAME", help="Project there that numbers of runs count in; or FLOW_PROJECT."
+            ),
+        ] = "",
+    ) -> None:
+        choice.server = server or choice.server
+        choice.project = project or choice.project
+
+    return options
 
 
 @contextmanager

@@ -318,6 +318,34 @@ class Connect(Protocol):
         ...
 
 
+class ServerClient(FlowClient, Protocol):
+    """A client of a server elsewhere, which has more than runs."""
+
+    async def ask(self, method: str, path: str, body: Any = None, *, form_token: str = "", **query: str) -> Any:
+        """Send a request to the REST API, below /api/v1/; return its answer as plain values.
+
+        `form_token` goes with changes that a login with a password makes, in the same session.
+        """
+        ...
+
+
+class ServerSession(Session, Protocol):
+    """A connection to a server elsewhere."""
+
+    @property
+    def client(self) -> ServerClient:
+        """The calls of this session."""
+        ...
+
+
+class Dial(Protocol):
+    """Opens sessions on a server elsewhere, with a token (empty: as nobody in particular) and for a project."""
+
+    def __call__(self, url: str, token: str, project: str | None) -> AbstractAsyncContextManager[ServerSession]:
+        """Return a context manager of a session."""
+        ...
+
+
 class Serve(Protocol):
     """Runs a server until it is told to stop, with the options of the environment."""
 

@@ -15,12 +15,12 @@ from urllib.parse import quote
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
-from flowbuild.client.base import FileChange, LogChunk, RunUpdate, RunView, StepDiff, VariableChange
+from flowbuild.client.base import FileChange, LogChunk, RunUpdate, RunView, StartRequest, StepDiff, VariableChange
 from flowbuild.client.logtext import LogText, from_text
 from flowbuild.client.patches import RunPatch, apply_patch
 from flowbuild.client.problems import error_of
 from flowbuild.client.sse import ServerEvent, read_events
-from flowbuild.core.errors import ServerUnreachable
+from flowbuild.core.errors import InvalidRequest, ServerUnreachable
 from flowbuild.core.ids import RUN_ID
 
 T = TypeVar("T")
@@ -55,7 +55,13 @@ class _Diff:
     patch: str | None = None
 
 
-_run, _runs = TypeAdapter(RunView), TypeAdapter(list[RunView])
+@dataclass(frozen=True, slots=True)
+class _Page:
+    items: list[RunView]
+    next: str | None = None
+
+
+_run, _page, _json = TypeAdapter(RunView), TypeAdapter(_Page), TypeAdapter[Any](Any)
 _message, _log, _piece, _diff = TypeAdapter(_Message), TypeAdapter(_Log), TypeAdapter(LogText), TypeAdapter(_Diff)
 
 
@@ -93,17 +99,50 @@ class HttpClient:
         if answer.is_error:
             raise error_of(answer.status_code, answer.content)
         try:
-            return kind.validate_json(answer.content)
+            return kind.validate_json(answer.content or b"null")
         except ValidationError as error:
             raise ServerUnreachable(
                 f"{self._url} does not answer as a flow server does: {error.errors()[0]['msg']}"
             ) from error
 
+    async def ask(self, method: str, path: str, body: Any = None, *, form_token: str = "", **query: str) -> Any:
+        """See ServerClient."""
+        more: dict[str, Any] = {} if body is None else {"json": body}
+        if form_token:
+            more["headers"] = {"X-Flow-Form-Token": form_token}
+        return await self.call(method, f"/api/v1/{path}", _json, params=query, **more)
+
+    async def start(self, request: StartRequest) -> RunView:  # noqa: ARG002 (there is no way to do it)
+        """Refuse: a server builds what is in the repositories of its projects."""
+        raise InvalidRequest(
+            "a server does not run the files of this directory", hint="flow trigger starts a pipeline there"
+        )
+
+    async def resume(self, run: str, *, secrets: Mapping[str, str]) -> RunView:  # noqa: ARG002 (as above)
+        """Refuse: a server goes on with its runs by itself."""
+        raise InvalidRequest("a server goes on with its runs by itself when it starts")
+
+    async def runs(self, *, everything: bool = False, limit: int = 20) -> Sequence[RunView]:
+        """See FlowClient. Without steps and edges."""
+        found: list[RunView] = []
+        wanted = {} if everything or self._project is None else {"project": self._project}
+        cursor: str | None = ""
+        while cursor is not None and len(found) < limit:
+            query = {**wanted, "cursor": cursor, "limit": str(min(200, limit - len(found)))}
+            page = await self.call("GET", "/api/v1/runs", _page, params=query)
+            found += page.items
+            cursor = page.next
+        return found
+
     async def get(self, run: str) -> RunView:
         """See FlowClient."""
         if RUN_ID.fullmatch(run):
             return await self.call("GET", f"/api/v1/runs/{run}", _run)
-        project = quote(self._project or "-", safe="")
+        if self._project is None:
+            raise InvalidRequest(
+                f"which project has the run {run!r}?", hint="--project NAME, or the whole id of the run"
+            )
+        project = quote(self._project, safe="")
         return await self.call("GET", f"/api/v1/projects/{project}/runs/{quote(run, safe='')}", _run)
 
     async def watch(self, run: str, after: int = 0) -> AsyncIterator[RunUpdate]:

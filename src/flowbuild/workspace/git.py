@@ -33,6 +33,8 @@ _CONFIG = {
     "uploadpack.allowFilter": "false",
     "diff.external": "",
 }
+# What leads to a server elsewhere is for the user's own environment to say.
+_NETWORK = ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "GIT_SSL_CAINFO", "SSL_CERT_FILE")
 _CHUNK = 1 << 16
 _TIMEOUT = 600.0  # seconds; nothing we ask of git takes that long
 
@@ -212,6 +214,23 @@ def clone(run_repository: Path, directory: Path) -> None:
     The clone works with stock git and git-lfs afterwards. Raises InvalidRequest when the directory is in the way or
     git-lfs is missing.
     """
+    reading = {"protocol.file.allow": "always", "safe.bareRepository": "all"}  # git-lfs looks into where it clones from
+    _clone(str(run_repository.absolute()), directory, reading)
+
+
+def clone_from(url: str, token: str, directory: Path) -> None:
+    """Clone a run from a server, as `clone` does; the token is nowhere to be seen and not kept in the clone.
+
+    Later fetches ask for it: any user name will do, the token is the password.
+    """
+    reading = {"protocol.http.allow": "always", "protocol.https.allow": "always"}
+    if token:
+        reading[f"http.{url}.extraHeader"] = f"Authorization: Bearer {token}"
+    passed = {name: os.environ[name] for name in _NETWORK if name in os.environ}
+    _clone(url, directory, reading, env=passed)
+
+
+def _clone(source: str, directory: Path, config: Mapping[str, str], env: Mapping[str, str] | None = None) -> None:
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InvalidRequest(f"{directory} already exists", hint="name a directory that does not exist yet")
     if shutil.which("git-lfs") is None:
@@ -221,10 +240,8 @@ def clone(run_repository: Path, directory: Path) -> None:
         "filter.lfs.smudge": "git-lfs smudge -- %f",
         "filter.lfs.clean": "git-lfs clean -- %f",
         "filter.lfs.required": "true",
-        "protocol.file.allow": "always",
-        "safe.bareRepository": "all",  # git-lfs looks into the repository it clones from
     }
     target = directory.absolute()
-    run(None, "clone", "--quiet", "--end-of-options", str(run_repository.absolute()), str(target), config=filters)
-    for key in ("filter.lfs.process", "filter.lfs.smudge", "filter.lfs.clean", "filter.lfs.required"):
-        run(target / ".git", "config", "--local", key, filters[key])
+    run(None, "clone", "--quiet", "--end-of-options", source, str(target), config={**filters, **config}, env=env)
+    for key, value in filters.items():
+        run(target / ".git", "config", "--local", key, value)

@@ -1,0 +1,44 @@
+"""Which server the commands talk to: the one in this process, or one elsewhere."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from flowbuild.cli.logins import Logins, normal
+from flowbuild.client.base import Connect, Dial, ServerSession, Session
+from flowbuild.core.errors import InvalidRequest
+
+
+@dataclass(slots=True)
+class Choice:
+    """What stood before the command, or is in the environment. It is a `client.base.Connect` itself.
+
+    `server`: an address, or empty for the one in this process; `project`: what numbers of runs count in.
+    """
+
+    connect: Connect
+    dial: Dial | None
+    server: str = field(default_factory=lambda: os.environ.get("FLOW_SERVER", ""))
+    project: str = field(default_factory=lambda: os.environ.get("FLOW_PROJECT", ""))
+
+    def __call__(
+        self, directory: str, *, drive: bool = False, abandon: bool = False
+    ) -> AbstractAsyncContextManager[Session]:
+        """Open a session."""
+        if not self.server:
+            return self.connect(directory, drive=drive, abandon=abandon)
+        return self.elsewhere()
+
+    def elsewhere(self, *, anonymous: bool = False) -> AbstractAsyncContextManager[ServerSession]:
+        """Open a session on a server elsewhere: the one that was named, or that of the latest login."""
+        if self.dial is None:
+            raise InvalidRequest("this program talks to no servers")
+        logins = Logins()
+        latest = logins.latest()
+        if not self.server and latest is None:
+            raise InvalidRequest("which server?", hint="flow login ADDRESS, or flow --server ADDRESS …")
+        url = normal(self.server) if self.server else latest.url if latest is not None else ""
+        token = "" if anonymous else os.environ.get("FLOW_TOKEN", "") or logins.of(url)
+        return self.dial(url, token, self.project or None)
