@@ -15,6 +15,7 @@ from flowbuild.api.backend import Back
 from flowbuild.core.access import ANONYMOUS, RULES, Action, Principal, projects_allowed, require
 from flowbuild.core.errors import NotFound, Unauthenticated
 from flowbuild.core.ids import RUN_ID, RunId
+from flowbuild.services.audit import Actor
 
 SESSION_COOKIE = "flow_session"
 FORM_HEADER = "x-flow-form-token"
@@ -46,6 +47,22 @@ def who(
 
 
 Caller = Annotated[Principal, Depends(who)]
+
+
+def address_of(request: Request) -> str:
+    """Return from where a request comes, as the connection says."""
+    return request.client.host if request.client else ""
+
+
+Address = Annotated[str, Depends(address_of)]
+
+
+def acting(caller: Caller, address: Address) -> Actor:
+    """Return whom the audit log names for what an endpoint does."""
+    return Actor(caller.name, address)
+
+
+Acting = Annotated[Actor, Depends(acting)]
 
 
 class Permission:

@@ -11,11 +11,31 @@ from flowbuild.api import problems
 from flowbuild.api.access import declared
 from flowbuild.api.backend import Backend
 from flowbuild.api.limits import App, Limits
-from flowbuild.api.routers import git, logs, projects, run_lists, runs, system, workspace
+from flowbuild.api.routers import (
+    account,
+    audit,
+    git,
+    logs,
+    members,
+    projects,
+    run_lists,
+    runs,
+    secrets,
+    system,
+    tokens,
+    users,
+    workspace,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     system.router,
+    account.router,
+    users.router,
+    tokens.router,
     projects.router,
+    members.router,
+    secrets.router,
+    audit.router,
     run_lists.router,
     runs.router,
     logs.router,

@@ -21,6 +21,7 @@ from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
 from flowbuild.services.projects import ProjectService
 from flowbuild.services.repositories import Repositories
+from flowbuild.services.secrets import SecretService
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
 from flowbuild.services.waiting import WaitService
@@ -41,13 +42,14 @@ class Authenticator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The use cases around people."""
+    """The use cases around people and their secrets."""
 
     accounts: Accounts
     users: UserService
     tokens: TokenService
     members: MemberService
     audit: AuditLog
+    secrets: SecretService
 
 
 @dataclass(slots=True)

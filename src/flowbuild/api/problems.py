@@ -33,6 +33,7 @@ STATUS: Mapping[type[errors.FlowError], int] = {  # the nearest class in the tre
     errors.TooLarge: 413,
     errors.EngineError: 502,
     errors.StoreError: 503,
+    errors.ProviderError: 502,
 }
 AWAY_SECONDS = 5  # after which a database that was away is asked again
 TITLES = {
@@ -46,7 +47,7 @@ TITLES = {
     422: "The request is not valid",
     429: "Too many requests",
     500: "The server failed",
-    502: "The engine failed",
+    502: "Something that the server needs failed",
     503: "Not available just now",
 }
 

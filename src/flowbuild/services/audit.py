@@ -51,6 +51,8 @@ class AuditLog:
         self, *, before: int | None, limit: int, project: str | None, actor: str = "", action: str = ""
     ) -> Sequence[AuditRow]:
         """Return rows, the newest first, those before a number; `project` None: of all projects and of the server."""
+        if not f"{actor}{action}".isprintable():
+            return ()  # of nobody; PostgreSQL would refuse a NUL
         with self._database.read() as tx:
             return tx.audit.page(before=before, limit=limit, project=project, actor=actor, action=action)
 

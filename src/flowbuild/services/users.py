@@ -52,7 +52,9 @@ class UserService:
         self._clock = clock
 
     def page(self, after: str, limit: int) -> Sequence[UserRow]:
-        """Return people by name, those after a name ("" from the start)."""
+        """Return people by name, those after a name ("" from the start). Raises InvalidRequest."""
+        if not after.isprintable():
+            raise InvalidRequest("that is not a name of a user")
         with self._database.read() as tx:
             return tx.users.page(after, limit)
 

@@ -31,6 +31,11 @@ class UserRow:
         """Whether this person may do anything."""
         return self.disabled_at is None
 
+    @property
+    def admin(self) -> bool:
+        """Whether this person runs the server."""
+        return self.role == ADMIN
+
 
 @dataclass(frozen=True, slots=True)
 class IdentityRow:

@@ -84,12 +84,13 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
         home.write({"a": step()})
     async with home.life(**options) as life:
         measures = Measures(life.local.database, time)
-        projects = project_service(life.local, open_vault(life.local))
+        vault = open_vault(life.local)
+        projects = project_service(life.local, vault)
         backend = Backend(
             version="0",
             public_url="https://flow.example",
             authenticator=Roles(AttemptTokens(life.local.database)),
-            people=people(life.local.database, time),
+            people=people(life.local.database, time, vault),
             projects=projects,
             launcher=Launcher(projects, life.local.runs),
             looking=life.local.looking,

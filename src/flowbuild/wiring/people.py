@@ -1,4 +1,4 @@
-"""The services around people, over a database."""
+"""The services around people and their secrets, over a database."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from flowbuild.services.accounts import Accounts
 from flowbuild.services.audit import AuditLog
 from flowbuild.services.decisions import Clock
 from flowbuild.services.members import MemberService
+from flowbuild.services.secrets import SecretService
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
 from flowbuild.store.database import Database
+from flowbuild.vault.sealing import Vault
 
 
-def people(database: Database, clock: Clock) -> People:
+def people(database: Database, clock: Clock, vault: Vault) -> People:
     """Return them."""
     passwords = Passwords()
     return People(
@@ -23,4 +25,5 @@ def people(database: Database, clock: Clock) -> People:
         tokens=TokenService(database, clock),
         members=MemberService(database, clock),
         audit=AuditLog(database),
+        secrets=SecretService(database, vault, clock),
     )

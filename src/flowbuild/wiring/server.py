@@ -26,6 +26,7 @@ from flowbuild.services.browsing import Browsing
 from flowbuild.services.launching import Launcher
 from flowbuild.services.principals import Principals
 from flowbuild.services.repositories import Repositories
+from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
 from flowbuild.wiring.driving import driving
@@ -52,6 +53,7 @@ async def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises the errors of `core.errors` when it cannot begin."""
     with _listen(settings) as listening:  # first: if another server is there nothing is touched
         local = Local(settings, None)
+        local.secrets = ProjectSecrets(SecretService(local.database, open_vault(local), time))
         await asyncio.to_thread(local.open, drive=True)
         try:
             local.ownership.listen(local.signals)
@@ -69,12 +71,13 @@ def make_backend(local: Local) -> Backend:
     settings = local.settings
     database = local.database
     measures = Measures(database, time)
-    projects = project_service(local, open_vault(local))
+    vault = open_vault(local)
+    projects = project_service(local, vault)
     return Backend(
         version=version("flow-build-server"),
         public_url=settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}",
         authenticator=Principals(database, time, Lifetimes()),
-        people=people(database, time),
+        people=people(database, time, vault),
         projects=projects,
         launcher=Launcher(projects, local.runs),
         looking=local.looking,
