@@ -20,11 +20,14 @@ import uvicorn
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
 from flowbuild.api.figures import Measures
+from flowbuild.auth.tokens import TokenKind
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
+from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.launching import Launcher
 from flowbuild.services.principals import Principals
+from flowbuild.services.registration import Registration
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.services.waiting import WaitService
@@ -72,11 +75,15 @@ def make_backend(local: Local) -> Backend:
     database = local.database
     measures = Measures(database, time)
     vault = open_vault(local)
+    machines = {
+        TokenKind.RUNNER: Registration(database, local.signals, time).principal,
+        TokenKind.ATTEMPT: AttemptTokens(database).principal,
+    }
     projects = project_service(local, vault)
     return Backend(
         version=version("flow-build-server"),
         public_url=settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}",
-        authenticator=Principals(database, time, Lifetimes()),
+        authenticator=Principals(database, time, Lifetimes(), machines),
         people=people(database, time, vault),
         projects=projects,
         launcher=Launcher(projects, local.runs),
