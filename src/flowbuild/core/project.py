@@ -24,12 +24,14 @@ class ProjectSettings:
     """What maintainers decide.
 
     `protected`, `protected_tags`: patterns of the branches and tags whose commits are trusted; no branch pattern means the
-    default branch. `retention`: which runs are kept.
+    default branch. `poll`: seconds between looks for what changed at a remote that sends no webhooks; None: nobody looks.
+    `retention`: which runs are kept.
     """
 
     protected: tuple[str, ...] = ()
     protected_tags: tuple[str, ...] = ("*",)
     retention: Retention = field(default_factory=Retention)
+    poll: float | None = None
 
 
 def check_name(name: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flowbuild.core.errors import UserError
 from flowbuild.core.ids import RunId
 from flowbuild.core.match import Verdict, judge, needs_paths
-from flowbuild.core.sources import SourceEvent
+from flowbuild.core.sources import SourceEvent, SourceKind
 from flowbuild.services.starter import Cause, Starter, start_key
 
 
@@ -29,13 +29,19 @@ class Reaction:
 
 
 class Reactions:
-    """Turns events into runs. Blocking. What was done already is not done again, so it may be repeated at any time."""
+    """Turns events into runs. Blocking. What was done already is not done again, so it may be repeated at any time.
 
-    def __init__(self, starter: Starter) -> None:
+    `moved` is told of every branch of a project that was pushed to.
+    """
+
+    def __init__(self, starter: Starter, moved: Callable[[str, str], None] = lambda _project, _branch: None) -> None:
         self._starter = starter
+        self._moved = moved
 
     def judge(self, project: str, event: SourceEvent) -> Sequence[Verdict]:
         """Return the verdict on each pipeline at the commit of an event; raises UserError, SystemFailed."""
+        if event.kind is SourceKind.PUSH and not event.deleted:
+            self._moved(project, event.branch)
         nothing = event.deleted or event.skip
         pipelines = () if nothing else self._starter.pipelines(project, event)
         changed = self._starter.changed(project, event) if needs_paths(event, pipelines) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -36,17 +36,40 @@ class ScheduleView:
 class ScheduleService:
     """Schedules of all projects. A time is due in the database until its run has begun, so that no kill loses it."""
 
-    def __init__(self, *, database: Database, starter: Starter, signals: Signals, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        starter: Starter,
+        signals: Signals,
+        clock: Clock,
+        default_branch: Callable[[str], str],
+    ) -> None:
         self._database = database
+        self._default_branch = default_branch
         self._starter = starter
         self._signals = signals
         self._clock = clock
         self._held: dict[ScheduleKey, tuple[float, int]] = {}  # those that failed: until when, and how often
 
+    def moved(self, project: str, branch: str) -> None:
+        """Look what schedules there are now when the default branch of a project moved; raises SystemFailed."""
+        if branch == self._default_branch(project):
+            self.refresh(project)
+
+    def refresh(self, project: str) -> None:
+        """Take over the schedules at the head of the default branch. With a file that cannot be used they stay as they are."""
+        try:
+            pipelines = self._starter.pipelines(project, SourceEvent(SourceKind.SCHEDULE))
+        except UserError as error:
+            log.warning("schedules_unknown", project=project, error=error.message)
+        else:
+            self.take_over(project, pipelines)
+
     def take_over(self, project: str, pipelines: Iterable[Pipeline]) -> None:
         """Let the schedules of a project be those that its pipelines have now; what did not change goes on as it was.
 
-        Called whenever the head of the default branch moved. Raises NotFound.
+        Raises NotFound.
         """
         now = self._clock()
         with self._database.write() as tx:

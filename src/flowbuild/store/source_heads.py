@@ -12,7 +12,7 @@ from flowbuild.store.server_tables import source_heads
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A commit, and when the ref was first seen there."""
+    """A commit, empty for a ref that is gone, and when that was seen first."""
 
     commit: str
     seen_at: float
@@ -31,9 +31,8 @@ class SourceHeads:
         return {row.ref: Head(row.commit, row.seen_at) for row in rows}
 
     def move(self, project_id: str, ref: str, commit: str, now: float) -> None:
-        """Store where a ref is now; an empty commit: it is gone."""
+        """Store where a ref is now; an empty commit: it is gone, which is worth knowing when it comes back."""
         c = source_heads.c
         self._connection.execute(source_heads.delete().where(c.project_id == project_id, c.ref == ref))
-        if commit:
-            values = {"project_id": project_id, "ref": ref, "commit": commit, "seen_at": now}
-            self._connection.execute(source_heads.insert().values(**values))
+        values = {"project_id": project_id, "ref": ref, "commit": commit, "seen_at": now}
+        self._connection.execute(source_heads.insert().values(**values))

@@ -12,7 +12,7 @@ from flowbuild.core.ids import CommitId, RunId
 from flowbuild.core.machine import create_run
 from flowbuild.core.model import Pipeline
 from flowbuild.core.run import RunContext
-from flowbuild.core.sources import SourceEvent
+from flowbuild.core.sources import SourceEvent, trust_of
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.ids import new_id, new_run_id
 from flowbuild.services.signals import Signals
@@ -104,7 +104,9 @@ class StoringStarter:
             if known != run.id:
                 return known
             number = tx.runs.next_number(project)
-            tx.runs.add(RunRow(run, number, project, "me", "/source", dirty=False, repository="/repository"))
+            row = RunRow(run, number, project, "me", "/source", dirty=False, repository="/repository")
+            trust = trust_of(event, branches=("main",))
+            tx.runs.add(replace(row, actor=event.actor, trust=str(trust), cause=dict(cause.about)))
             self.decisions.begin_in(tx, run.id)
         self.decisions.announce(run.id, tx.topics, tx.others)
         self.calls.append((pipeline, event, inputs))

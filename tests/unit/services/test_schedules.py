@@ -30,7 +30,13 @@ class Server:
         self.service = self.another()
 
     def another(self):
-        return ScheduleService(database=self.database, starter=self.starter, signals=self.signals, clock=self.clock)
+        return ScheduleService(
+            database=self.database,
+            starter=self.starter,
+            signals=self.signals,
+            clock=self.clock,
+            default_branch=lambda _project: "main",
+        )
 
     def write(self, triggers):
         """Push a pipeline file to the default branch."""
@@ -228,3 +234,21 @@ def test_what_is_not_there(server):
     ):
         with pytest.raises(NotFound):
             call()
+
+
+def test_a_push_to_the_default_branch_brings_its_schedules(server):
+    server.starter.script.files = pipeline_file(NIGHT)
+    server.service.moved(PROJECT, "topic")
+    assert server.service.list(PROJECT) == []
+    server.service.moved(PROJECT, "main")
+    assert [view.row.key.pipeline for view in server.service.list(PROJECT)] == ["night"]
+
+
+def test_a_file_that_cannot_be_used_changes_nothing(server):
+    server.write(NIGHT)
+    server.starter.script.failures = [InvalidRequest("the pipeline cannot be used")]
+    server.service.refresh(PROJECT)
+    assert len(server.service.list(PROJECT)) == 1
+    server.starter.script.failures = [WorkspaceError("away")]
+    with pytest.raises(WorkspaceError):
+        server.service.refresh(PROJECT)

@@ -229,7 +229,13 @@ async def test_a_change_while_it_looks_is_not_missed():
 
 async def test_the_scheduler_begins_what_is_due(server):
     clock = Clock()
-    service = ScheduleService(database=server.database, starter=server.starter, signals=server.signals, clock=clock)
+    service = ScheduleService(
+        database=server.database,
+        starter=server.starter,
+        signals=server.signals,
+        clock=clock,
+        default_branch=lambda _project: "main",
+    )
     await asyncio.to_thread(add_project, server.database, "one")
     server.starter.script.files = pipeline_file({"often": '{schedule: {cron: "* * * * *"}}'})
     pipelines = await asyncio.to_thread(server.starter.pipelines, "one", None)

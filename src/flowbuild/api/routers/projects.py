@@ -50,6 +50,9 @@ class SettingsIn(_Strict):
     keep_runs: int | None = Field(500, ge=0)
     keep_days: float | None = Field(90.0, ge=0)
     keep_bytes: int | None = Field(50 << 30, ge=0)
+    poll: float | None = Field(
+        None, ge=10, le=86400, description="seconds between looks for changes, where there are no webhooks; null: none"
+    )
 
 
 class NewProject(_Strict):
@@ -267,7 +270,7 @@ def _settings(given: SettingsIn | None) -> ProjectSettings | None:
     if given is None:
         return None
     kept = Retention(given.keep_runs, given.keep_days, given.keep_bytes)
-    return ProjectSettings(tuple(given.protected), tuple(given.protected_tags), kept)
+    return ProjectSettings(tuple(given.protected), tuple(given.protected_tags), kept, given.poll)
 
 
 def _shown(row: ProjectRow) -> ProjectView:
@@ -283,6 +286,7 @@ def _shown(row: ProjectRow) -> ProjectView:
             keep_runs=kept.runs,
             keep_days=kept.days,
             keep_bytes=kept.bytes,
+            poll=row.settings.poll,
         ),
         has_credential=bool(row.sealed_credential),
         created_at=row.created_at,
