@@ -1,19 +1,28 @@
-"""Begins runs of projects by hand, at a branch, tag or commit.
+"""Begins runs of projects: by hand at a branch, tag or commit, and because something happened at the source.
 
 The trust of a run is decided here, by where its commit belongs; nothing in the commit has a say. Blocking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flowbuild.core.errors import NotFound
 from flowbuild.core.ids import RunId
+from flowbuild.core.model import Pipeline
 from flowbuild.core.sources import SourceEvent, SourceKind, Trust
 from flowbuild.services.projects import Point, ProjectService
 from flowbuild.services.runs import Order, RunService, choose, load
+from flowbuild.services.starter import Cause
+from flowbuild.spec.findings import InvalidFile, has_errors
+from flowbuild.spec.load import NO_FILE
+from flowbuild.store.database import Database
+from flowbuild.workspace.mirror import HEADS, TAGS
+
+# Under which names forges show the commits of pull requests: GitHub and Gitea, GitLab, Bitbucket on one's own machine.
+_PULL_REFS = ("refs/pull/{}/head", "refs/merge-requests/{}/head", "refs/pull-requests/{}/from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +40,10 @@ class LaunchRequest:
 
 
 class Launcher:
-    """Begins runs through the same service as `flow run` does."""
+    """Begins runs through the same service as `flow run` does. It is the `services.starter.Starter` of a server."""
 
-    def __init__(self, projects: ProjectService, runs: RunService) -> None:
+    def __init__(self, database: Database, projects: ProjectService, runs: RunService) -> None:
+        self._database = database
         self._projects = projects
         self._runs = runs
 
@@ -44,8 +54,7 @@ class Launcher:
         """
         self._projects.active(request.project)
         point = self._newest(request.project, request.ref)
-        event = SourceEvent(SourceKind.PUSH, branch=point.branch, tag=point.tag, commit=point.commit)
-        trust = self._projects.trust(request.project, event, point.commit)
+        trust = self._trust(request.project, SourceEvent(SourceKind.PUSH), point)
         source = self._projects.source(request.project, point, large=True)
         order = Order(
             source,
@@ -68,3 +77,77 @@ class Launcher:
                 return point
         self._projects.fetch(project)
         return self._projects.at(project, ref)
+
+    def pipelines(self, project: str, event: SourceEvent) -> Sequence[Pipeline]:
+        """See Starter. Raises InvalidFile when a pipeline file has errors."""
+        point = self._point(project, event)
+        found = self._projects.pipelines_at(
+            project, point, trusted=self._trust(project, event, point) is not Trust.UNTRUSTED
+        )
+        if [finding.code for finding in found.findings] == [NO_FILE]:
+            return ()
+        if has_errors(found.findings):
+            raise InvalidFile(found.findings)
+        return tuple(found.pipelines.values())
+
+    def changed(self, project: str, event: SourceEvent) -> Sequence[str] | None:
+        """See Starter."""
+        point, request = self._point(project, event), event.pull_request
+        if request is not None:
+            base = request.base_commit or self._projects.branches(project).get(request.base_branch, "")
+            return self._projects.changed(project, base, point.commit, since_fork=True) if base else None
+        return self._projects.changed(project, event.before, point.commit) if event.before else None
+
+    def start(
+        self, project: str, pipeline: str, event: SourceEvent, inputs: Mapping[str, str], cause: Cause
+    ) -> RunId | None:
+        """See Starter. Raises InvalidFile, InvalidRequest for inputs that do not fit."""
+        with self._database.read() as tx:
+            known = tx.starts.find(cause.key)
+            if known is not None or tx.projects.get(project).archived_at is not None:
+                return known
+        point = self._point(project, event)
+        trust = self._trust(project, event, point)
+        source = self._projects.source(project, point, large=True)
+        order = Order(
+            source,
+            choose(load(source, trusted=trust is not Trust.UNTRUSTED), pipeline),
+            inputs=inputs,
+            project=project,
+            event=event.kind,
+            actor=event.actor,
+            trust=trust,
+            cause=cause.about,
+            key=cause.key,
+        )
+        return self._runs.begin(order)
+
+    def _trust(self, project: str, event: SourceEvent, point: Point) -> Trust:
+        return self._projects.trust(project, replace(event, branch=point.branch, tag=point.tag), point.commit)
+
+    def _point(self, project: str, event: SourceEvent) -> Point:
+        """Return where an event is in the history, fetching what is not here; raises NotFound when it is gone."""
+        if event.pull_request is not None or event.trust is not None:
+            return Point(self._proposed(project, event), event.branch, event.tag)
+        refs = self._projects.tags(project) if event.tag else self._projects.branches(project)
+        known = refs.get(event.tag or event.branch, "")
+        if not event.commit or not known.startswith(
+            event.commit
+        ):  # also one that is here as a proposal, and merged now
+            self._projects.fetch(project)
+        if event.commit:
+            return Point(self._projects.commit(project, event.commit), event.branch, event.tag)
+        return self._projects.at(project, TAGS + event.tag if event.tag else event.branch and HEADS + event.branch)
+
+    def _proposed(self, project: str, event: SourceEvent) -> str:
+        """Return a commit that need not be on any branch of the project."""
+        with suppress(NotFound):
+            return self._projects.commit(project, event.commit)
+        self._projects.fetch(project)
+        number = event.pull_request.number if event.pull_request else 0
+        for pattern in _PULL_REFS if number else ():
+            with suppress(NotFound):
+                return self._projects.commit(project, event.commit)
+            with suppress(NotFound):
+                self._projects.fetch_ref(project, pattern.format(number))
+        return self._projects.commit(project, event.commit)

@@ -193,6 +193,13 @@ class ProjectService:
             hint = did_you_mean(ref, [*branches, *tags]) or "if it is new, fetch the project"
             raise NotFound(f"{name} has no branch, tag or commit {ref!r}", hint=hint) from error
 
+    def commit(self, name: str, commit: str) -> str:
+        """Return the whole id of a commit that is here; raises NotFound."""
+        try:
+            return self._mirror(self.get(name)).commit_of(commit)
+        except InvalidRequest as error:
+            raise NotFound(f"{name} has no commit {commit!r}") from error
+
     def fetch_ref(self, name: str, ref: str) -> str:
         """Fetch a ref that is no branch or tag, like that of a pull request; return its commit. Raises as `fetch`."""
         row = self.active(name)
@@ -208,7 +215,12 @@ class ProjectService:
         return source
 
     def trust(self, name: str, event: SourceEvent, commit: str) -> Trust:
-        """Return how far the commit of an event is trusted: by its branch or tag, and only if it belongs to the project."""
+        """Return how far the commit of an event is trusted: by its branch or tag, and only if it belongs to the project.
+
+        Where a run follows another one, that was decided before.
+        """
+        if event.trust is not None:
+            return event.trust
         row = self.get(name)
         mirror = self._mirror(row)
         protected = row.settings.protected or (row.default_branch or mirror.default_branch,)
@@ -223,7 +235,10 @@ class ProjectService:
 
     def pipelines(self, name: str, ref: str = "", *, trusted: bool = True) -> PipelinesAt:
         """Return the pipelines at a branch, tag or commit as of the last fetch, with findings. Raises NotFound."""
-        point = self.at(name, ref)
+        return self.pipelines_at(name, self.at(name, ref), trusted=trusted)
+
+    def pipelines_at(self, name: str, point: Point, *, trusted: bool) -> PipelinesAt:
+        """Return the pipelines at a point, with findings."""
         loaded = load_pipelines(SourceFiles(self.source(name, point)), trusted=trusted)
         return PipelinesAt(point, loaded.pipelines, loaded.findings)
 

@@ -12,7 +12,7 @@ from typing import Any
 from flowbuild.client.base import StartRequest
 from flowbuild.client.runner import Assignment
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
-from flowbuild.core.events import Approved, CancelRequested, Event, Rejected, RunStarted
+from flowbuild.core.events import Approved, CancelRequested, Rejected
 from flowbuild.core.ids import RUN_ID, RunId, StepKey
 from flowbuild.core.machine import create_run, patience
 from flowbuild.core.model import Pipeline
@@ -20,7 +20,7 @@ from flowbuild.core.rerun import create_rerun, failed_steps
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
 from flowbuild.services.assignments import Assignments, SecretSource
-from flowbuild.services.binding import bind_environments, bind_variables
+from flowbuild.services.binding import bind_environments, bind_group, bind_variables
 from flowbuild.services.decisions import Clock, Decisions
 from flowbuild.services.gate import Gate
 from flowbuild.services.ids import new_run_id
@@ -57,7 +57,8 @@ class Places:
 class Order:
     """A run to be begun: a pipeline as its source has it, what is given to it, and why. No project: that of its directory.
 
-    `actor`, `trust` and `cause` as in `store.runs.RunRow`; an empty name of the actor is that of nobody in particular.
+    `actor`, `trust` and `cause` as in `store.runs.RunRow`; an empty name of the actor is that of nobody in particular. The
+    same `key`, if there is one, never begins two runs.
     """
 
     source: Source
@@ -71,6 +72,7 @@ class Order:
     actor: str = ""
     trust: str = "trusted"
     cause: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
 
 
 class RunService:
@@ -100,9 +102,10 @@ class RunService:
     def start(self, request: StartRequest, *, by: str) -> RunId:
         """Create a run of the working tree as it is and begin it. Raises InvalidFile, InvalidRequest, NotFound."""
         source = WorkingTree(Path(request.directory))
+        pipeline = choose(load(source, request.file), request.pipeline)
         order = Order(
             source,
-            choose(load(source, request.file), request.pipeline),
+            replace(pipeline, concurrency=None),  # that is for servers: who runs it here wants it to run
             inputs=request.inputs,
             variables=request.variables,
             secrets=request.secrets,
@@ -112,12 +115,15 @@ class RunService:
         return self.begin(order)
 
     def begin(self, order: Order) -> RunId:
-        """Create a run and begin it. Raises InvalidRequest for inputs, variables or secrets that do not fit."""
+        """Create a run and begin it, or let it wait for its group; return the earlier one when the key is known.
+
+        Raises InvalidRequest for inputs, variables or secrets that do not fit.
+        """
         source, pipeline = order.source, order.pipeline
         inputs = bind_inputs(pipeline, order.inputs)
         context = RunContext(source.branch, source.tag, source.commit, order.event, inputs)
         variables = bind_variables(pipeline, context, order.variables)
-        pipeline = bind_environments(pipeline, context, variables)
+        pipeline = bind_group(bind_environments(pipeline, context, variables), context, variables)
         now = self._clock()
         run_id = new_run_id(now)
         self._secrets.put(run_id, pipeline, order.secrets)
@@ -138,8 +144,7 @@ class RunService:
             )
             made = self._row(run, source.place, dirty=source.dirty, actor=order.actor)
             made = replace(made, project=order.project or "", trust=order.trust, cause=order.cause)
-            self._add(made, path)
-        return run_id
+            return self._add(made, path, key=order.key)
 
     def rerun(
         self,
@@ -173,8 +178,7 @@ class RunService:
         with self._making(run_id) as path:
             RunRepository.open(Path(row.repository)).fork(path)
             made = self._row(run, row.directory, dirty=row.dirty, actor=by)
-            self._add(replace(made, project=row.project, trust=row.trust, cause=row.cause), path)
-        return run_id
+            return self._add(replace(made, project=row.project, trust=row.trust, cause=row.cause), path)
 
     def resume(self, run: RunId, secrets: Mapping[str, str], dead: Sequence[str]) -> None:
         """Take over a run whose owner is among the dead ones. Raises Conflict when it is final or alive."""
@@ -288,17 +292,25 @@ class RunService:
         """Return a new run that has no number and no project yet."""
         return RunRow(run, 0, "", self._owner, directory, dirty, str(self._places.repository(run.id)), actor=actor)
 
-    def _add(self, row: RunRow, made: Path) -> None:
-        """Store a run, whose repository was `made`, and begin it; without a project in that of its source."""
-        begin: tuple[Event, ...] = (RunStarted(),)
-        place = Path(row.repository).parent
+    def _add(self, row: RunRow, made: Path, *, key: str = "") -> RunId:
+        """Store a run, whose repository was `made`, and begin it; without a project in that of its source.
+
+        Return it, or the run that the key began earlier: then this one never was.
+        """
+        place, run = Path(row.repository).parent, row.run
         with self._gate.beginning(), self._database.write() as tx:
-            project = row.project or project_of(tx, Path(row.directory))
-            tx.runs.add(replace(row, project=project, number=tx.runs.next_number(project)))
-            self._decisions.apply_in(tx, row.run.id, begin)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            made.parent.rename(place)
-        self._decisions.announce(row.run.id)
+            known = tx.starts.add(key, run.id, run.created_at) if key else run.id
+            if known == run.id:
+                project = row.project or project_of(tx, Path(row.directory))
+                tx.runs.add(replace(row, project=project, number=tx.runs.next_number(project)))
+                self._decisions.begin_in(tx, run.id)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                made.parent.rename(place)
+        if known != run.id:
+            shutil.rmtree(made.parent, ignore_errors=True)
+            return known
+        self._decisions.announce(run.id, tx.topics, tx.others)
+        return run.id
 
 
 def _entries(directory: Path) -> list[Path]:

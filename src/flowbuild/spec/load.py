@@ -18,6 +18,7 @@ FILES = (".flow.yml", ".flow.yaml")
 FOLDER = ".flow"
 SUFFIXES = (".yml", ".yaml")
 MAX_FILES = 100
+NO_FILE = "no_pipeline_file"  # code of the finding that there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def load_pipelines(repository: Repository, path: str | None = None, *, trusted: 
     if not paths:
         place = Position(FILES[0], 1, 1)
         hint = "write one; docs/tutorial.md shows how"
-        return LoadResult({}, [Finding("no_pipeline_file", place, "the repository has no pipeline file", hint)])
+        return LoadResult({}, [Finding(NO_FILE, place, "the repository has no pipeline file", hint)])
     if len(paths) > MAX_FILES:
         place = Position(paths[MAX_FILES], 1, 1)
         return LoadResult({}, [Finding("too_many", place, f"more than {MAX_FILES} pipeline files", "use fewer files")])

@@ -86,7 +86,7 @@ def make_backend(local: Local) -> Backend:
         authenticator=Principals(database, time, Lifetimes(), machines),
         people=people(database, time, vault),
         projects=projects,
-        launcher=Launcher(projects, local.runs),
+        launcher=Launcher(database, projects, local.runs),
         looking=local.looking,
         browsing=Browsing(database),
         repositories=Repositories(database),

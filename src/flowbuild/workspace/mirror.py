@@ -129,14 +129,24 @@ class Mirror:
         """Return the commit that a full ref name or a (perhaps shortened) commit id means. Raises NotFound."""
         if not self.path.is_dir():
             raise NotFound("nothing was fetched yet")
-        if not name.startswith("refs/") and not re.fullmatch(r"[0-9a-f]{7,64}", name):
+        if name.startswith("refs/"):
+            found = [commit for commit in [self._peeled(name)] if commit]
+        elif re.fullmatch(r"[0-9a-f]{7,64}", name):  # not by its name alone: a branch may be called like a commit
+            objects = git.run(self.path, "rev-parse", f"--disambiguate={name}").stdout.decode().split()
+            found = [commit for commit in map(self._peeled, objects) if commit]
+        else:
             raise InvalidRequest(f"{name!r} is not the id of a commit")
+        if len(found) != 1:
+            shown = name.removeprefix(HEADS).removeprefix(TAGS)
+            raise NotFound(f"the source has {'no' if not found else 'more than one'} {shown}")
+        return found[0]
+
+    def _peeled(self, name: str) -> str:
+        """Return the commit that a full ref name or the id of an object means; empty when it means none."""
         command = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         done = git.run(self.path, *command, accept=(0, 1, 128))
         commit = done.stdout.decode().strip()
-        if done.returncode != 0 or not _COMMIT.fullmatch(commit):
-            raise NotFound(f"the source has no {name.removeprefix(HEADS).removeprefix(TAGS)}")
-        return commit
+        return commit if done.returncode == 0 and _COMMIT.fullmatch(commit) else ""
 
     def contains(self, commit: str) -> bool:
         """Tell whether a commit belongs to a branch or tag of the project, not only to what others proposed."""

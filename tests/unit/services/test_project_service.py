@@ -57,19 +57,21 @@ def projects(tmp_path, database):
 
 
 def test_add_and_look(projects, source):
-    row = projects.add("group/app", str(source.path), visibility=Visibility.PUBLIC)
-    assert projects.get("group/app") == row
+    row = projects.add("app", str(source.path), visibility=Visibility.PUBLIC)
+    assert projects.get("app") == row
     assert (row.fetched_at, row.visibility, row.created_at) == (None, Visibility.PUBLIC, 1000.0)
-    projects.fetch("group/app")
-    assert projects.get("group/app").fetched_at == 1000.0
-    assert list(projects.branches("group/app")) == ["main"]
-    assert projects.default_branch("group/app") == "main"
-    found = projects.pipelines("group/app")
+    projects.fetch("app")
+    assert projects.get("app").fetched_at == 1000.0
+    assert list(projects.branches("app")) == ["main"]
+    assert projects.default_branch("app") == "main"
+    found = projects.pipelines("app")
     assert (list(found.pipelines), found.findings, found.point.branch) == (["build"], [], "main")
-    assert [one.name for one in projects.list()] == ["group/app"]
+    assert [one.name for one in projects.list()] == ["app"]
 
 
-@pytest.mark.parametrize("name", ["", "App", "a/b/c", "-a", "a b", "../a", "a..b", "a/", "/a", "a" * 65, "ä", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "App", "a/b", "a/b/c", "-a", "a b", "../a", "a..b", "a/", "/a", "a" * 65, "ä", "a\n"]
+)
 def test_names(projects, source, name):
     with pytest.raises(InvalidRequest, match="cannot be the name"):
         projects.add(name, str(source.path))
@@ -197,7 +199,7 @@ async def test_a_run_of_a_branch(home, source, tmp_path):
             projects = made(tmp_path, life.local.database)
             projects.add("app", str(source.path))
             request = LaunchRequest("app", ref="topic", actor="ann", variables={"X": "1"})
-            return Launcher(projects, life.local.runs).launch(request)
+            return Launcher(life.local.database, projects, life.local.runs).launch(request)
 
         def row(run):
             with life.local.database.read() as tx:
@@ -225,7 +227,7 @@ async def test_who_is_trusted(home, source, tmp_path):
     source.push("HEAD:refs/pull/1/head", ":gone")
     async with home.life() as life:
         projects = made(tmp_path, life.local.database)
-        launcher = Launcher(projects, life.local.runs)
+        launcher = Launcher(life.local.database, projects, life.local.runs)
 
         def trust(ref):
             with life.local.database.read() as tx:
@@ -258,7 +260,7 @@ async def test_what_does_not_start(home, source, tmp_path):
     source.commit({".flow.yml": pipeline(inputs={"n": {"type": "number"}})}, branch="inputs")
     async with home.life() as life:
         projects = made(tmp_path, life.local.database)
-        launcher = Launcher(projects, life.local.runs)
+        launcher = Launcher(life.local.database, projects, life.local.runs)
 
         def attempt(error, **request):
             with pytest.raises(error):
@@ -287,7 +289,7 @@ async def test_what_does_not_start(home, source, tmp_path):
 async def test_the_newest_commit_of_a_branch_is_fetched_first(home, source, tmp_path):
     async with home.life() as life:
         projects = made(tmp_path, life.local.database)
-        launcher = Launcher(projects, life.local.runs)
+        launcher = Launcher(life.local.database, projects, life.local.runs)
 
         def start():
             return launcher.launch(LaunchRequest("app"))
