@@ -16,11 +16,15 @@ from flowbuild.services.audit import AuditLog
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Clock
+from flowbuild.services.deliveries import DeliveryService
+from flowbuild.services.hooks import HookService
 from flowbuild.services.launching import Launcher
 from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
 from flowbuild.services.projects import ProjectService
+from flowbuild.services.reactions import Reactions
 from flowbuild.services.repositories import Repositories
+from flowbuild.services.schedules import ScheduleService
 from flowbuild.services.secrets import SecretService
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
@@ -52,6 +56,16 @@ class People:
     secrets: SecretService
 
 
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """The use cases around what begins runs by itself."""
+
+    hooks: HookService
+    deliveries: DeliveryService
+    schedules: ScheduleService
+    reactions: Reactions
+
+
 @dataclass(slots=True)
 class Backend:
     """The services of a server. `client` acts for a person of that name, with `stop` all streams end."""
@@ -62,6 +76,7 @@ class Backend:
     people: People
     projects: ProjectService
     launcher: Launcher
+    triggers: Triggers
     looking: Looking
     browsing: Browsing
     repositories: Repositories

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from time import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
 
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
-from flowbuild.api.figures import Measures
 from flowbuild.auth.tokens import TokenKind
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.attempt_tokens import AttemptTokens
-from flowbuild.services.browsing import Browsing
-from flowbuild.services.launching import Launcher
-from flowbuild.services.repositories import Repositories
-from flowbuild.services.waiting import WaitService
 from flowbuild.testing.home import Home, Life, step
 from flowbuild.testing.serving import serving
-from flowbuild.wiring.people import people
-from flowbuild.wiring.projects import open_vault, project_service
-from flowbuild.workspace.serve import GitServer
+from flowbuild.wiring.projects import policy_of
+from flowbuild.wiring.server import make_backend
+from flowbuild.wiring.triggers import triggering
 
 PROJECT = "project"
+PUBLIC_URL = "https://flow.example"
 
 
 class Roles:
@@ -83,28 +78,17 @@ async def open_site(home: Home, public: Collection[str] = (), **options: Any) ->
     if not home.project.exists():
         home.write({"a": step()})
     async with home.life(**options) as life:
-        measures = Measures(life.local.database, time)
-        vault = open_vault(life.local)
-        projects = project_service(life.local, vault)
-        backend = Backend(
-            version="0",
-            public_url="https://flow.example",
+        real = make_backend(life.local)
+        backend = replace(
+            real,
+            public_url=PUBLIC_URL,
             authenticator=Roles(AttemptTokens(life.local.database)),
-            people=people(life.local.database, time, vault),
-            projects=projects,
-            launcher=Launcher(life.local.database, projects, life.local.runs),
-            looking=life.local.looking,
-            browsing=Browsing(life.local.database),
-            repositories=Repositories(life.local.database),
-            git=GitServer(),
-            waiting=WaitService(life.local.database, life.local.looking, lambda: (home.capacity, 1)),
             client=lambda user: life.local.client(user=user),
-            public_projects=lambda: projects.public() | frozenset(public),
-            ready=lambda: None,
-            measures=measures,
-            clock=time,
+            public_projects=lambda: real.public_projects() | frozenset(public),
         )
-        async with serving(measures.app(guarded(create_app(backend)))) as url, httpx2.AsyncClient(base_url=url) as http:
+        app = backend.measures.app(guarded(create_app(backend)))
+        began = triggering(life.local, backend.triggers, backend.projects, policy_of(life.local), PUBLIC_URL)
+        async with began, serving(app) as url, httpx2.AsyncClient(base_url=url) as http:
             try:
                 yield Site(life, backend, url, http)
             finally:

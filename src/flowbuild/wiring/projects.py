@@ -17,13 +17,18 @@ def open_vault(local: Local) -> Vault:
     return Vault(KeyFile(settings.key_file or settings.home / "vault.keys").ring)
 
 
+def policy_of(local: Local) -> Policy:
+    """Return from where a server may fetch, and which forges it may speak to."""
+    settings = local.settings
+    return Policy(settings.allow_http, settings.allow_local, settings.allow_internal)
+
+
 def project_service(local: Local, vault: Vault) -> ProjectService:
     """Return the projects of a server."""
-    settings = local.settings
     return ProjectService(
         database=local.database,
-        directory=settings.home / "mirrors",
-        policy=Policy(settings.allow_http, settings.allow_local, settings.allow_internal),
+        directory=local.settings.home / "mirrors",
+        policy=policy_of(local),
         sealer=vault,
         clock=time,
     )

@@ -35,7 +35,8 @@ from flowbuild.settings import Settings
 from flowbuild.wiring.driving import driving
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.people import people
-from flowbuild.wiring.projects import open_vault, project_service
+from flowbuild.wiring.projects import open_vault, policy_of, project_service
+from flowbuild.wiring.triggers import make_triggers, triggering
 from flowbuild.workspace.serve import GitServer
 
 log = structlog.get_logger()
@@ -62,8 +63,10 @@ async def serve(settings: Settings) -> None:
             local.ownership.listen(local.signals)
             async with driving(local, abandon=False):
                 backend = make_backend(local)
-                await _greet(backend)
-                await _answer(backend, listening)
+                began = triggering(local, backend.triggers, backend.projects, policy_of(local), backend.public_url)
+                async with began:
+                    await _greet(backend)
+                    await _answer(backend, listening)
         finally:
             local.ownership.release()
             local.close()
@@ -80,13 +83,15 @@ def make_backend(local: Local) -> Backend:
         TokenKind.ATTEMPT: AttemptTokens(database).principal,
     }
     projects = project_service(local, vault)
+    launcher = Launcher(database, projects, local.runs)
     return Backend(
         version=version("flow-build-server"),
         public_url=settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}",
         authenticator=Principals(database, time, Lifetimes(), machines),
         people=people(database, time, vault),
         projects=projects,
-        launcher=Launcher(database, projects, local.runs),
+        launcher=launcher,
+        triggers=make_triggers(local, vault, projects, launcher),
         looking=local.looking,
         browsing=Browsing(database),
         repositories=Repositories(database),

@@ -162,7 +162,7 @@ def list_projects(visible: Visible, backend: Back, archived: bool = False) -> li
 
 @router.post("", status_code=201, dependencies=[Depends(OnServer(Action.PROJECT_CREATE))])
 def add_project(wanted: NewProject, backend: Back) -> ProjectView:
-    """Add a project. Its repository must answer and let us in."""
+    """Add a project and fetch it. Its repository must answer and let us in."""
     row = backend.projects.add(
         wanted.name,
         wanted.url,
@@ -171,7 +171,9 @@ def add_project(wanted: NewProject, backend: Back) -> ProjectView:
         visibility=wanted.visibility,
         settings=_settings(wanted.settings),
     )
-    return _shown(row)
+    backend.projects.fetch(row.name)
+    backend.triggers.schedules.refresh(row.name)
+    return _shown(backend.projects.get(row.name))
 
 
 @router.get("/{project}", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
@@ -200,6 +202,7 @@ def change_project(project: str, wanted: ProjectPatch, backend: Back) -> Project
 def fetch_project(project: str, backend: Back) -> ProjectView:
     """Look at the repository now. Runs do that by themselves."""
     backend.projects.fetch(project)
+    backend.triggers.schedules.refresh(project)
     return _shown(backend.projects.get(project))
 
 

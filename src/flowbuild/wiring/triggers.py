@@ -1,0 +1,80 @@
+"""What begins runs by itself: webhooks, schedules, polling, the end of other runs; and what is told to forges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from time import time
+
+import httpx2
+
+from flowbuild.api.backend import Triggers
+from flowbuild.core.giturl import GitUrl, Policy, Transport, judge
+from flowbuild.forges.client import DEADLINE, ForgeClient
+from flowbuild.services.deliveries import DeliveryService
+from flowbuild.services.following import FollowService
+from flowbuild.services.hooks import HookService
+from flowbuild.services.intake import IntakeService
+from flowbuild.services.launching import Launcher
+from flowbuild.services.polling import PollService
+from flowbuild.services.projects import ProjectService
+from flowbuild.services.reactions import Reactions
+from flowbuild.services.schedules import ScheduleService
+from flowbuild.services.statuses import StatusService
+from flowbuild.store.runs import RunRow
+from flowbuild.triggers.after import After
+from flowbuild.triggers.intake import Intake
+from flowbuild.triggers.polling import Polling
+from flowbuild.triggers.scheduler import Scheduler
+from flowbuild.triggers.statuses import Statuses
+from flowbuild.vault.sealing import Vault
+from flowbuild.wiring.local import Local
+
+
+def make_triggers(local: Local, vault: Vault, projects: ProjectService, launcher: Launcher) -> Triggers:
+    """Return them; nothing happens before `triggering`."""
+    database, signals = local.database, local.signals
+    hooks = HookService(database, vault, time)
+    branch = projects.default_branch
+    schedules = ScheduleService(database=database, starter=launcher, signals=signals, clock=time, default_branch=branch)
+    deliveries = DeliveryService(database=database, hooks=hooks, signals=signals, clock=time)
+    return Triggers(hooks, deliveries, schedules, Reactions(launcher, schedules.moved))
+
+
+@asynccontextmanager
+async def triggering(
+    local: Local, triggers: Triggers, projects: ProjectService, policy: Policy, public_url: str
+) -> AsyncIterator[None]:
+    """Let things begin runs while the context is open; what is under way at its end is done to its end."""
+    database, signals = local.database, local.signals
+
+    def refs(project: str) -> dict[str, str]:
+        return dict(projects.fetch(project).refs)
+
+    def page_of(row: RunRow) -> str:
+        return f"{public_url}/runs/{row.run.id}"
+
+    statuses = StatusService(database=database, hooks=triggers.hooks, link=page_of, clock=time)
+    intake = IntakeService(database=database, reactions=triggers.reactions, signals=signals, clock=time)
+    polls = PollService(database=database, refs=refs, reactions=triggers.reactions, clock=time)
+    follows = FollowService(database=database, reactions=triggers.reactions, clock=time)
+    async with httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False) as http:
+        client = ForgeClient(http, lambda host, addresses: _judge(host, addresses, policy))
+        loops = (
+            Intake(service=intake, signals=signals, clock=time),
+            Scheduler(service=triggers.schedules, signals=signals, clock=time),
+            Polling(service=polls, signals=signals, clock=time),
+            After(service=follows, signals=signals, clock=time),
+            Statuses(service=statuses, client=client, signals=signals, clock=time),
+        )
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(loop.run()) for loop in loops]
+            yield
+            for task in tasks:
+                task.cancel()
+
+
+def _judge(host: str, addresses: Sequence[str], policy: Policy) -> None:
+    """Raise InvalidRequest for a forge that the server must not speak to, by the rules for repositories."""
+    judge(GitUrl(f"https://{host}", Transport.HTTPS, host, 443, "", "/"), policy, addresses)
