@@ -11,7 +11,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowbuild.client.base import ServerSession, Session
+    from collections.abc import Sequence
+
+    from flowbuild.client.base import Check, ServerSession, Session
 
 
 def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AbstractAsyncContextManager[Session]:
@@ -32,16 +34,37 @@ def dial(url: str, token: str, project: str | None) -> AbstractAsyncContextManag
     return dial_there(url, token, project)
 
 
-def serve() -> None:
-    """Run a server; loads its libraries only now."""
-    import asyncio  # noqa: PLC0415 (see docstring)
+class Operations:
+    """See client.base.Operator; loads the server's libraries only when it is asked for something."""
 
-    from flowbuild.settings import read_settings  # noqa: PLC0415 (see docstring)
-    from flowbuild.wiring.server import serve as serve_here  # noqa: PLC0415 (see docstring)
+    def serve(self) -> None:
+        """See Operator."""
+        import asyncio  # noqa: PLC0415 (see above)
 
-    gc.freeze()  # what is loaded stays
-    gc.enable()
-    asyncio.run(serve_here(read_settings()))
+        from flowbuild.settings import read_settings  # noqa: PLC0415 (see above)
+        from flowbuild.wiring.server import serve  # noqa: PLC0415 (see above)
+
+        gc.freeze()  # what is loaded stays
+        gc.enable()
+        asyncio.run(serve(read_settings()))
+
+    def backup(self, directory: str, *, keys: bool) -> str:
+        """See Operator."""
+        from flowbuild.wiring import operations  # noqa: PLC0415 (see above)
+
+        return operations.backup(directory, keys=keys)
+
+    def restore(self, directory: str) -> str:
+        """See Operator."""
+        from flowbuild.wiring import operations  # noqa: PLC0415 (see above)
+
+        return operations.restore(directory)
+
+    def examine(self) -> Sequence[Check]:
+        """See Operator."""
+        from flowbuild.wiring import operations  # noqa: PLC0415 (see above)
+
+        return operations.examine()
 
 
 def main() -> None:
@@ -59,7 +82,7 @@ def main() -> None:
 
     if obeys:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = run_program(connect, serve=serve, dial=dial)
+    code = run_program(connect, operator=Operations(), dial=dial)
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -12,18 +12,18 @@ import typer
 from flowbuild.cli import checking, looking, running, servers, serving
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import say
-from flowbuild.client.base import Connect, Dial, Serve
+from flowbuild.client.base import Connect, Dial, Operator
 from flowbuild.core.errors import FlowError, SystemFailed
 from flowbuild.spec.findings import InvalidFile
 
 
 def run_program(
-    connect: Connect, arguments: list[str] | None = None, *, serve: Serve | None = None, dial: Dial | None = None
+    connect: Connect, arguments: list[str] | None = None, *, operator: Operator | None = None, dial: Dial | None = None
 ) -> int:
     """Run the program with the arguments of the command line; return its exit code."""
     try:
         with _one_error():
-            result = build(connect, serve, dial)(args=arguments, prog_name="flow", standalone_mode=False)
+            result = build(connect, operator, dial)(args=arguments, prog_name="flow", standalone_mode=False)
     except FlowError as error:
         _print_error(error)
         return 3 if isinstance(error, SystemFailed) else 2
@@ -41,10 +41,10 @@ def run_program(
     return result if isinstance(result, int) else 0
 
 
-def build(connect: Connect, serve: Serve | None = None, dial: Dial | None = None) -> typer.Typer:
+def build(connect: Connect, operator: Operator | None = None, dial: Dial | None = None) -> typer.Typer:
     """Return the command line: connected to the server in this process by `connect`, to others by `dial`.
 
-    With `serve` it can be one.
+    With an `operator` it can be one.
     """
     app = typer.Typer(
         no_args_is_help=True,
@@ -61,8 +61,8 @@ def build(connect: Connect, serve: Serve | None = None, dial: Dial | None = None
     checking.add_commands(app, choice)
     if dial is not None:
         servers.add_commands(app, choice)
-    if serve is not None:
-        serving.add_commands(app, serve)
+    if operator is not None:
+        serving.add_commands(app, operator)
     return app
 
 

@@ -346,9 +346,21 @@ class Dial(Protocol):
         ...
 
 
-class Serve(Protocol):
-    """Runs a server until it is told to stop, with the options of the environment."""
+class Operator(Protocol):
+    """What one does with a server on its own machine, with the options of the environment. Raises the errors of `core.errors`."""
 
-    def __call__(self) -> None:
-        """Serve. Raises the errors of `core.errors` when it cannot begin."""
+    def serve(self) -> None:
+        """Run it until it is told to stop."""
+        ...
+
+    def backup(self, directory: str, *, keys: bool) -> str:
+        """Write a backup, also while it runs; return what it holds in words."""
+        ...
+
+    def restore(self, directory: str) -> str:
+        """Make a server of a backup; return what it held in words."""
+        ...
+
+    def examine(self) -> Sequence[Check]:
+        """Look at its database, its keys, its disk and its engine."""
         ...

@@ -48,7 +48,7 @@ class Local:
             message = f"the data directory {home} cannot be used: {error.strerror}"
             raise WorkspaceError(message, hint="FLOW_HOME may name another one") from error
         self.signals = Signals()
-        self.database = Database(f"sqlite:///{home / 'flow.db'}")
+        self.database = Database(database_url(settings))
         self.ownership = Ownership(home / "owners")
         self.debugging = Ownership(home / "debugging")  # one owner per shell; its token is the run of its objects
         self.gate = Gate(home / "gate.lock")
@@ -134,6 +134,11 @@ class Local:
         self.logbook.close_all()
         self.database.close()
         close_journal(self.journal)
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the database is."""
+    return f"sqlite:///{settings.home / 'flow.db'}"
 
 
 def _make_private(home: Path) -> None:

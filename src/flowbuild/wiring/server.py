@@ -113,9 +113,10 @@ def _ready(local: Local) -> None:
 async def _greet(backend: Backend) -> None:
     """Say where we are; to the first to come also how to get in."""
     code = await asyncio.to_thread(backend.people.accounts.setup_code)
-    print(f"flow server {backend.version} at {backend.public_url}", flush=True)  # noqa: T201 (for who started it)
+    lines = [f"flow server {backend.version} at {backend.public_url}"]
     if code is not None:
-        print(f"Nobody has an account yet. Make the first one: flow setup --code {code}", flush=True)  # noqa: T201 (as above)
+        lines.append(f"Nobody has an account yet. Make the first one: flow setup {backend.public_url} --code {code}")
+    print("\n".join(lines), flush=True)  # noqa: T201 (for who started it)
 
 
 async def _answer(backend: Backend, listening: socket.socket) -> None:
