@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flowbuild.core.errors import InvalidRequest
@@ -86,6 +86,19 @@ class Settings(BaseSettings):
     )
     key_file: Path | None = Field(
         default=None, description="the keys that seal secrets (default: vault.keys in the home directory)"
+    )
+    oidc_issuer: str = Field(
+        default="", description="OpenID Connect provider by which people may log in: its https address"
+    )
+    oidc_client_id: str = Field(default="", description="what the server is called there")
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="what proves that; register PUBLIC_URL/api/v1/login/oidc/back there as the address to come back to",
+    )
+    oidc_title: str = Field(default="OpenID Connect", description="what people call the provider")
+    oidc_create: bool = Field(
+        default=False,
+        description="whether who comes for the first time gets an account; else an admin adds them with their e-mail address",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="level of the program's own log, flow.log in the home directory"

@@ -14,6 +14,7 @@ from flowbuild.api.limits import App, Limits
 from flowbuild.api.routers import (
     account,
     audit,
+    external,
     git,
     logs,
     members,
@@ -30,6 +31,7 @@ from flowbuild.api.routers import (
 ROUTERS: tuple[APIRouter, ...] = (
     system.router,
     account.router,
+    external.router,
     users.router,
     tokens.router,
     projects.router,

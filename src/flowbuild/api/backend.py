@@ -17,6 +17,7 @@ from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import DeliveryService
+from flowbuild.services.external import ExternalLogins
 from flowbuild.services.hooks import HookService
 from flowbuild.services.launching import Launcher
 from flowbuild.services.looking import Looking
@@ -49,6 +50,7 @@ class People:
     """The use cases around people and their secrets."""
 
     accounts: Accounts
+    external: ExternalLogins
     users: UserService
     tokens: TokenService
     members: MemberService

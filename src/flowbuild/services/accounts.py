@@ -89,7 +89,7 @@ class Accounts:
             if tx.users.any():
                 raise Conflict("the server has been set up already", hint="log in")
             store_new(tx, Actor(name, browser.address), user)
-            login = self._open(tx, user, browser)
+            login = self.open(tx, user, browser)
         self._setup = ""
         return login
 
@@ -115,7 +115,7 @@ class Accounts:
             if fresh != kept:
                 user = replace(user, password_hash=fresh)
                 tx.users.change(user)
-            return self._open(tx, user, browser)
+            return self.open(tx, user, browser)
 
     def logout(self, cookie: str) -> None:
         """End the login of a cookie; nothing happens when there is none."""
@@ -167,8 +167,8 @@ class Accounts:
             tx.sessions.end(found[0].hash)
             note(tx, self._clock(), actor, "session.end", f"session:{found[0].hash[:12]}")
 
-    def _open(self, tx: Transaction, user: UserRow, browser: Browser) -> Login:
-        """Store a new login, and forget those that are over."""
+    def open(self, tx: Transaction, user: UserRow, browser: Browser) -> Login:
+        """Store a new login of somebody who has proved who they are, and forget those that are over."""
         now = self._clock()
         tx.sessions.sweep(now, now - self._lifetimes.idle)
         login = Login(user, new_token(TokenKind.SESSION), new_token(TokenKind.FORM), now + self._lifetimes.absolute)

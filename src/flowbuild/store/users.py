@@ -75,6 +75,11 @@ class Users:
         row = self._connection.execute(select(users).where(users.c.name == name)).mappings().first()
         return None if row is None else UserRow(**row)
 
+    def emailed(self, email: str) -> Sequence[UserRow]:
+        """Return the people with an e-mail address, in capitals or not."""
+        query = select(users).where(func.lower(users.c.email) == email.lower()).order_by(users.c.name)
+        return [UserRow(**row) for row in self._connection.execute(query).mappings()]
+
     def page(self, after: str, limit: int) -> Sequence[UserRow]:
         """Return people by name, those after a name."""
         query = select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)

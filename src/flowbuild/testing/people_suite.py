@@ -57,6 +57,7 @@ class PeopleSuite(StoreBench):
                 assert (tx.users.any(), tx.users.admins()) == (True, 1)
                 assert [tx.users.get(ANN.id), tx.users.named("bob"), tx.users.named("carl")] == [ANN, BOB, None]
                 assert "no user" in refused(lambda: tx.users.get("nobody"))
+                assert [tx.users.emailed("ANN@example.ORG"), tx.users.emailed("ann")] == [[ANN], []]
                 assert [tx.users.page("", 1), tx.users.page("ann", 5)] == [[ANN], [BOB]]
                 tx.users.change(replace(ANN, name="never", email="new", disabled_at=9.0))
                 assert tx.users.get(ANN.id) == replace(ANN, email="new", disabled_at=9.0)

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from flowbuild.api.backend import People
 from flowbuild.auth.limits import LoginLimits
+from flowbuild.auth.oidc import OidcClient, OidcProvider
 from flowbuild.auth.passwords import Passwords
 from flowbuild.services.accounts import Accounts
 from flowbuild.services.audit import AuditLog
 from flowbuild.services.decisions import Clock
+from flowbuild.services.external import External, ExternalLogins
 from flowbuild.services.members import MemberService
 from flowbuild.services.secrets import SecretService
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
+from flowbuild.settings import Settings
 from flowbuild.store.database import Database
 from flowbuild.vault.sealing import Vault
 
+OIDC = "oidc"  # the name of the provider of the settings, in addresses and as that of identities
 
-def people(database: Database, clock: Clock, vault: Vault) -> People:
+
+def people(database: Database, clock: Clock, vault: Vault, providers: Iterable[External] = ()) -> People:
     """Return them."""
     passwords = Passwords()
+    accounts = Accounts(database, passwords, LoginLimits(clock), clock)
     return People(
-        accounts=Accounts(database, passwords, LoginLimits(clock), clock),
+        accounts=accounts,
+        external=ExternalLogins(database, accounts, vault, clock, {each.name: each for each in providers}),
         users=UserService(database, passwords, clock),
         tokens=TokenService(database, clock),
         members=MemberService(database, clock),
         audit=AuditLog(database),
         secrets=SecretService(database, vault, clock),
     )
+
+
+def providers_of(settings: Settings, public_url: str, clock: Clock) -> Iterator[External]:
+    """Yield the provider of the settings, if there is one; raises InvalidRequest."""
+    if settings.oidc_issuer:
+        secret = settings.oidc_client_secret.get_secret_value()
+        back = f"{public_url}/api/v1/login/{OIDC}/back"
+        client = OidcClient(settings.oidc_issuer, settings.oidc_client_id, secret, back)
+        yield External(OIDC, settings.oidc_title, OidcProvider(client, clock), create=settings.oidc_create)

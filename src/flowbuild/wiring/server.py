@@ -34,7 +34,7 @@ from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
 from flowbuild.wiring.driving import driving
 from flowbuild.wiring.local import Local
-from flowbuild.wiring.people import people
+from flowbuild.wiring.people import people, providers_of
 from flowbuild.wiring.projects import open_vault, policy_of, project_service
 from flowbuild.wiring.triggers import make_triggers, triggering
 from flowbuild.workspace.serve import GitServer
@@ -84,11 +84,12 @@ def make_backend(local: Local) -> Backend:
     }
     projects = project_service(local, vault)
     launcher = Launcher(database, projects, local.runs)
+    public_url = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
     return Backend(
         version=version("flow-build-server"),
-        public_url=settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}",
+        public_url=public_url,
         authenticator=Principals(database, time, Lifetimes(), machines),
-        people=people(database, time, vault),
+        people=people(database, time, vault, providers_of(settings, public_url, time)),
         projects=projects,
         launcher=launcher,
         triggers=make_triggers(local, vault, projects, launcher),

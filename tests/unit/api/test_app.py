@@ -42,7 +42,13 @@ def test_an_endpoint_with_two_permissions_fails_the_build():
 def test_what_everybody_may_is_a_short_list():
     public = {route.path for route, permission in declared(describe()) if permission.action is None}
     of_the_server = {"/health", "/ready", "/api/v1/server", "/api/v1/me", "/api/v1/lint"}
-    assert public == of_the_server | {"/api/v1/setup", "/api/v1/login"}
+    assert public == of_the_server | {
+        "/api/v1/setup",
+        "/api/v1/login",
+        "/api/v1/login/providers",
+        "/api/v1/login/{provider}",
+        "/api/v1/login/{provider}/back",
+    }
 
 
 def test_the_description_is_current():

@@ -146,12 +146,16 @@ def end_session(session_id: str, caller: Caller, actor: Acting, backend: Back) -
     backend.people.accounts.end_session(actor, caller.id, session_id)
 
 
-def _logged_in(response: Response, backend: Backend, login: Login) -> LoginView:
+def log_in(response: Response, backend: Backend, login: Login) -> None:
     """Give a browser what proves the login. Scripts do not see the cookie, and other sites cannot make it come along."""
     age = max(0, int(login.expires_at - backend.clock()))
     secure = backend.public_url.startswith("https:")
     for name, value, hidden in ((SESSION_COOKIE, login.cookie, True), (FORM_COOKIE, login.form_token, False)):
         response.set_cookie(name, value, max_age=age, path="/", httponly=hidden, secure=secure, samesite="lax")
+
+
+def _logged_in(response: Response, backend: Backend, login: Login) -> LoginView:
+    log_in(response, backend, login)
     user = login.user
     return LoginView(name=user.name, admin=user.admin, form_token=login.form_token, expires_at=login.expires_at)
 
