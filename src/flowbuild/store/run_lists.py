@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, select
+from sqlalchemy import ColumnElement, RowMapping, Select, select
 
 from flowbuild.core.ids import RunId
 from flowbuild.core.states import RunState
@@ -90,6 +90,11 @@ def page(wanted: RunFilter, before: RunId | None, limit: int) -> Select[Any]:
     if wanted.until is not None:
         query = query.where(c.created_at < wanted.until)
     return query
+
+
+def lines(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for all runs of which some conditions hold."""
+    return select(*_LINE).where(*conditions).order_by(runs.c.id.desc())
 
 
 def figures(project: str, pipeline: str, limit: int) -> Select[Any]:

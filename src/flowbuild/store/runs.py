@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, select
 
 from flowbuild.core.errors import NotFound
 from flowbuild.core.events import Event
@@ -24,6 +24,7 @@ from flowbuild.store.codec import (
     load_run,
 )
 from flowbuild.store.run_lists import OPEN_STATES, RunFigure, RunFilter, RunLine
+from flowbuild.store.server_tables import leftovers, notices
 from flowbuild.store.sharing import lock_run, locking, serialise
 from flowbuild.store.tables import events, outbox, runs
 
@@ -193,6 +194,15 @@ class Runs:
         statement = runs.update().where(runs.c.id == run, runs.c.owner == old_owner).values(owner=new_owner)
         return self._connection.execute(statement).rowcount == 1
 
+    def removable(self, project: str) -> Sequence[RunLine]:
+        """Return the runs of a project of which nothing is left to do: final, carried out, told, cleared away."""
+        query = run_lists.lines(runs.c.project == project, _over())
+        return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
+
+    def remove(self, run: RunId) -> bool:
+        """Delete a run and all rows about it; False when something about it is still to be done."""
+        return self._connection.execute(runs.delete().where(runs.c.id == run, _over())).rowcount == 1
+
     def save(self, run: Run, happened: Sequence[tuple[float, Event]], last_seq: int) -> int:
         """Store the state of a run after further events; return the new last sequence number."""
         rows = [
@@ -215,6 +225,13 @@ class Runs:
         if until is not None:
             query = query.where(events.c.seq <= until)
         return [EventRow(row.seq, row.at, load_event(row.body)) for row in self._connection.execute(query)]
+
+
+def _over() -> ColumnElement[bool]:
+    """Return the condition that nothing has to be done about a run any more."""
+    waiting = [outbox.c.run_id, leftovers.c.run_id]
+    told = runs.c.id.not_in(select(notices.c.run_id).where(notices.c.next_at.is_not(None)))
+    return and_(runs.c.state.not_in(OPEN_STATES), told, *(runs.c.id.not_in(select(column)) for column in waiting))
 
 
 def _with_effects() -> ColumnElement[bool]:

@@ -11,8 +11,8 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -131,7 +131,7 @@ class LfsStore:
     def put_bytes(self, data: bytes) -> Pointer:
         """Store content that is in memory."""
         pointer = Pointer(sha256(data).hexdigest(), len(data))
-        if self.has(pointer):
+        if self._young(pointer):
             return pointer
         temporary, target = self._create()
         try:
@@ -222,8 +222,45 @@ class LfsStore:
         path = self._temporary / secrets.token_hex(16)
         return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o444)
 
-    def _publish(self, temporary: Path, pointer: Pointer) -> None:
+    def collect(self, keep: Container[str], before: float) -> int:
+        """Remove objects that are not in `keep`, and that nobody stored again since a time; return how many bytes they had.
+
+        Also what writers left that were killed before that time. Safe beside writers: who stores an object that is here
+        makes it young again, or finds that it is gone.
+        """
+        freed = 0
+        for leftover in self._temporary.iterdir():
+            with suppress(FileNotFoundError):
+                if leftover.stat().st_mtime < before:
+                    leftover.unlink()
+        for path in self._objects.glob("??/??/*"):
+            with suppress(FileNotFoundError):
+                if path.name not in keep and path.stat().st_mtime < before:
+                    freed += self._take_away(path, before)
+        return freed
+
+    def _take_away(self, path: Path, before: float) -> int:
+        aside = self._temporary / secrets.token_hex(16)
+        path.rename(aside)
+        found = aside.stat()
+        if found.st_mtime >= before:  # stored again between our look and our move
+            aside.rename(path)
+            return 0
+        aside.unlink()
+        return found.st_size
+
+    def _young(self, pointer: Pointer) -> bool:
+        """Make an object that is here young again; False when it is not here."""
         if not self.has(pointer):
+            return False
+        try:
+            os.utime(self.path(pointer.oid))
+        except FileNotFoundError:  # collected just now
+            return False
+        return True
+
+    def _publish(self, temporary: Path, pointer: Pointer) -> None:
+        if not self._young(pointer):
             final = self.path(pointer.oid)
             final.parent.mkdir(parents=True, exist_ok=True)
             temporary.rename(final)
