@@ -20,6 +20,8 @@ from flowbuild.api.routers import (
     members,
     projects,
     run_lists,
+    runner,
+    runners,
     runs,
     secrets,
     system,
@@ -27,6 +29,7 @@ from flowbuild.api.routers import (
     users,
     workspace,
 )
+from flowbuild.client import wire
 
 ROUTERS: tuple[APIRouter, ...] = (
     system.router,
@@ -42,9 +45,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
     logs.router,
     workspace.router,
+    runner.router,
+    runners.router,
     git.router,
 )
-LARGER: dict[str, int | None] = {"/git/": None, "/hooks/": 5 << 20}  # bytes of a body, by the beginning of the path
+LARGER: dict[str, int | None] = {  # bytes of a body, by the beginning of the path
+    "/git/": None,
+    "/hooks/": 5 << 20,
+    "/api/v1/runner/": wire.BODY_MAX,
+}
 TITLE = "flow-build-server"
 
 

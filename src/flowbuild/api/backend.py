@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from flowbuild.api.figures import Measures
 from flowbuild.core.access import Principal
 from flowbuild.services.accounts import Accounts
+from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.audit import AuditLog
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
@@ -24,7 +25,10 @@ from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
 from flowbuild.services.projects import ProjectService
 from flowbuild.services.reactions import Reactions
+from flowbuild.services.registration import Registration
 from flowbuild.services.repositories import Repositories
+from flowbuild.services.results import Results
+from flowbuild.services.runners import RunnerService
 from flowbuild.services.schedules import ScheduleService
 from flowbuild.services.secrets import SecretService
 from flowbuild.services.tokens import TokenService
@@ -68,6 +72,16 @@ class Triggers:
     reactions: Reactions
 
 
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The use cases around runners on other machines."""
+
+    runners: RunnerService
+    registration: Registration
+    tokens: AttemptTokens
+    results: Results
+
+
 @dataclass(slots=True)
 class Backend:
     """The services of a server. `client` acts for a person of that name, with `stop` all streams end."""
@@ -79,6 +93,7 @@ class Backend:
     projects: ProjectService
     launcher: Launcher
     triggers: Triggers
+    machines: Machines
     looking: Looking
     browsing: Browsing
     repositories: Repositories

@@ -34,6 +34,7 @@ STATUS: Mapping[type[errors.FlowError], int] = {  # the nearest class in the tre
     errors.EngineError: 502,
     errors.StoreError: 503,
     errors.ProviderError: 502,
+    errors.ServerUnreachable: 503,
 }
 AWAY_SECONDS = 5  # after which a database that was away is asked again
 TITLES = {

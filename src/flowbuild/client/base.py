@@ -346,6 +346,16 @@ class Dial(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RunnerRequest:
+    """Which server a machine works for. With a `code` it registers; without, it goes on as who it is."""
+
+    server: str = ""
+    code: str = ""
+    name: str = ""  # of the machine, when empty
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 class Operator(Protocol):
     """What one does with a server on its own machine, with the options of the environment. Raises the errors of `core.errors`."""
 

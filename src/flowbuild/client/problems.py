@@ -28,7 +28,7 @@ def error_of(status: int, body: bytes) -> errors.FlowError:
         return InvalidFile(findings)
     if code == errors.RateLimited.code:
         return errors.RateLimited(message, seconds=1.0, hint=hint)
-    known = {each.code: each for each in _tree(errors.FlowError) if each not in (InvalidFile, errors.RateLimited)}
+    known = {each.code: each for each in _tree(errors.FlowError) if each.__init__ is errors.FlowError.__init__}
     kind = known.get(code) or (errors.UserError if status < 500 else errors.SystemFailed)
     return kind(message, hint=hint)
 

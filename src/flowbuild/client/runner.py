@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from flowbuild.core.cache import Origin
 from flowbuild.core.model import Step
@@ -48,6 +48,8 @@ class Assignment:
 
     `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers, at the
     earliest at `launched_at` (seconds since the epoch).
+    `repository` is a path when the runner is on the machine of the server; elsewhere it is below the server's address,
+    and `token` opens it as long as the attempt goes on.
     `upcoming` are assignments that will probably follow on the same workspace; worth preparing, not to be worked on.
     `secret_versions` stand for the values of secrets in the key of the step cache; for a step with `cache` only.
     `withheld` says why the step does not get secrets that it declared, by name; what is in neither was known once.
@@ -70,6 +72,7 @@ class Assignment:
     problem: str = ""
     stop: str = ""
     launched_at: float | None = None
+    token: str = ""
     upcoming: tuple[Assignment, ...] = ()
 
 
@@ -100,7 +103,8 @@ class Stop:
     force: bool
 
 
-STOPS = ("", "graceful", "force")  # orders to stop an attempt; one never goes back to an earlier one
+Order = Literal["", "graceful", "force"]
+STOPS: tuple[Order, ...] = ("", "graceful", "force")  # orders to stop an attempt; one never goes back to an earlier one
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Held:
     """An attempt that a runner works on, and which of STOPS it obeys."""
 
     lease: Lease
-    stop: str = ""
+    stop: Order = ""
 
 
 @dataclass(frozen=True, slots=True)

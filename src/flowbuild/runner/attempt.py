@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from flowbuild.client.runner import Assignment, AttemptResult
+from flowbuild.client.runner import Assignment, AttemptResult, Order
 from flowbuild.core.errors import FlowError, SystemFailed, UserError
 from flowbuild.core.ids import CommitId
 from flowbuild.core.states import Outcome, Reason
@@ -53,7 +53,7 @@ class Attempt:
             self.stop(force=assignment.stop == "force")
 
     @property
-    def stopping(self) -> str:
+    def stopping(self) -> Order:
         """Return the order to stop that it obeys: one of client.runner.STOPS."""
         return "force" if self._force.is_set() else "graceful" if self._stopping.is_set() else ""
 
@@ -120,7 +120,8 @@ class Attempt:
         if self.assignment.problem and not adopted:
             raise SystemFailed(self.assignment.problem)
         plan = make_plan(self.assignment, self._tools.places)
-        repository = await asyncio.to_thread(self._tools.repositories.open, self.assignment.repository)
+        with self._phase("fetch"):
+            repository = await self._tools.repositories.fetch(self.assignment)
         for note in (*plan.notes, *_not_given(self.assignment)):
             await self._log.note(note)
         async with self._beside(self._images(plan, adopted=adopted)) as images:
@@ -335,12 +336,13 @@ class Attempt:
             await self._tell("commit")
             before = await asyncio.to_thread(repository.attempt_result, *key)
             if before is not None:  # an earlier life of this runner got as far as this
-                return Committed(before, repository.variables(before), (), {}, 0, 0)
-            committed = await self._tools.rights.commit(
-                slot, repository, message=f"{lease.step}: {ended.outcome}", trailers=self._trailers(ended)
-            )
+                committed = Committed(before, repository.variables(before), (), {}, 0, 0)
+            else:
+                committed = await self._tools.rights.commit(
+                    slot, repository, message=f"{lease.step}: {ended.outcome}", trailers=self._trailers(ended)
+                )
         with self._phase("push"):
-            await asyncio.to_thread(repository.write_attempt_ref, *key, committed.commit)
+            await self._tools.repositories.push(self.assignment, repository, committed.commit)
         for path in committed.dropped:
             await self._log.note(f"not carried to the next step: {path}")
         return committed

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from flowbuild.client.runner import Assignment, RunnerClient
+from flowbuild.core.ids import CommitId
 from flowbuild.engine.base import Engine
 from flowbuild.runner.prepared import Prepared
 from flowbuild.runner.rights import Rights
@@ -29,20 +30,42 @@ class RunnerPlaces:
         return self.work / run / f"{step}.{attempt}.{epoch}"
 
 
-class Repositories:
-    """Open run repositories by path; opening one costs more than a tiny step's whole git work."""
+class Repositories(Protocol):
+    """The run repositories, as far as a runner has to do with them."""
+
+    async def fetch(self, assignment: Assignment) -> RunRepository:
+        """Return the repository of an attempt, with all of its input in it. Raises WorkspaceError."""
+        ...
+
+    async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
+        """Record the result of an attempt under its ref, where the server looks for it. Raises Conflict, WorkspaceError."""
+        ...
+
+    def forget(self, run: str) -> None:
+        """Let go of what is kept of a run."""
+        ...
+
+
+class NearRepositories:
+    """Those of a server on the same machine: its own. Opening one costs more than a tiny step's whole git work."""
 
     def __init__(self) -> None:
         self._open: dict[str, RunRepository] = {}
 
-    def open(self, path: str) -> RunRepository:
-        """Return the repository at a path, opened once."""
+    async def fetch(self, assignment: Assignment) -> RunRepository:
+        """See Repositories."""
+        path = assignment.repository
         if path not in self._open:
-            self._open[path] = RunRepository.open(Path(path))
+            self._open[path] = await asyncio.to_thread(RunRepository.open, Path(path))
         return self._open[path]
 
+    async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
+        """See Repositories."""
+        lease = assignment.lease
+        await asyncio.to_thread(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
+
     def forget(self, run: str) -> None:
-        """Let go of the repositories of a run."""
+        """See Repositories."""
         self._open = {path: repository for path, repository in self._open.items() if run not in path}
 
 

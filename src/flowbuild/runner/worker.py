@@ -23,7 +23,7 @@ from flowbuild.runner.plan import make_plan
 from flowbuild.runner.prepared import Prepared
 from flowbuild.runner.rights import Rights
 from flowbuild.runner.spool import Spool
-from flowbuild.runner.tools import Cleaner, Once, Repositories, RunnerPlaces, Tools
+from flowbuild.runner.tools import Cleaner, NearRepositories, Once, Repositories, RunnerPlaces, Tools
 from flowbuild.workspace.slots import Slots
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ STOP_SECONDS = 60.0  # before a lease on something exclusive is over, what was s
 class Worker:
     """A runner named `name` (NAME/LIFE) whose containers belong to at most `capacity` attempts at once.
 
-    `alive` is called at least once in a minute as long as everything goes on here, whatever the server does.
+    `repositories`: None when the server is on the same machine. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Worker:
         spool: Spool,
         slots: Slots,
         capacity: int,
+        repositories: Repositories | None = None,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
@@ -61,7 +62,7 @@ class Worker:
         self._prepared = Prepared(engine, self._clean)
         self._slots = slots
         self._spool = spool
-        self._repositories = Repositories()
+        self._repositories = repositories or NearRepositories()
         self._running: dict[Lease, Attempt] = {}
         self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
         self._gone: set[str] = set()  # runs of which nothing may be made any more
@@ -94,6 +95,11 @@ class Worker:
             await self._drained.wait()
             for task in tasks:
                 task.cancel()
+
+    @property
+    def drained(self) -> bool:
+        """Whether the server wants no more of this runner, and all is done."""
+        return self._drained.is_set()
 
     async def close(self) -> None:
         """Remove what was prepared in vain and wait for all clean-up; nothing may run any more."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
 from flowbuild.client.runner import Facts
+from flowbuild.client.wire import Registered
 from flowbuild.core.access import Principal
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.core.ids import EMBEDDED
@@ -35,14 +36,6 @@ class Invitation:
 
     code: str
     expires_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A new runner and its key, which is told this once."""
-
-    name: str
-    key: str
 
 
 class Registration:

@@ -65,7 +65,7 @@ class RunnerService:
         self._owner = owner
         self._clock = clock
         self._phases: dict[tuple[str, str], str] = {}
-        self._polls: dict[str, _Poll] = {}  # by request key; popped by threads, too
+        self._polls: dict[_Poll, None] = {}  # popped by threads, too; a key may be there twice: its answer was lost
         self._told: dict[AttemptKey, str] = {}  # orders to stop what was not yet reported: its assignment is on its way
         self._over: set[RunId] = set()
         self._forgotten: set[RunId] = set()  # by the embedded runner; also when that cannot be stored
@@ -80,12 +80,13 @@ class RunnerService:
             left = deadline - asyncio.get_running_loop().time()
             if assignment is not None or left <= 0:
                 return assignment
-            poll = self._polls[request_key] = _Poll(runner, request_key)
+            poll = _Poll(runner, request_key)
+            self._polls[poll] = None
             try:
                 await self._signals.wait(QUEUE, token, left)
             finally:
-                waiting = self._polls.pop(request_key, None)
-            if waiting is None and (assignment := await asyncio.wrap_future(poll.answer)) is not None:
+                taken = self._polls.pop(poll, poll) is poll
+            if taken and (assignment := await asyncio.wrap_future(poll.answer)) is not None:
                 return assignment
 
     async def phase(self, lease: Lease, phase: str) -> None:
@@ -292,7 +293,7 @@ class RunnerService:
 
     def _take_poll(self) -> _Poll | None:
         try:
-            _, poll = self._polls.popitem()
+            poll, _ = self._polls.popitem()
         except KeyError:
             return None
         return poll if poll.answer.set_running_or_notify_cancel() else None

@@ -193,18 +193,24 @@ class RunService:
             self._take_over(tx, row.run, row.owner)
         self._decisions.announce(run)
 
-    def abandon(self, dead: Sequence[str]) -> list[RunRow]:
-        """Take over and end every open run of dead owners; return them."""
-        ended = []
+    def go_on(self, dead: Sequence[str]) -> list[RunRow]:
+        """Take over every open run of dead owners; return them."""
+        taken = []
         for owner in dead:
             with self._database.read() as tx:
                 runs = [tx.runs.get(run) for run in tx.runs.open_runs(owner)]
             for row in runs:
                 with self._database.write() as tx:
-                    taken = self._take_over(tx, row.run, owner)
-                if taken:
-                    self._decisions.apply(row.run.id, CancelRequested("flow", Reason.INTERRUPTED, force=True))
-                    ended.append(row)
+                    if self._take_over(tx, row.run, owner):
+                        taken.append(row)
+                self._decisions.announce(row.run.id)
+        return taken
+
+    def abandon(self, dead: Sequence[str]) -> list[RunRow]:
+        """Take over and end every open run of dead owners; return them."""
+        ended = self.go_on(dead)
+        for row in ended:
+            self._decisions.apply(row.run.id, CancelRequested("flow", Reason.INTERRUPTED, force=True))
         return ended
 
     def complete(self, dead: Sequence[str]) -> list[RunId]:

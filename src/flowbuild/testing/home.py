@@ -23,7 +23,7 @@ from flowbuild.settings import Settings
 from flowbuild.testing.engine import DummyEngine, Machine
 from flowbuild.testing.images import BUSYBOX
 from flowbuild.testing.program import git
-from flowbuild.wiring.driving import driving
+from flowbuild.wiring.driving import directing, driving
 from flowbuild.wiring.local import Local
 
 LIMIT = 120.0  # seconds that anything here may take; it is only there so that nothing hangs
@@ -158,6 +158,18 @@ class Home:
             local.ownership.listen(local.signals)
             async with driving(local, abandon=abandon, on=engine or self.engine()) as abandoned:
                 yield Life(local, local.client(), tuple(abandoned))
+        finally:
+            local.ownership.release()
+            local.close()
+
+    @asynccontextmanager
+    async def directing(self) -> AsyncIterator[Life]:
+        """Live as a server whose runners are all on other machines; it goes on with what earlier lives began."""
+        local = await asyncio.to_thread(self.local, drive=True)
+        try:
+            local.ownership.listen(local.signals)
+            async with directing(local):
+                yield Life(local, local.client())
         finally:
             local.ownership.release()
             local.close()

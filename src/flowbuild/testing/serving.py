@@ -11,10 +11,10 @@ import uvicorn
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Serve on a free port; yields the address, `http://127.0.0.1:PORT`."""
+async def serving(app: Any, port: int = 0) -> AsyncIterator[str]:
+    """Serve on a free port, or one that is given; yields the address, `http://127.0.0.1:PORT`."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=2, ws="none"
+        app, host="127.0.0.1", port=port, log_config=None, lifespan="off", timeout_graceful_shutdown=2, ws="none"
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()

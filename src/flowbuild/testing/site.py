@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,12 +11,12 @@ import httpx2
 
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
-from flowbuild.auth.tokens import TokenKind
+from flowbuild.auth.tokens import TokenKind, kind_of
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
-from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.testing.home import Home, Life, step
 from flowbuild.testing.serving import serving
+from flowbuild.wiring.machines import known_by
 from flowbuild.wiring.projects import policy_of
 from flowbuild.wiring.server import make_backend
 from flowbuild.wiring.triggers import triggering
@@ -26,21 +26,25 @@ PUBLIC_URL = "https://flow.example"
 
 
 class Roles:
-    """An `api.backend.Authenticator` whose tokens are the name of a role in PROJECT, `admin`, `stranger`, or real ones of attempts."""
+    """An `api.backend.Authenticator` whose tokens are the name of a role in PROJECT, `admin`, or `stranger`.
 
-    def __init__(self, attempts: AttemptTokens) -> None:
-        self._attempts = attempts
+    Those of machines are real: `machines` knows them by their kind.
+    """
+
+    def __init__(self, machines: Mapping[TokenKind, Callable[[str], Principal]]) -> None:
+        self._machines = machines
 
     def of_token(self, token: str) -> Principal:
         """See Authenticator."""
+        kind = kind_of(token)
+        if kind is not None and kind in self._machines:
+            return self._machines[kind](token)
         if token == "admin":  # noqa: S105 (a name)
             return Principal("user", "1", "admin", admin=True)
         if token == "stranger":  # noqa: S105 (a name)
             return Principal("user", "2", "stranger", roles={"other": Role.MAINTAINER})
         if token in list(Role):
             return Principal("user", token, token, roles={PROJECT: Role(token)})
-        if token.startswith(TokenKind.ATTEMPT):
-            return self._attempts.principal(token)
         raise Unauthenticated("the token is not known")
 
     def of_session(self, cookie: str, form_token: str | None) -> Principal:
@@ -73,22 +77,27 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(home: Home, public: Collection[str] = (), **options: Any) -> AsyncIterator[Site]:
-    """Live as a server over a home directory, with a project of one step if there is none; `public` projects may change."""
+async def open_site(
+    home: Home, public: Collection[str] = (), *, embedded: bool = True, port: int = 0, **options: Any
+) -> AsyncIterator[Site]:
+    """Live as a server over a home directory, with a project of one step if there is none; `public` projects may change.
+
+    Without an embedded runner all work is done on other machines (`testing.far`).
+    """
     if not home.project.exists():
         home.write({"a": step()})
-    async with home.life(**options) as life:
+    async with home.life(**options) if embedded else home.directing() as life:
         real = make_backend(life.local)
         backend = replace(
             real,
             public_url=PUBLIC_URL,
-            authenticator=Roles(AttemptTokens(life.local.database)),
+            authenticator=Roles(known_by(real.machines)),
             client=lambda user: life.local.client(user=user),
             public_projects=lambda: real.public_projects() | frozenset(public),
         )
         app = backend.measures.app(guarded(create_app(backend)))
         began = triggering(life.local, backend.triggers, backend.projects, policy_of(life.local), PUBLIC_URL)
-        async with began, serving(app) as url, httpx2.AsyncClient(base_url=url) as http:
+        async with began, serving(app, port) as url, httpx2.AsyncClient(base_url=url) as http:
             try:
                 yield Site(life, backend, url, http)
             finally:

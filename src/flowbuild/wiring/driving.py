@@ -15,12 +15,14 @@ from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.orchestrator.effects import Effects
 from flowbuild.orchestrator.loop import Orchestrator
+from flowbuild.orchestrator.watch import Watch
 from flowbuild.runner.debug import open_shell
 from flowbuild.runner.plan import project_name
 from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.worker import Worker
 from flowbuild.services.ids import new_run_id
+from flowbuild.services.leases import Leases
 from flowbuild.settings import NETWORK_PREFIX
 from flowbuild.wiring.doctor import examine
 from flowbuild.wiring.local import Local
@@ -52,6 +54,22 @@ async def driving(local: Local, *, abandon: bool, on: Engine | None = None) -> A
             for task in tasks:
                 task.cancel()
             await worker.close()
+
+
+@asynccontextmanager
+async def directing(local: Local) -> AsyncIterator[None]:
+    """Carry out what is decided, and watch over runners on other machines, while the context is open.
+
+    Runs that earlier lives began, and nobody drives any more, go on.
+    """
+    dead = await asyncio.to_thread(local.dead_owners)
+    await asyncio.to_thread(local.runs.complete, dead)
+    await asyncio.to_thread(local.runs.go_on, dead)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_orchestrator(local).run()), group.create_task(_watch(local).run())]
+        yield
+        for task in tasks:
+            task.cancel()
 
 
 @asynccontextmanager
@@ -110,6 +128,11 @@ def _orchestrator(local: Local) -> Orchestrator:
         owner=local.ownership.token,
         clock=time,
     )
+
+
+def _watch(local: Local) -> Watch:
+    leases = Leases(database=local.database, decisions=local.decisions, owner=local.ownership.token, clock=time)
+    return Watch(leases=leases, signals=local.signals, clock=time)
 
 
 def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> Worker:

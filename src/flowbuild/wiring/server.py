@@ -20,20 +20,18 @@ import uvicorn
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
 from flowbuild.api.figures import Measures
-from flowbuild.auth.tokens import TokenKind
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
-from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.launching import Launcher
 from flowbuild.services.principals import Principals
-from flowbuild.services.registration import Registration
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
 from flowbuild.wiring.driving import driving
 from flowbuild.wiring.local import Local
+from flowbuild.wiring.machines import known_by, machines
 from flowbuild.wiring.people import people, providers_of
 from flowbuild.wiring.projects import open_vault, policy_of, project_service
 from flowbuild.wiring.triggers import make_triggers, triggering
@@ -78,21 +76,19 @@ def make_backend(local: Local) -> Backend:
     database = local.database
     measures = Measures(database, time)
     vault = open_vault(local)
-    machines = {
-        TokenKind.RUNNER: Registration(database, local.signals, time).principal,
-        TokenKind.ATTEMPT: AttemptTokens(database).principal,
-    }
+    there = machines(local, time)
     projects = project_service(local, vault)
     launcher = Launcher(database, projects, local.runs)
     public_url = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
     return Backend(
         version=version("flow-build-server"),
         public_url=public_url,
-        authenticator=Principals(database, time, Lifetimes(), machines),
+        authenticator=Principals(database, time, Lifetimes(), known_by(there)),
         people=people(database, time, vault, providers_of(settings, public_url, time)),
         projects=projects,
         launcher=launcher,
         triggers=make_triggers(local, vault, projects, launcher),
+        machines=there,
         looking=local.looking,
         browsing=Browsing(database),
         repositories=Repositories(database),

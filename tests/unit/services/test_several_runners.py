@@ -47,7 +47,7 @@ class Server:
         return self.now
 
     async def start(self):
-        return await asyncio.to_thread(self.local.runs.start, StartRequest(str(self.local.project_directory)))
+        return await asyncio.to_thread(self.local.runs.start, StartRequest(str(self.local.project_directory)), by="ada")
 
     async def claim(self, runner, key=""):
         return await self.runners.claim(runner, request_key=key or uuid.uuid4().hex, wait=0)

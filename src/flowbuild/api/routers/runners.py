@@ -1,0 +1,78 @@
+"""Runners on other machines, for people: let them in, look at them, drain and revoke them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
+
+from flowbuild.api.access import OnServer
+from flowbuild.api.backend import Back
+from flowbuild.api.problems import RESPONSES
+from flowbuild.core.access import Action, Principal
+from flowbuild.services.audit import Actor
+from flowbuild.services.registration import Invitation
+from flowbuild.store.runners import RunnerRow
+
+router = APIRouter(prefix="/api/v1/runners", tags=["runners"], responses=RESPONSES)
+Drainer = Annotated[Principal, Depends(OnServer(Action.RUNNER_DRAIN))]
+Registrar = Annotated[Principal, Depends(OnServer(Action.RUNNER_REGISTER))]
+
+
+class RunnerInfo(BaseModel):
+    """A runner on another machine. Times are seconds since the epoch."""
+
+    name: str
+    state: Literal["active", "draining", "revoked"]
+    capacity: int = Field(description="attempts whose containers run at once")
+    labels: dict[str, Any]
+    facts: dict[str, Any] = Field(description="what it says of its machine")
+    created_at: float
+    seen_at: float | None = Field(description="when it was last heard of")
+
+
+@router.get("", dependencies=[Depends(OnServer(Action.RUNNER_READ))])
+def list_runners(backend: Back) -> list[RunnerInfo]:
+    """Return all runners by name, those that were revoked, too."""
+    return [_info(row) for row in backend.machines.registration.runners()]
+
+
+@router.post("/codes", status_code=201)
+def invite_runner(request: Request, caller: Registrar, backend: Back) -> Invitation:
+    """Return a code with which one machine may register, within ten minutes."""
+    return backend.machines.registration.invite(_actor(caller, request))
+
+
+@router.post("/{name}/drain", status_code=204)
+def drain_runner(name: str, request: Request, caller: Drainer, backend: Back) -> None:
+    """Give a runner no more work; its program ends when it has none left."""
+    backend.machines.registration.drain(name, _actor(caller, request))
+
+
+@router.post("/{name}/activate", status_code=204)
+def activate_runner(name: str, request: Request, caller: Drainer, backend: Back) -> None:
+    """Give a runner work again that was being drained."""
+    backend.machines.registration.activate(name, _actor(caller, request))
+
+
+@router.delete("/{name}", status_code=204)
+def revoke_runner(name: str, request: Request, caller: Registrar, backend: Back) -> None:
+    """Let a runner never in again with its key; what it works on is lost."""
+    backend.machines.registration.revoke(name, _actor(caller, request))
+
+
+def _actor(caller: Principal, request: Request) -> Actor:
+    return Actor(caller.name, request.client.host if request.client else "")
+
+
+def _info(row: RunnerRow) -> RunnerInfo:
+    return RunnerInfo(
+        name=row.name,
+        state=row.state,
+        capacity=row.capacity,
+        labels=dict(row.labels),
+        facts=dict(row.facts),
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+    )

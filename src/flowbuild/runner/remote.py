@@ -1,0 +1,182 @@
+"""The runner protocol over HTTP, for a runner that is not in the program of the server.
+
+Every request has a deadline. What may be repeated is repeated while the server is away: steps go on without it, and
+what they have to say waits. Claims and heartbeats are not repeated here; the worker asks again anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx2
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from flowbuild.client import wire
+from flowbuild.client.problems import error_of
+from flowbuild.client.runner import Assignment, AttemptResult, Beat, Facts, Lease, LogEntry, Report
+from flowbuild.core.errors import FlowError, ServerUnreachable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+DEADLINE = 30.0  # seconds of a request, besides what it is to wait
+PHASE_DEADLINE = 5.0  # nobody needs to know an old one
+PATIENCE = 1800.0  # seconds without a server, after which an attempt gives up
+RETRY_SECONDS = 0.5  # before the first repetition; twice as long before each further one
+RETRY_MOST = 10.0
+AWAY = frozenset({429, 502, 503, 504})  # the server, or what stands in front of it, will answer later
+BASE = "/api/v1/runner"
+
+
+class RemoteClient:
+    """See client.runner.RunnerClient; `key` is that of the runner. Raises ServerUnreachable, and what the server names."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=None, transport=transport)
+        self._url = url
+        self._sleep = sleep
+        self._phases: dict[Lease, str] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        for task in self._telling:
+            task.cancel()
+        await self._http.aclose()
+
+    async def register(
+        self, code: str, name: str, *, capacity: int, labels: Mapping[str, str], facts: Facts
+    ) -> wire.Registered:
+        """Register a new runner; return its name and key. Raises Unauthenticated, InvalidRequest, Conflict."""
+        body = wire.register.dump_json(wire.Register(code, name, capacity, labels, facts))
+        return _read(wire.registered, await self._ask("POST", "/register", body))
+
+    async def hello(self, runner: str, *, capacity: int, facts: Facts) -> Sequence[wire.Inherited]:
+        """Begin a life of a runner; return what its earlier lives held."""
+        body = wire.hello.dump_json(wire.Hello(runner, capacity, facts))
+        return _read(wire.inherited, await self._insist("POST", "/hello", body))
+
+    async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
+        """See RunnerClient."""
+        body = wire.claim.dump_json(wire.Claim(runner, request_key, wait))
+        data = await self._ask("POST", "/claim", body, wait=wait)
+        try:
+            return wire.load_assignment(data) if data else None
+        except ValidationError as error:
+            raise _nonsense(error) from error
+
+    async def phase(self, lease: Lease, phase: str) -> None:
+        """See RunnerClient. Returns at once; only the newest is told."""
+        told = lease in self._phases
+        self._phases[lease] = phase
+        if not told:
+            task = asyncio.create_task(self._tell_phases(lease))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def cached(self, lease: Lease, key: str) -> AttemptResult | None:
+        """See RunnerClient."""
+        data = await self._insist("POST", f"{_path(lease)}/cached", wire.json({"key": key}))
+        return _read(wire.result, data) if data else None
+
+    async def launched(self, lease: Lease) -> None:
+        """See RunnerClient."""
+        await self._insist("POST", f"{_path(lease)}/launched")
+
+    async def healthy(self, lease: Lease, result: AttemptResult) -> None:
+        """See RunnerClient."""
+        await self._insist("POST", f"{_path(lease)}/healthy", wire.result.dump_json(result))
+
+    async def append_log(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
+        """See RunnerClient."""
+        for part in wire.pieces(entries):
+            data = await self._insist("POST", f"{_path(lease)}/log", wire.dump_log(offset, part))
+            offset = _read(wire.log_state, data).offset
+        return offset
+
+    async def log_state(self, lease: Lease) -> tuple[int, Mapping[str, int]]:
+        """See RunnerClient."""
+        state = _read(wire.log_state, await self._insist("GET", f"{_path(lease)}/log"))
+        return state.offset, state.last
+
+    async def heartbeat(self, runner: str, report: Report, *, wait: float) -> Beat:
+        """See RunnerClient."""
+        body = wire.heartbeat.dump_json(wire.Heartbeat(runner, report, wait))
+        return _read(wire.beat, await self._ask("POST", "/heartbeat", body, wait=wait))
+
+    async def forgotten(self, runner: str, run: str) -> None:
+        """See RunnerClient."""
+        await self._ask("POST", "/forgotten", wire.json({"runner": runner, "run": run}))
+
+    async def finish(self, lease: Lease, result: AttemptResult) -> None:
+        """See RunnerClient."""
+        await self._insist("POST", f"{_path(lease)}/finish", wire.result.dump_json(result))
+        self._phases.pop(lease, None)
+
+    async def _tell_phases(self, lease: Lease) -> None:
+        told = ""
+        while (phase := self._phases.get(lease, "")) not in ("", told):
+            told = phase
+            try:
+                await self._ask("POST", f"{_path(lease)}/phase", wire.json({"phase": phase}), deadline=PHASE_DEADLINE)
+            except FlowError as error:
+                log.info("phase_lost", step=lease.step, error=error.message)
+        self._phases.pop(lease, None)
+
+    async def _insist(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Ask until there is an answer; raises ServerUnreachable when there is none for PATIENCE seconds."""
+        waited, pause = 0.0, RETRY_SECONDS
+        while True:
+            try:
+                return await self._ask(method, path, body)
+            except ServerUnreachable as error:
+                if waited >= PATIENCE:
+                    raise
+                log.warning("server_away", path=path, error=error.message)
+            jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
+            await self._sleep(jittered)
+            waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
+
+    async def _ask(
+        self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0, deadline: float = DEADLINE
+    ) -> bytes:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            async with asyncio.timeout(wait + deadline):
+                answer = await self._http.request(method, BASE + path, content=body, headers=headers)
+        except (httpx2.TransportError, TimeoutError) as error:
+            words = str(error) or type(error).__name__
+            raise ServerUnreachable(f"{self._url} cannot be reached: {words}") from error
+        if answer.status_code in AWAY:
+            told = error_of(answer.status_code, answer.content)
+            raise ServerUnreachable(f"{self._url} is not available: {told.message}")
+        if not answer.is_success:
+            raise error_of(answer.status_code, answer.content)
+        return answer.content
+
+
+def _path(lease: Lease) -> str:
+    return f"/attempts/{quote(lease.run, safe='')}/{quote(lease.step, safe='')}/{lease.attempt}/{lease.epoch}"
+
+
+def _read(kind: TypeAdapter[T], data: bytes) -> T:
+    try:
+        return kind.validate_json(data)
+    except ValidationError as error:
+        raise _nonsense(error) from error
+
+
+def _nonsense(error: ValidationError) -> ServerUnreachable:
+    return ServerUnreachable(f"that is no answer of a flow server: {error.errors()[0]['msg']}")

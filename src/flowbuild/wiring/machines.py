@@ -1,0 +1,29 @@
+"""The services around runners on other machines, over those of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from flowbuild.api.backend import Machines
+from flowbuild.auth.tokens import TokenKind
+from flowbuild.core.access import Principal
+from flowbuild.services.attempt_tokens import AttemptTokens
+from flowbuild.services.decisions import Clock
+from flowbuild.services.registration import Registration
+from flowbuild.services.results import Results
+from flowbuild.wiring.local import Local
+
+
+def machines(local: Local, clock: Clock) -> Machines:
+    """Return them; `local` is open."""
+    return Machines(
+        runners=local.runners,
+        registration=Registration(local.database, local.signals, clock),
+        tokens=AttemptTokens(local.database),
+        results=Results(local.database),
+    )
+
+
+def known_by(made: Machines) -> Mapping[TokenKind, Callable[[str], Principal]]:
+    """Return who knows the tokens of machines, by their kind."""
+    return {TokenKind.RUNNER: made.registration.principal, TokenKind.ATTEMPT: made.tokens.principal}
