@@ -46,7 +46,7 @@ class Script:
 
     EXIT: exit code. OOM: killed for memory. LOST: the container disappears. STUBBORN: ignores SIGTERM.
     UNHEALTHY: its healthcheck, if it has one, fails (with 100 retries and more it stays "starting"). ERROR: the engine cannot start it, for this reason.
-    WRITE: "path=text" for a file in the mount at /workspace.
+    WRITE: "path=text" for a file in the mount at /workspace, "path=text*TIMES" for a large one.
     """
 
     log: bytes = b""
@@ -385,6 +385,8 @@ def _retries(definition: Mapping[str, Any]) -> int:
 def _write(definition: Mapping[str, Any], write: str) -> None:
     """Write a file into what is mounted at /workspace."""
     name, _, text = write.partition("=")
+    once, _, times = text.rpartition("*")
+    text = once * int(times) if once and times.isdigit() else text
     for mount in definition.get("volumes") or ():
         if isinstance(mount, Mapping) and mount.get("target") == "/workspace":
             path = Path(mount["source"]) / name

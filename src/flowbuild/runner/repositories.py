@@ -1,0 +1,243 @@
+"""Run repositories of a server elsewhere: one of each run on this machine, filled and emptied by git and git-lfs' API.
+
+Only what is missing comes over the wire; large files are shared by all runs, by their SHA-256. The token of the attempt
+opens the repository, and dies with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urljoin
+
+import httpx2
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from flowbuild.client import wire
+from flowbuild.client.problems import error_of
+from flowbuild.client.runner import Assignment
+from flowbuild.core.errors import FlowError, ServerUnreachable, WorkspaceError
+from flowbuild.core.giturl import Policy, parse
+from flowbuild.core.ids import CommitId, attempt_ref
+from flowbuild.runner.remote import AWAY, PATIENCE, RETRY_MOST, RETRY_SECONDS
+from flowbuild.workspace import git
+from flowbuild.workspace.git import GitError, GitFailure
+from flowbuild.workspace.lfs import Pointer
+from flowbuild.workspace.remote import Credential, Unreachable, access, reach
+from flowbuild.workspace.repo import RunRepository
+from flowbuild.workspace.slots import remove
+
+log = structlog.get_logger()
+T = TypeVar("T")
+OPERATOR = Policy(plain_http=True, internal=("*",))  # whoever started the runner chose the server
+TRANSFER = 3600.0  # seconds of one transfer
+SILENT = 60.0  # seconds in which nothing of it moves
+BATCH = 100  # large files that are asked for at once
+MEDIA = "application/vnd.git-lfs+json"
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Where to get or to send a large file."""
+
+    href: str
+    header: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What the server says about a large file."""
+
+    oid: str
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Its answer to a batch."""
+
+    objects: Sequence[Object]
+
+
+_objects: TypeAdapter[Objects] = TypeAdapter(Objects)
+
+
+class FarRepositories:
+    """See runner.tools.Repositories; those of the server at `url`, kept below `root` with large files in `lfs`."""
+
+    def __init__(
+        self, url: str, root: Path, lfs: Path, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._url = url
+        self._root = root
+        self._lfs = lfs
+        self._sleep = sleep
+        self._open: dict[str, RunRepository] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by run
+        timeout = httpx2.Timeout(SILENT)
+        self._http = httpx2.AsyncClient(timeout=timeout)
+        root.mkdir(parents=True, exist_ok=True)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def fetch(self, assignment: Assignment) -> RunRepository:
+        """See Repositories. Waits for a server that is away."""
+        async with self._turns[assignment.lease.run]:
+            return await self._patiently(lambda: self._fetch(assignment))
+
+    async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
+        """See Repositories. Waits for a server that is away."""
+        lease = assignment.lease
+        await asyncio.to_thread(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
+        await self._patiently(lambda: self._push(assignment, repository, commit))
+
+    def forget(self, run: str) -> None:
+        """See Repositories."""
+        self._open.pop(run, None)
+        self._turns.pop(run, None)
+        remove(self._root / run)
+
+    def sweep(self, keep: Collection[str]) -> None:
+        """Remove the repositories of all runs but some."""
+        for path in self._root.iterdir():
+            if path.name not in keep:
+                remove(path)
+
+    async def _fetch(self, assignment: Assignment) -> RunRepository:
+        run, commit = assignment.lease.run, CommitId(assignment.input_commit)
+        repository = await asyncio.to_thread(self._repository, run)
+        if repository.refs.read(_have(commit)) is None:
+            await asyncio.to_thread(self._git, assignment, repository, "fetch", f"+{commit}:{_have(commit)}")
+            repository.db.refresh()
+        wanted = await asyncio.to_thread(repository.large_files, commit)
+        missing = [pointer for pointer in wanted if not repository.lfs.has(pointer)]
+        async for pointer, action in self._actions(assignment, "download", missing):
+            await self._download(pointer, action, repository)
+        return repository
+
+    async def _push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
+        lease = assignment.lease
+        before = await asyncio.to_thread(repository.large_files, CommitId(assignment.input_commit))
+        after = await asyncio.to_thread(repository.large_files, commit)
+        async for pointer, action in self._actions(assignment, "upload", after - before):
+            await self._upload(pointer, action, repository)
+        ref = attempt_ref(lease.step, lease.attempt, lease.epoch)
+        await asyncio.to_thread(self._git, assignment, repository, "push", f"{commit}:{ref}")
+        if repository.refs.read(_have(commit)) is None:
+            await asyncio.to_thread(repository.refs.update, _have(commit), commit, old=None)
+
+    def _repository(self, run: str) -> RunRepository:
+        if run not in self._open:
+            path = self._root / run / "repository.git"
+            if path.exists() and not (path / "HEAD").exists():
+                remove(path)  # an earlier life died while it made this
+            made = RunRepository.open(path) if path.exists() else RunRepository.create(path, lfs=self._lfs)
+            self._open[run] = made
+        return self._open[run]
+
+    def _git(self, assignment: Assignment, repository: RunRepository, verb: str, refspec: str) -> None:
+        credential = Credential("attempt", assignment.token)
+        remote = reach(parse(urljoin(self._url, assignment.repository)), OPERATOR, credential)
+        options = ("--no-tags", "--no-write-fetch-head") if verb == "fetch" else ()
+        with access(remote, Path(os.devnull)) as config:
+            words = (verb, "--quiet", *options, remote.url.text, refspec)
+            git.run(repository.path, *words, config=config, timeout=TRANSFER)
+
+    async def _actions(
+        self, assignment: Assignment, operation: str, pointers: Iterable[Pointer]
+    ) -> AsyncIterator[tuple[Pointer, Mapping[str, Action]]]:
+        """Yield what is to be done with some large files: nothing for those that the server has already."""
+        left = iter(pointers)
+        while part := list(islice(left, BATCH)):
+            objects = [{"oid": pointer.oid, "size": pointer.size} for pointer in part]
+            body = {"operation": operation, "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
+            where = urljoin(self._url, f"{assignment.repository}/info/lfs/objects/batch")
+            headers = {"Accept": MEDIA, "Content-Type": MEDIA, "Authorization": f"Bearer {assignment.token}"}
+            answer = await self._http.post(where, content=wire.json(body), headers=headers)
+            told = {one.oid: one for one in _read(answer).objects}
+            for pointer in part:
+                found = told.get(pointer.oid)
+                if found is None or found.error is not None:
+                    raise WorkspaceError(f"the server does not {operation} the large file {pointer.oid}")
+                if found.actions:
+                    yield pointer, found.actions
+
+    async def _download(self, pointer: Pointer, actions: Mapping[str, Action], repository: RunRepository) -> None:
+        place = actions["download"]
+        async with self._http.stream("GET", place.href, headers=dict(place.header)) as answer:
+            if not answer.is_success:
+                _refuse(answer.status_code, await answer.aread())
+            with repository.lfs.receive(pointer) as take:
+                async for piece in answer.aiter_bytes(PIECE):
+                    await asyncio.to_thread(take, piece)
+
+    async def _upload(self, pointer: Pointer, actions: Mapping[str, Action], repository: RunRepository) -> None:
+        place = actions["upload"]
+        headers = {**place.header, "Content-Length": str(pointer.size), "Content-Type": "application/octet-stream"}
+        answer = await self._http.put(place.href, content=_content(repository.lfs.path(pointer.oid)), headers=headers)
+        if not answer.is_success:
+            _refuse(answer.status_code, answer.content)
+        if (check := actions.get("verify")) is not None:
+            body = wire.json({"oid": pointer.oid, "size": pointer.size})
+            headers = {**check.header, "Content-Type": MEDIA}
+            answer = await self._http.post(check.href, content=body, headers=headers)
+            if not answer.is_success:
+                _refuse(answer.status_code, answer.content)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work that may be repeated until the server is there for all of it."""
+        waited, pause = 0.0, RETRY_SECONDS
+        while True:
+            try:
+                return await work()
+            except (ServerUnreachable, Unreachable, httpx2.TransportError, GitError) as error:
+                away = not isinstance(error, GitError) or error.failure in (GitFailure.UNREACHABLE, GitFailure.TIMEOUT)
+                if not away or waited >= PATIENCE:
+                    raise _told(error) from error
+                log.warning("repository_away", error=str(error))
+            jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
+            await self._sleep(jittered)
+            waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
+
+
+def _have(commit: str) -> str:
+    """Return the ref that says that a commit is here with all that belongs to it."""
+    return f"refs/have/{commit}"
+
+
+async def _content(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+
+
+def _read(answer: httpx2.Response) -> Objects:
+    if not answer.is_success:
+        _refuse(answer.status_code, answer.content)
+    try:
+        return _objects.validate_json(answer.content)
+    except ValidationError as error:
+        raise WorkspaceError(f"that is no answer of an LFS server: {error.errors()[0]['msg']}") from error
+
+
+def _refuse(status: int, body: bytes) -> NoReturn:
+    told = error_of(status, body)
+    if status in AWAY:
+        raise ServerUnreachable(told.message)
+    raise WorkspaceError(f"the server refused a large file: {told.message}") from told
+
+
+def _told(error: Exception) -> FlowError:
+    return error if isinstance(error, FlowError) else ServerUnreachable(f"the server cannot be reached: {error}")

@@ -1,0 +1,178 @@
+"""`flow runner`: executes attempts on this machine for a server elsewhere.
+
+Start/stop contract: `run_runner` returns after SIGTERM or SIGINT, and when the runner was drained. After a signal
+containers go on running: the next start finds them, as long as their leases last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import platform
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from flowbuild.client.base import RunnerRequest
+from flowbuild.client.runner import Facts
+from flowbuild.core.errors import Conflict, InvalidRequest, WorkspaceError
+from flowbuild.engine.base import Engine
+from flowbuild.engine.compose import ComposeEngine
+from flowbuild.runner.identity import Identity, keep_identity, kept_identity
+from flowbuild.runner.plan import project_name
+from flowbuild.runner.remote import RemoteClient
+from flowbuild.runner.repositories import FarRepositories
+from flowbuild.runner.spool import Spool
+from flowbuild.runner.tools import RunnerPlaces
+from flowbuild.runner.watchdog import Watchdog
+from flowbuild.runner.worker import Worker
+from flowbuild.settings import NETWORK_PREFIX, Settings
+from flowbuild.wiring.journal import close_journal, open_journal
+from flowbuild.workspace.slots import Slots
+
+log = structlog.get_logger()
+
+
+async def run_runner(settings: Settings, request: RunnerRequest) -> None:
+    """Work for a server until told to stop. Raises the errors of `core.errors` when it cannot begin."""
+    home = settings.home / "runner"
+    with ExitStack() as stack:
+        stack.enter_context(alone(home))
+        stack.callback(close_journal, open_journal(home / "flow.log", settings.log_level))
+        engine = ComposeEngine(
+            host=settings.docker_host, network_pool=settings.network_pool, network_prefix=NETWORK_PREFIX
+        )
+        try:
+            identity = await identify(home, request, settings.capacity, engine)
+            print(f"runner {identity.name} of {identity.url}", flush=True)  # noqa: T201 (for who started it)
+            watchdog = stack.enter_context(Watchdog(_restart))
+            async with machine(home, identity, settings.capacity, engine, alive=watchdog.alive) as worker:
+                await _until_told(worker)
+        finally:
+            await engine.close()
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Keep the directory of a runner for this process. Raises Conflict when another one has it, WorkspaceError."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (home / "lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        hint = "one runner per data directory: FLOW_HOME names another one"
+        raise Conflict(f"another runner works in {home}", hint=hint) from error
+    except OSError as error:
+        raise WorkspaceError(f"the data directory {home} cannot be used: {error.strerror}") from error
+
+
+async def identify(home: Path, request: RunnerRequest, capacity: int, engine: Engine) -> Identity:
+    """Return who this runner is; with a code it registers. Raises InvalidRequest when that is not known."""
+    path = home / "identity.json"
+    known = await asyncio.to_thread(kept_identity, path)
+    if not request.code:
+        if known is None or request.server not in ("", known.url):
+            raise InvalidRequest(
+                "this machine is no runner of that server yet",
+                hint="flow runners add makes a code: --server URL --code CODE",
+            )
+        return known
+    if not request.server:
+        raise InvalidRequest("a code of which server?", hint="give --server URL")
+    client = RemoteClient(request.server, "")
+    try:
+        facts = await facts_of(engine)
+        name = request.name or platform.node().partition(".")[0].lower()
+        made = await client.register(request.code, name, capacity=capacity, labels=request.labels, facts=facts)
+    finally:
+        await client.close()
+    instance = known.instance if known is not None else secrets.token_hex(6)
+    identity = Identity(request.server, made.name, made.key, instance)
+    await asyncio.to_thread(keep_identity, path, identity)
+    return identity
+
+
+async def facts_of(engine: Engine) -> Facts:
+    """Return what this machine is. Raises EngineError."""
+    info = await engine.info()
+    return Facts(
+        version=version("flow-build-server"),
+        machine=platform.machine(),
+        engine=info.engine_version,
+        compose=info.compose_version,
+        cpus=info.cpus,
+        memory=info.memory_bytes,
+    )
+
+
+@asynccontextmanager
+async def machine(
+    home: Path, identity: Identity, capacity: int, engine: Engine, *, alive: Callable[[], None] = lambda: None
+) -> AsyncIterator[Worker]:
+    """Begin a life of a runner: yields the worker, to be run; what earlier lives left is swept first."""
+    await engine.ready()
+    name = f"{identity.name}/{secrets.token_hex(8)}"
+    client = RemoteClient(identity.url, identity.key)
+    slots, spool = Slots(home / "work"), Spool(home / "spool")
+    repositories = FarRepositories(identity.url, home / "runs", home / "lfs")
+    try:
+        held = await client.hello(name, capacity=capacity, facts=await facts_of(engine))
+        launched = frozenset(project_name(each.lease) for each in held if each.launched)
+        runs = frozenset(each.lease.run for each in held)
+
+        async def clear(runs: frozenset[str], objects: frozenset[str]) -> None:
+            """Remove all that is here but what belongs to some runs."""
+            await engine.sweep(identity.instance, keep=objects)
+            for sweep in (slots.sweep, spool.sweep, repositories.sweep):
+                await asyncio.to_thread(sweep, runs)
+
+        await clear(runs, launched)
+        worker = Worker(
+            name=name,
+            client=client,
+            engine=engine,
+            places=RunnerPlaces(home / "work", identity.instance),
+            spool=spool,
+            slots=slots,
+            capacity=capacity,
+            repositories=repositories,
+            alive=alive,
+        )
+        yield worker
+        if worker.drained:
+            await worker.close()
+            await clear(frozenset(), frozenset())
+    finally:
+        await client.close()
+        await repositories.close()
+
+
+async def _until_told(worker: Worker) -> None:
+    """Run the worker until it is drained, or a signal comes."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    working, stopping = asyncio.create_task(worker.run()), asyncio.create_task(told.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+            return
+        log.info("stopping")
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+def _restart() -> None:
+    """Begin anew in place: containers go on, and the new life finds them."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (itself)

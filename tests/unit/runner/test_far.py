@@ -1,0 +1,304 @@
+"""Runs whose steps are executed on other machines: over HTTP with git and git-lfs' API, through deaths of both sides."""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from time import time
+
+import pytest
+
+from flowbuild.client.base import RunnerRequest
+from flowbuild.client.runner import LEASE_SECONDS
+from flowbuild.core.errors import Conflict, InvalidRequest, Unauthenticated
+from flowbuild.runner.remote import RemoteClient
+from flowbuild.runner.repositories import FarRepositories
+from flowbuild.services.leases import MARGIN, Leases
+from flowbuild.testing import site
+from flowbuild.testing.far import FarMachine
+from flowbuild.testing.home import LIMIT, Home, step
+from flowbuild.wiring.runner import alone, identify
+
+LARGE = 1 << 20  # bytes from which a file is an LFS object
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "server")
+
+
+@pytest.fixture
+def far(tmp_path):
+    return FarMachine(tmp_path / "far")
+
+
+@pytest.fixture
+def open_site(home):
+    home.top.mkdir()
+    return partial(site.open_site, home, embedded=False)
+
+
+async def over(served, run):
+    async with asyncio.timeout(LIMIT):
+        return (await served.life.updates(run))[-1].run
+
+
+async def clean(far, worker):
+    """Return as soon as the machine has cleared away what its runs left."""
+    async with asyncio.timeout(LIMIT):
+        while far.leftovers():
+            await worker._clean.drain()
+            await asyncio.sleep(0.05)
+
+
+async def test_a_run_on_another_machine(home, open_site, far):
+    home.write(
+        {
+            "a": step(write="a=1", log="from a\n", then="b c"),
+            "b": step(write="b=1", then="d"),
+            "c": step(write="c=1", then="d"),
+            "d": step(write="d=1", log="merged\n"),
+        }
+    )
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            run = (await served.life.start(home)).id
+            view = await over(served, run)
+            assert view.state == "succeeded"
+            assert {each.attempts[0].node for each in view.steps} <= {"far", ""}
+            diff = await served.life.client.diff(run, "d")
+            assert [each.path for each in diff.files] == ["d"]
+            assert await served.life.log(run, "d", service="main") == b"merged\n"
+            assert {"fetch", "checkout", "run", "commit", "push"} <= set(view.steps[3].attempts[0].phases)
+            await clean(far, worker)
+
+
+async def test_two_machines_share_a_run(home, open_site, far, tmp_path):
+    """What one of them left is what the other one finds, large files included, in both directions."""
+    home.write(
+        {
+            "a": step(write=f"big=x*{LARGE}", then="b c"),
+            "b": step(write="b=1", then="d", sleep=10),
+            "c": step(write="c=1", then="d", sleep=10),
+            "d": step(write="d=1"),
+        }
+    )
+    far.capacity = 1
+    other = FarMachine(tmp_path / "other", "other", 1)
+    async with open_site() as served:
+        for each in (far, other):
+            await each.register(served)
+        async with far.life(), other.life():
+            run = (await served.life.start(home)).id
+            view = await over(served, run)
+        assert view.state == "succeeded"
+        runners = {
+            event["runner"].partition("/")[0]
+            for event in await events(served, run)
+            if event["type"] == "attempt_started"
+        }
+        assert runners == {"far", "other"}
+
+
+async def events(served, run):
+    return [update.event async for update in served.life.client.watch(run)]
+
+
+@pytest.mark.parametrize("phase", ["run", "serving"])
+async def test_the_next_life_of_a_runner_finds_its_containers(home, open_site, far, phase):
+    served_step = step(write="s=1", sleep=100_000, health=True, then="b", more={"background": True})
+    home.write(
+        {"a": served_step if phase == "serving" else step(write="a=1", sleep=300, log="once\n"), "b": step(sleep=300)}
+    )
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life():
+            run = (await served.life.start(home)).id
+            await served.life.until(run, "a", phase)
+        async with far.life() as worker:
+            view = await over(served, run)
+            await clean(far, worker)
+        assert view.state == "succeeded"
+        assert [len(each.attempts) for each in view.steps] == [1, 1]
+        assert [each.attempts[0].epoch for each in view.steps] == [1, 1]
+
+
+async def test_containers_that_are_gone_are_an_error_of_ours(home, open_site, far):
+    home.write({"a": step(sleep=100_000)})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life():
+            run = (await served.life.start(home)).id
+            await served.life.until(run, "a", "run")
+        far.engine_machine.units.clear()
+        async with far.life():
+            view = await over(served, run)
+    assert (view.steps[0].outcome, view.steps[0].reason) == ("errored", "infra_lost")
+
+
+@asynccontextmanager
+async def first_life(open_site, far):
+    async with open_site() as served:
+        await far.register(served)
+        yield served
+
+
+async def test_steps_go_on_without_a_server(home, open_site, far):
+    """The server dies while a step runs, which ends meanwhile; the next life of the server gets its result."""
+    home.write({"a": step(write="a=1", sleep=20, log="all of it\n", then="b"), "b": step(write="b=1")})
+    async with AsyncExitStack() as stack:
+        async with first_life(open_site, far) as served:
+            run = (await served.life.start(home)).id
+            port = int(served.url.rpartition(":")[2])
+            worker = await stack.enter_async_context(far.life())
+            await served.life.until(run, "a", "run")
+        _, unit = next(iter(far.engine_machine.units.values()))
+        async with asyncio.timeout(LIMIT):
+            await asyncio.wait([container.life for container in unit.values()])
+        async with open_site(port=port) as served:
+            view = await over(served, run)
+            assert view.state == "succeeded"
+            assert [len(each.attempts) for each in view.steps] == [1, 1]
+            assert await served.life.log(run, "a", service="main") == b"all of it\n"
+            await clean(far, worker)
+
+
+async def test_a_result_that_was_not_handed_in_is_kept(home, open_site, far, monkeypatch):
+    home.write({"a": step(write="a=1", log="done\n")})
+    handing, finish = asyncio.Event(), RemoteClient.finish
+
+    async def hang(*_):
+        handing.set()
+        await asyncio.Event().wait()
+
+    async with open_site() as served:
+        await far.register(served)
+        monkeypatch.setattr(RemoteClient, "finish", hang)
+        async with far.life():
+            run = (await served.life.start(home)).id
+            async with asyncio.timeout(LIMIT):
+                await handing.wait()
+        assert len(list((far.home / "spool").iterdir())) == 1
+        monkeypatch.setattr(RemoteClient, "finish", finish)
+        async with far.life() as worker:
+            view = await over(served, run)
+            await clean(far, worker)
+        assert (view.state, len(view.steps[0].attempts)) == ("succeeded", 1)
+
+
+async def test_a_push_that_was_cut_off_is_done_again(home, open_site, far, monkeypatch):
+    """The runner died when its result was committed there, and not yet here."""
+    home.write({"a": step(write=f"big=x*{LARGE}"), "b": step()})
+    pushing, push = asyncio.Event(), FarRepositories._push
+
+    async def hang(*_):
+        pushing.set()
+        await asyncio.Event().wait()
+
+    async with open_site() as served:
+        await far.register(served)
+        monkeypatch.setattr(FarRepositories, "_push", hang)
+        async with far.life():
+            run = (await served.life.start(home)).id
+            async with asyncio.timeout(LIMIT):
+                await pushing.wait()
+        monkeypatch.setattr(FarRepositories, "_push", push)
+        async with far.life():
+            view = await over(served, run)
+        assert view.state == "succeeded"
+
+
+async def test_a_runner_that_lost_its_lease_stops(home, open_site, far):
+    """It was silent for too long: somebody else has the attempt, and what it does is stopped at the first contact."""
+    home.write({"a": step(log="on it\n", sleep=100_000)})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            run = (await served.life.start(home)).id
+            await served.life.speaks(run, "a")
+            local = served.life.local
+            late = Leases(
+                database=local.database,
+                decisions=local.decisions,
+                owner=local.ownership.token,
+                clock=lambda: time() + LEASE_SECONDS + MARGIN,
+            )
+            await asyncio.to_thread(late.expire)
+            view = await over(served, run)
+            assert (view.steps[0].reason, view.state) == ("infra_lost", "errored")
+            await clean(far, worker)
+
+
+async def test_cancelling(home, open_site, far):
+    home.write({"a": step(sleep=100_000)})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            run = (await served.life.start(home)).id
+            await served.life.until(run, "a", "run")
+            await served.life.client.cancel(run)
+            assert (await over(served, run)).state == "cancelled"
+            await clean(far, worker)
+
+
+async def test_a_drained_runner_ends_when_it_has_nothing_left(home, open_site, far):
+    home.write({"a": step(sleep=50, then="b"), "b": step()})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            run = (await served.life.start(home)).id
+            await served.life.until(run, "a", "run")
+            await served.post("/api/v1/runners/far/drain", "admin")
+            async with asyncio.timeout(LIMIT):
+                await worker._drained.wait()
+            view = await served.life.client.get(run)
+            assert [each.state for each in view.steps] == ["done", "queued"]
+        assert far.leftovers() == []  # the rest of the run is done elsewhere, from what was pushed
+
+
+async def test_what_earlier_lives_left_is_swept(home, open_site, far):
+    home.write({"a": step(sleep=100_000)})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life():
+            run = (await served.life.start(home)).id
+            await served.life.until(run, "a", "run")
+        assert far.leftovers()
+        await served.life.client.cancel(run, force=True)
+        async with far.life() as worker:
+            assert (await over(served, run)).state == "cancelled"
+            await clean(far, worker)
+
+
+async def test_the_step_cache_serves_other_machines(home, open_site, far):
+    home.write({"a": step(write="a=1", log="ran\n", more={"cache": True})})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life():
+            await over(served, (await served.life.start(home)).id)
+            run = (await served.life.start(home)).id
+            view = await over(served, run)
+    assert view.steps[0].cached
+
+
+async def test_who_a_machine_is(home, open_site, far):
+    async with open_site() as served:
+        far.home.mkdir(parents=True)
+        with pytest.raises(InvalidRequest, match="no runner of that server"):
+            await identify(far.home, RunnerRequest(), 1, far.engine())
+        with pytest.raises(Unauthenticated):
+            await identify(far.home, RunnerRequest(served.url, "flowc_" + "A" * 43, "far"), 1, far.engine())
+        await far.register(served)
+        kept = far.home / "identity.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        known = await identify(far.home, RunnerRequest(), 1, far.engine())
+        assert (known.url, known.name) == (served.url, "far")
+        with pytest.raises(InvalidRequest):
+            await identify(far.home, RunnerRequest("http://elsewhere.example"), 1, far.engine())
+
+
+def test_one_program_per_machine(far):
+    with alone(far.home), pytest.raises(Conflict, match="another runner"), alone(far.home):
+        pass
+    with alone(far.home):
+        pass
