@@ -46,6 +46,13 @@ def _list(text: object) -> object:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
 
 
+def _database(text: str) -> str:
+    """Return the URL of a database; raises ValueError for anything but PostgreSQL, without showing its password."""
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("not a URL like postgresql://USER:PASSWORD@HOST:5432/NAME")
+    return text
+
+
 class Settings(BaseSettings):
     """Options, read from the environment once at start; an empty variable is as none."""
 
@@ -53,6 +60,11 @@ class Settings(BaseSettings):
 
     home: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         default_factory=_default_home, description="where runs, logs, workspaces and the database are kept"
+    )
+    database: Annotated[str, AfterValidator(_database)] = Field(
+        default="",
+        repr=False,  # it holds a password
+        description="URL of a PostgreSQL database, like postgresql://USER:PASSWORD@HOST/NAME; empty: flow.db in the home directory",
     )
     capacity: int = Field(
         default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)),
@@ -73,6 +85,7 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="address that a server listens on; 0.0.0.0 for all of the machine"
     )
     port: int = Field(default=8080, ge=1, le=65535, description="port that a server listens on")
+    runner: bool = Field(default=True, description="whether a server runs steps on its own machine, too")
     public_url: str = Field(
         default="", description="address of the server as its users write it, when something stands in front of it"
     )

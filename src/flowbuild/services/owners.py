@@ -1,7 +1,8 @@
 """Which processes drive runs, and which of those are dead.
 
-Every driving process holds an exclusive lock on a file of its own for as long as it lives: the kernel gives it back when
-the process dies, however it dies. A datagram socket beside it lets other processes say "look again".
+`Ownership` is for processes of one machine: every driving process holds an exclusive lock on a file of its own for as long
+as it lives; the kernel gives it back when the process dies, however it dies. A datagram socket beside it lets other
+processes say "look again". `services.shared_owners` does the same with a PostgreSQL database.
 """
 
 from __future__ import annotations
@@ -15,8 +16,39 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from flowbuild.services.signals import Signals
+
+
+class Owners(Protocol):
+    """Owners by token, a name that is never used again. Blocking, apart from `listen` and `release`."""
+
+    token: str  # of this process, once `claim` was called
+
+    def claim(self, token: str = "") -> None:
+        """Become an owner, of that name if one is given."""
+
+    def listen(self, signals: Signals) -> None:
+        """Pass on wake-ups from other processes; needs a running event loop."""
+
+    def wake(self, token: str) -> None:
+        """Tell another owner that one of its runs changed; nothing happens when it is gone."""
+
+    def dead(self, tokens: Iterable[str]) -> list[str]:
+        """Return those owners that do not live any more."""
+
+    def mind(self, token: str, signals: Signals) -> None:
+        """Wake everybody here when another owner dies."""
+
+    def living(self) -> frozenset[str]:
+        """Return all owners that live, without this one."""
+
+    def release(self) -> None:
+        """Stop being an owner."""
+
+    def close(self) -> None:
+        """Let go of what it takes to look at other owners."""
 
 
 class Ownership:
@@ -92,6 +124,9 @@ class Ownership:
             self._path(self.token, kind).unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)
+
+    def close(self) -> None:
+        """See Owners: nothing to let go of."""
 
     def _alive(self, token: str) -> bool:
         try:

@@ -193,24 +193,18 @@ class RunService:
             self._take_over(tx, row.run, row.owner)
         self._decisions.announce(run)
 
-    def go_on(self, dead: Sequence[str]) -> list[RunRow]:
-        """Take over every open run of dead owners; return them."""
-        taken = []
+    def abandon(self, dead: Sequence[str]) -> list[RunRow]:
+        """Take over and end every open run of dead owners; return them."""
+        ended = []
         for owner in dead:
             with self._database.read() as tx:
                 runs = [tx.runs.get(run) for run in tx.runs.open_runs(owner)]
             for row in runs:
                 with self._database.write() as tx:
-                    if self._take_over(tx, row.run, owner):
-                        taken.append(row)
-                self._decisions.announce(row.run.id)
-        return taken
-
-    def abandon(self, dead: Sequence[str]) -> list[RunRow]:
-        """Take over and end every open run of dead owners; return them."""
-        ended = self.go_on(dead)
-        for row in ended:
-            self._decisions.apply(row.run.id, CancelRequested("flow", Reason.INTERRUPTED, force=True))
+                    taken = self._take_over(tx, row.run, owner)
+                if taken:
+                    self._decisions.apply(row.run.id, CancelRequested("flow", Reason.INTERRUPTED, force=True))
+                    ended.append(row)
         return ended
 
     def complete(self, dead: Sequence[str]) -> list[RunId]:
@@ -221,6 +215,19 @@ class RunService:
                 taken += [run for run in tx.runs.unfinished(owner) if tx.runs.take_over(run, owner, self._owner)]
         for run in taken:
             self._decisions.announce(run)
+        return taken
+
+    def inherit(self, dead: Sequence[str]) -> list[RunId]:
+        """Take over every run of dead owners on which there is something left to do; return those."""
+        taken = []
+        for owner in dead:
+            with self._database.read() as tx:
+                runs = [*tx.runs.open_runs(owner), *tx.runs.unfinished(owner)]
+            for run in runs:
+                with self._database.write() as tx:
+                    if self._take_over(tx, tx.runs.get(run).run, owner):
+                        taken.append(run)
+                self._decisions.announce(run)
         return taken
 
     def cancel(self, run: RunId, *, by: str, force: bool) -> None:

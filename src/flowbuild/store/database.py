@@ -23,7 +23,7 @@ from flowbuild.store.audit import Audit
 from flowbuild.store.cache import Cache
 from flowbuild.store.concurrency import Concurrency
 from flowbuild.store.deliveries import Deliveries
-from flowbuild.store.engine import make_engine
+from flowbuild.store.engine import address, make_engine
 from flowbuild.store.figures import Figures
 from flowbuild.store.hooks import Hooks
 from flowbuild.store.leftovers import Leftovers
@@ -31,6 +31,7 @@ from flowbuild.store.locks import Locks
 from flowbuild.store.members import Members
 from flowbuild.store.notices import Notices
 from flowbuild.store.outbox import Outbox
+from flowbuild.store.owners import Owners
 from flowbuild.store.projects import Projects
 from flowbuild.store.runners import Runners
 from flowbuild.store.runs import Runs
@@ -78,6 +79,7 @@ class Transaction:
         self.starts = Starts(connection)
         self.notices = Notices(connection)
         self.concurrency = Concurrency(connection)
+        self.owners = Owners(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()
@@ -112,6 +114,11 @@ class Database:
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turn = threading.Lock()
         self._sqlite = self._engine.dialect.name == "sqlite"
+
+    @property
+    def address(self) -> str:
+        """Return the address for connections of one's own to PostgreSQL, with the password; on those one may wait for ever."""
+        return address(self._engine.url)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -40,6 +42,14 @@ def make_engine(text: str) -> Engine:
     )
     event.listen(engine, "connect", _configure_postgres)
     return engine
+
+
+def address(url: URL) -> str:
+    """Return what libpq takes for the URL of an engine for PostgreSQL, without the limits of transactions."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 (loaded only by who uses PostgreSQL)
+
+    options: dict[str, Any] = {key: value for key, value in url.query.items() if value != POSTGRES["options"]}
+    return make_conninfo(**url.translate_connect_args(username="user", database="dbname"), **options)
 
 
 def _with_defaults(url: URL) -> URL:

@@ -103,6 +103,7 @@ class Home:
     top: Path
     machine: Machine = field(default_factory=Machine)
     capacity: int = 4
+    database: str = ""  # URL of a PostgreSQL database; none: SQLite below `data`
 
     @property
     def project(self) -> Path:
@@ -133,7 +134,7 @@ class Home:
 
     def settings(self) -> Settings:
         """Return the options; projects of a server may come from anywhere below `top`."""
-        return Settings(home=self.data, capacity=self.capacity, allow_local=(str(self.top),))
+        return Settings(home=self.data, capacity=self.capacity, allow_local=(str(self.top),), database=self.database)
 
     def local(self, *, drive: bool) -> Local:
         """Return the services of a further process. Blocks."""
@@ -151,12 +152,14 @@ class Home:
             local.close()
 
     @asynccontextmanager
-    async def life(self, *, abandon: bool = False, engine: Engine | None = None) -> AsyncIterator[Life]:
+    async def life(
+        self, *, abandon: bool = False, inherit: bool = False, engine: Engine | None = None
+    ) -> AsyncIterator[Life]:
         """Live as a program that drives runs."""
         local = await asyncio.to_thread(self.local, drive=True)
         try:
             local.ownership.listen(local.signals)
-            async with driving(local, abandon=abandon, on=engine or self.engine()) as abandoned:
+            async with driving(local, abandon=abandon, inherit=inherit, on=engine or self.engine()) as abandoned:
                 yield Life(local, local.client(), tuple(abandoned))
         finally:
             local.ownership.release()

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 _READY = "database system is ready to accept connections"
-_UNSAFE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # nothing here outlives the machine
+_UNSAFE = ("fsync=off", "full_page_writes=off")  # what is committed survives a crash of the server, not of the machine
 
 
 class Postgres:

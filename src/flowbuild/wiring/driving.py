@@ -15,6 +15,7 @@ from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.orchestrator.effects import Effects
 from flowbuild.orchestrator.loop import Orchestrator
+from flowbuild.orchestrator.succession import Succession
 from flowbuild.orchestrator.watch import Watch
 from flowbuild.runner.debug import open_shell
 from flowbuild.runner.plan import project_name
@@ -30,11 +31,14 @@ from flowbuild.workspace.slots import Slots
 
 
 @asynccontextmanager
-async def driving(local: Local, *, abandon: bool, on: Engine | None = None) -> AsyncIterator[Sequence[RunView]]:
+async def driving(
+    local: Local, *, abandon: bool, on: Engine | None = None, inherit: bool = False
+) -> AsyncIterator[Sequence[RunView]]:
     """Drive the runs of this process while the context is open; yields the interrupted runs that were ended.
 
     What earlier lives left in the engine and on the disk is swept first; with `abandon` their open runs are ended,
-    otherwise they stay as they are, to be resumed. `on` stands in for the one of this machine; it is closed, too.
+    otherwise they stay as they are, to be resumed; with `inherit` they go on here, and so do the runs of whoever dies
+    later, and runners on other machines are watched. `on` stands in for the one of this machine; it is closed, too.
     """
     async with _closing(on or _engine(local)) as engine:
         await engine.ready()
@@ -48,6 +52,8 @@ async def driving(local: Local, *, abandon: bool, on: Engine | None = None) -> A
         worker = _worker(local, engine, slots, spool, instance)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
+            if inherit:
+                tasks += [group.create_task(_succession(local).run()), group.create_task(_watch(local).run())]
             yield views
             for run in (*completed, *(RunId(view.id) for view in views)):
                 await local.runners.settled(run)
@@ -62,11 +68,9 @@ async def directing(local: Local) -> AsyncIterator[None]:
 
     Runs that earlier lives began, and nobody drives any more, go on.
     """
-    dead = await asyncio.to_thread(local.dead_owners)
-    await asyncio.to_thread(local.runs.complete, dead)
-    await asyncio.to_thread(local.runs.go_on, dead)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_orchestrator(local).run()), group.create_task(_watch(local).run())]
+        loops = (_orchestrator(local), _watch(local), _succession(local))
+        tasks = [group.create_task(loop.run()) for loop in loops]
         yield
         for task in tasks:
             task.cancel()
@@ -94,7 +98,7 @@ async def _sweep(local: Local, engine: Engine, slots: Slots, spool: Spool, insta
         await engine.sweep(instance, keep=objects)
         await asyncio.to_thread(slots.sweep, runs)
         await asyncio.to_thread(spool.sweep, runs)
-        await asyncio.to_thread(local.runners.swept, local.ownership.living())
+        await asyncio.to_thread(lambda: local.runners.swept(local.ownership.living()))
         await asyncio.to_thread(local.runs.sweep, local.ownership.living)
 
 
@@ -133,6 +137,10 @@ def _orchestrator(local: Local) -> Orchestrator:
 def _watch(local: Local) -> Watch:
     leases = Leases(database=local.database, decisions=local.decisions, owner=local.ownership.token, clock=time)
     return Watch(leases=leases, signals=local.signals, clock=time)
+
+
+def _succession(local: Local) -> Succession:
+    return Succession(database=local.database, runs=local.runs, owners=local.ownership, signals=local.signals)
 
 
 def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> Worker:

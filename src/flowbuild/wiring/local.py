@@ -19,7 +19,7 @@ from flowbuild.services.decisions import Decisions
 from flowbuild.services.gate import Gate
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.looking import Looking
-from flowbuild.services.owners import Ownership
+from flowbuild.services.owners import Owners, Ownership
 from flowbuild.services.projects import project_of
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import Places, RunService
@@ -49,7 +49,7 @@ class Local:
             raise WorkspaceError(message, hint="FLOW_HOME may name another one") from error
         self.signals = Signals()
         self.database = Database(database_url(settings))
-        self.ownership = Ownership(home / "owners")
+        self.ownership = _owners(self.database, settings)
         self.debugging = Ownership(home / "debugging")  # one owner per shell; its token is the run of its objects
         self.gate = Gate(home / "gate.lock")
         self.logbook = Logbook(home / "logs")
@@ -132,13 +132,22 @@ class Local:
     def close(self) -> None:
         """Let go of files and connections."""
         self.logbook.close_all()
+        self.ownership.close()
         self.database.close()
         close_journal(self.journal)
 
 
 def database_url(settings: Settings) -> str:
     """Return where the database is."""
-    return f"sqlite:///{settings.home / 'flow.db'}"
+    return settings.database or f"sqlite:///{settings.home / 'flow.db'}"
+
+
+def _owners(database: Database, settings: Settings) -> Owners:
+    if not settings.database:
+        return Ownership(settings.home / "owners")
+    from flowbuild.services.shared_owners import SharedOwners  # noqa: PLC0415 (loads the driver of PostgreSQL)
+
+    return SharedOwners(database)
 
 
 def _make_private(home: Path) -> None:

@@ -29,7 +29,7 @@ from flowbuild.services.repositories import Repositories
 from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
-from flowbuild.wiring.driving import driving
+from flowbuild.wiring.driving import directing, driving
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.machines import known_by, machines
 from flowbuild.wiring.people import people, providers_of
@@ -59,7 +59,7 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(local.open, drive=True)
         try:
             local.ownership.listen(local.signals)
-            async with driving(local, abandon=False):
+            async with driving(local, abandon=False, inherit=True) if settings.runner else directing(local):
                 backend = make_backend(local)
                 began = triggering(local, backend.triggers, backend.projects, policy_of(local), backend.public_url)
                 async with began:

@@ -80,7 +80,7 @@ async def test_a_hit_makes_and_checks_out_nothing(home, monkeypatch):
     assert origin.finished_at == first["a"].attempts[0].finished_at
     assert (attempt.outcome, attempt.exit_code, attempt.changes) == ("succeeded", 0, {"A": 1})
     assert attempt.images == first["a"].attempts[0].images
-    assert set(attempt.phases) == {"cache"}
+    assert set(attempt.phases) == {"fetch", "cache"}
     assert contents(again) == contents(view) >= {"a", ".flow.yml"}
 
 

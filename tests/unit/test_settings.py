@@ -1,0 +1,16 @@
+"""Options of the product."""
+
+import pytest
+
+from flowbuild.core.errors import InvalidRequest
+from flowbuild.settings import read_settings
+
+
+def test_only_postgresql_can_be_named_and_no_password_is_shown(monkeypatch):
+    monkeypatch.setenv("FLOW_DATABASE", "mysql://me:hidden@host/x")
+    with pytest.raises(InvalidRequest, match="FLOW_DATABASE: not a URL like postgresql://") as raised:
+        read_settings()
+    assert "hidden" not in str(raised.value)
+    monkeypatch.setenv("FLOW_DATABASE", "postgresql://me:hidden@host/x")
+    assert read_settings().database == "postgresql://me:hidden@host/x"
+    assert "hidden" not in repr(read_settings())
