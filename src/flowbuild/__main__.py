@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowbuild.client.base import Check, ServerSession, Session
+    from flowbuild.client.base import Check, RunnerRequest, ServerSession, Session
 
 
 def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AbstractAsyncContextManager[Session]:
@@ -47,6 +47,17 @@ class Operations:
         gc.freeze()  # what is loaded stays
         gc.enable()
         asyncio.run(serve(read_settings()))
+
+    def work(self, request: RunnerRequest) -> None:
+        """See Operator."""
+        import asyncio  # noqa: PLC0415 (see above)
+
+        from flowbuild.settings import read_settings  # noqa: PLC0415 (see above)
+        from flowbuild.wiring.runner import run_runner  # noqa: PLC0415 (see above)
+
+        gc.freeze()  # what is loaded stays
+        gc.enable()
+        asyncio.run(run_runner(read_settings(), request))
 
     def backup(self, directory: str, *, keys: bool) -> str:
         """See Operator."""

@@ -85,7 +85,9 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="address that a server listens on; 0.0.0.0 for all of the machine"
     )
     port: int = Field(default=8080, ge=1, le=65535, description="port that a server listens on")
-    runner: bool = Field(default=True, description="whether a server runs steps on its own machine, too")
+    runner: bool = Field(
+        default=True, description="whether a server executes attempts itself; false: only runners on other machines do"
+    )
     public_url: str = Field(
         default="", description="address of the server as its users write it, when something stands in front of it"
     )

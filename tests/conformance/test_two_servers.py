@@ -24,7 +24,7 @@ from flowbuild.testing.home import Home
 place, database, step, state = sys.argv[1:]
 home = Home(Path(place), database=database)
 async def main():
-    async with home.life(inherit=True) as life:
+    async with home.life(serving=True) as life:
         run = await life.start(home)
         await life.until(run.id, step, state)
         print(run.id, life.local.ownership.token, flush=True)
@@ -67,7 +67,7 @@ async def owned_by(life, run, token):
 async def test_what_waits_when_its_server_is_killed_goes_on_at_the_other(home):
     home.write({"a": step(more={"environment": {"name": "qa", "approve": ["maintainers"]}}, then="b"), "b": step()})
     with server(home, "a", "waiting") as (process, run, token):
-        async with home.life(inherit=True) as life:
+        async with home.life(serving=True) as life:
             assert await asyncio.to_thread(life.local.ownership.living) == {token}
             process.send_signal(signal.SIGKILL)
             await owned_by(life, run, life.local.ownership.token)
@@ -81,7 +81,7 @@ async def test_what_runs_when_its_server_is_killed_is_lost_and_the_run_goes_on(h
     """Its containers are in the engine that died with it; `fail` edges decide what follows, as always."""
     home.write({"a": step(sleep=FOREVER, fail="mail"), "mail": step()})
     with server(home, "a", "run") as (process, run, _):
-        async with home.life(inherit=True) as life:
+        async with home.life(serving=True) as life:
             process.send_signal(signal.SIGKILL)
             await owned_by(life, run, life.local.ownership.token)
             view = await life.finished(run)
@@ -96,7 +96,7 @@ async def test_a_server_takes_over_what_was_left_before_it_started(home):
     with server(home, "a", "waiting") as (process, run, _):
         process.send_signal(signal.SIGKILL)
         process.wait()
-    async with home.life(inherit=True) as life:
+    async with home.life(serving=True) as life:
         await owned_by(life, run, life.local.ownership.token)
         await life.client.approve(run, "a")
         assert (await life.finished(run)).state == "succeeded"
@@ -106,7 +106,7 @@ async def test_nobody_takes_over_while_the_other_one_lives(home):
     """The control of the three above: they would not see a take-over that happens too early."""
     home.write({"a": step(sleep=FOREVER)})
     with server(home, "a", "run") as (process, run, token):
-        async with home.life(inherit=True) as life:
+        async with home.life(serving=True) as life:
             mine = await life.start(home)
             await life.until(mine.id, "a", "run")
             for each in (mine.id, run):
@@ -119,7 +119,7 @@ async def test_nobody_takes_over_while_the_other_one_lives(home):
 
 async def test_servers_that_work_side_by_side_do_everything_once(home):
     home.write({"a": step(then="b c"), "b": step(then="d"), "c": step(then="d"), "d": step()})
-    async with home.life(inherit=True) as one, home.life(inherit=True) as two:
+    async with home.life(serving=True) as one, home.life(serving=True) as two:
         begun = [(life, (await life.start(home)).id) for life in (one, two) * 4]
         views = [await life.finished(run) for life, run in begun]
     assert sorted(view.number for view in views) == list(range(1, 9))
@@ -130,7 +130,7 @@ async def test_servers_that_work_side_by_side_do_everything_once(home):
 
 async def test_an_environment_is_handed_from_one_server_to_the_other(home):
     home.write({"a": step(more={"environment": "qa"})})
-    async with home.life(inherit=True) as one, home.life(inherit=True) as two:
+    async with home.life(serving=True) as one, home.life(serving=True) as two:
         begun = [(life, (await life.start(home)).id) for life in (one, two) * 3]
         views = [await life.finished(run) for life, run in begun]
     assert {view.state for view in views} == {"succeeded"}
@@ -143,7 +143,7 @@ async def test_a_database_that_is_away_for_a_while_costs_nothing(tmp_path):
     with running() as database:
         home = Home(tmp_path, database=database.database())
         home.write({"a": step(log="here\n", sleep=100, then="b"), "b": step()})
-        async with home.life(inherit=True) as one, home.life(inherit=True) as two:
+        async with home.life(serving=True) as one, home.life(serving=True) as two:
             begun = [(life, (await life.start(home)).id) for life in (one, two)]
             for life, run in begun:
                 await life.speaks(run, "a")

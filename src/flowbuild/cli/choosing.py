@@ -35,10 +35,15 @@ class Choice:
         """Open a session on a server elsewhere: the one that was named, or that of the latest login."""
         if self.dial is None:
             raise InvalidRequest("this program talks to no servers")
-        logins = Logins()
-        latest = logins.latest()
-        if not self.server and latest is None:
-            raise InvalidRequest("which server?", hint="flow login ADDRESS, or flow --server ADDRESS …")
-        url = normal(self.server) if self.server else latest.url if latest is not None else ""
-        token = "" if anonymous else os.environ.get("FLOW_TOKEN", "") or logins.of(url)
+        url = self.url()
+        token = "" if anonymous else os.environ.get("FLOW_TOKEN", "") or Logins().of(url)
         return self.dial(url, token, self.project or None)
+
+    def url(self) -> str:
+        """Return the address of that server; raises InvalidRequest when there is none."""
+        if self.server:
+            return normal(self.server)
+        latest = Logins().latest()
+        if latest is None:
+            raise InvalidRequest("which server?", hint="flow login ADDRESS, or flow --server ADDRESS …")
+        return latest.url

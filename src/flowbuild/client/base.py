@@ -363,6 +363,10 @@ class Operator(Protocol):
         """Run it until it is told to stop."""
         ...
 
+    def work(self, request: RunnerRequest) -> None:
+        """Execute attempts for a server elsewhere until told to stop."""
+        ...
+
     def backup(self, directory: str, *, keys: bool) -> str:
         """Write a backup, also while it runs; return what it holds in words."""
         ...

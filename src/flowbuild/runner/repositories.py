@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -40,6 +42,7 @@ T = TypeVar("T")
 OPERATOR = Policy(plain_http=True, internal=("*",))  # whoever started the runner chose the server
 TRANSFER = 3600.0  # seconds of one transfer
 SILENT = 60.0  # seconds in which nothing of it moves
+UNUSED = 86_400.0  # seconds without use, after which a large file goes; the next one who needs it gets it again
 BATCH = 100  # large files that are asked for at once
 MEDIA = "application/vnd.git-lfs+json"
 PIECE = 1 << 20
@@ -83,6 +86,7 @@ class FarRepositories:
         self._lfs = lfs
         self._sleep = sleep
         self._open: dict[str, RunRepository] = {}
+        self._swept_at = time.monotonic()
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by run
         timeout = httpx2.Timeout(SILENT)
         self._http = httpx2.AsyncClient(timeout=timeout)
@@ -108,12 +112,22 @@ class FarRepositories:
         self._open.pop(run, None)
         self._turns.pop(run, None)
         remove(self._root / run)
+        if time.monotonic() - self._swept_at > UNUSED / 24:
+            self._drop_unused()
 
     def sweep(self, keep: Collection[str]) -> None:
-        """Remove the repositories of all runs but some."""
+        """Remove the repositories of all runs but some, and large files that were not used for long."""
         for path in self._root.iterdir():
             if path.name not in keep:
                 remove(path)
+        self._drop_unused()
+
+    def _drop_unused(self) -> None:
+        self._swept_at, oldest = time.monotonic(), time.time() - UNUSED
+        for path in self._lfs.glob("objects/*/*/*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     async def _fetch(self, assignment: Assignment) -> RunRepository:
         run, commit = assignment.lease.run, CommitId(assignment.input_commit)
@@ -122,7 +136,7 @@ class FarRepositories:
             await asyncio.to_thread(self._git, assignment, repository, "fetch", f"+{commit}:{_have(commit)}")
             repository.db.refresh()
         wanted = await asyncio.to_thread(repository.large_files, commit)
-        missing = [pointer for pointer in wanted if not repository.lfs.has(pointer)]
+        missing = [pointer for pointer in wanted if not _used(repository, pointer)]
         async for pointer, action in self._actions(assignment, "download", missing):
             await self._download(pointer, action, repository)
         return repository
@@ -210,6 +224,14 @@ class FarRepositories:
             jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
             await self._sleep(jittered)
             waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
+
+
+def _used(repository: RunRepository, pointer: Pointer) -> bool:
+    """Tell whether a large file is here; it stays for a while then."""
+    if not repository.lfs.has(pointer):
+        return False
+    os.utime(repository.lfs.path(pointer.oid))
+    return True
 
 
 def _have(commit: str) -> str:

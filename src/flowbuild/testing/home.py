@@ -153,13 +153,13 @@ class Home:
 
     @asynccontextmanager
     async def life(
-        self, *, abandon: bool = False, inherit: bool = False, engine: Engine | None = None
+        self, *, abandon: bool = False, serving: bool = False, engine: Engine | None = None
     ) -> AsyncIterator[Life]:
         """Live as a program that drives runs."""
         local = await asyncio.to_thread(self.local, drive=True)
         try:
             local.ownership.listen(local.signals)
-            async with driving(local, abandon=abandon, inherit=inherit, on=engine or self.engine()) as abandoned:
+            async with driving(local, abandon=abandon, serving=serving, on=engine or self.engine()) as abandoned:
                 yield Life(local, local.client(), tuple(abandoned))
         finally:
             local.ownership.release()

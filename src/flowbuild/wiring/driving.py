@@ -32,13 +32,13 @@ from flowbuild.workspace.slots import Slots
 
 @asynccontextmanager
 async def driving(
-    local: Local, *, abandon: bool, on: Engine | None = None, inherit: bool = False
+    local: Local, *, abandon: bool = False, serving: bool = False, on: Engine | None = None
 ) -> AsyncIterator[Sequence[RunView]]:
     """Drive the runs of this process while the context is open; yields the interrupted runs that were ended.
 
-    What earlier lives left in the engine and on the disk is swept first; with `abandon` their open runs are ended,
-    otherwise they stay as they are, to be resumed; with `inherit` they go on here, and so do the runs of whoever dies
-    later, and runners on other machines are watched. `on` stands in for the one of this machine; it is closed, too.
+    What earlier lives left in the engine and on the disk is swept first. With `abandon` their open runs are ended. With
+    `serving` they go on here, and so do the runs of whoever dies later, and runners on other machines are watched over.
+    Otherwise they stay as they are, to be resumed. `on` stands in for the engine of this machine; it is closed, too.
     """
     async with _closing(on or _engine(local)) as engine:
         await engine.ready()
@@ -52,7 +52,7 @@ async def driving(
         worker = _worker(local, engine, slots, spool, instance)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
-            if inherit:
+            if serving:
                 tasks += [group.create_task(_succession(local).run()), group.create_task(_watch(local).run())]
             yield views
             for run in (*completed, *(RunId(view.id) for view in views)):
@@ -64,10 +64,7 @@ async def driving(
 
 @asynccontextmanager
 async def directing(local: Local) -> AsyncIterator[None]:
-    """Carry out what is decided, and watch over runners on other machines, while the context is open.
-
-    Runs that earlier lives began, and nobody drives any more, go on.
-    """
+    """Do what a server does that leaves all attempts to other machines: as `driving` with `serving`, without an engine."""
     async with asyncio.TaskGroup() as group:
         loops = (_orchestrator(local), _watch(local), _succession(local))
         tasks = [group.create_task(loop.run()) for loop in loops]

@@ -59,7 +59,7 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(local.open, drive=True)
         try:
             local.ownership.listen(local.signals)
-            async with driving(local, abandon=False, inherit=True) if settings.runner else directing(local):
+            async with driving(local, serving=True) if settings.runner else directing(local):
                 backend = make_backend(local)
                 began = triggering(local, backend.triggers, backend.projects, policy_of(local), backend.public_url)
                 async with began:

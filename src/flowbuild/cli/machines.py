@@ -1,0 +1,87 @@
+"""Commands around runners: be one, let machines in, look after them."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from flowbuild.cli import options
+from flowbuild.cli.choosing import Choice
+from flowbuild.cli.logins import normal
+from flowbuild.cli.render.text import clean
+from flowbuild.cli.servers import asking
+from flowbuild.cli.views import print_json, say
+from flowbuild.client.base import Operator, RunnerRequest
+
+Name = Annotated[str, typer.Argument(metavar="RUNNER", help="Name of the runner.")]
+
+
+def add_runner(app: typer.Typer, operator: Operator) -> None:
+    """Add the command that is a runner."""
+
+    @app.command("runner")
+    def runner(
+        server: Annotated[str, typer.Option("--server", metavar="URL", help="Like https://flow.example.org.")] = "",
+        code: Annotated[str, typer.Option("--code", help="What `flow runners add` printed; once per machine.")] = "",
+        name: Annotated[str, typer.Option("--name", help="What the runner is called; default: this machine.")] = "",
+        label: Annotated[
+            list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Says what it is; may be repeated.")
+        ] = None,
+    ) -> None:
+        """Execute steps of a server on this machine, which needs Docker, git and git-lfs.
+
+        The first time with --server and --code; it then knows who it is. SIGTERM or Ctrl-C stops it, and containers go on:
+        the next start finds them, within a minute. `flow runners drain` lets it finish what it has.
+        """
+        operator.work(RunnerRequest(normal(server) if server else "", code, name, options.pairs(label, "label")))
+
+
+def add_commands(app: typer.Typer, choice: Choice) -> None:
+    """Add the commands about runners of a server."""
+    runners = typer.Typer(no_args_is_help=True, help="Look after the runners of a server.", rich_markup_mode=None)
+    app.add_typer(runners, name="runners")
+
+    @runners.command("list")
+    def list_runners(as_json: options.Json = False) -> None:
+        """List the machines that execute steps besides that of the server."""
+        found = asking(choice, lambda client: client.ask("GET", "runners"))
+        if as_json:
+            print_json(found)
+            return
+        now = time.time()
+        for each in found:
+            labels = "".join(f"  {key}={value}" for key, value in each["labels"].items())
+            print(
+                clean(
+                    f"{each['name']}  {each['state']}  {each['capacity']} at once  {_seen(each['seen_at'], now)}{labels}"
+                )
+            )
+
+    @runners.command("add")
+    def add() -> None:
+        """Make a code for a new runner; it is good for ten minutes, once."""
+        made = asking(choice, lambda client: client.ask("POST", "runners/codes"))
+        say("on the new machine, within ten minutes:")
+        print(f"flow runner --server {choice.url()} --code {made['code']}")
+
+    @runners.command("drain")
+    def drain(runner: Name) -> None:
+        """Give a runner no more work; its program ends when it has none left."""
+        asking(choice, lambda client: client.ask("POST", f"runners/{quote(runner, safe='')}/drain"))
+
+    @runners.command("activate")
+    def activate(runner: Name) -> None:
+        """Give a runner work again that was being drained."""
+        asking(choice, lambda client: client.ask("POST", f"runners/{quote(runner, safe='')}/activate"))
+
+    @runners.command("revoke")
+    def revoke(runner: Name) -> None:
+        """Never let a runner in again; what it works on is lost."""
+        asking(choice, lambda client: client.ask("DELETE", f"runners/{quote(runner, safe='')}"))
+
+
+def _seen(at: float | None, now: float) -> str:
+    return "never heard of" if at is None else f"heard of {max(0, now - at):.0f} s ago"
