@@ -12,7 +12,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from flowbuild.api.backend import Back
-from flowbuild.core.access import ANONYMOUS, RULES, Action, Principal, projects_allowed, require
+from flowbuild.core.access import ANONYMOUS, Action, Principal, allowed, projects_allowed, require
 from flowbuild.core.errors import NotFound, Unauthenticated
 from flowbuild.core.ids import RUN_ID, RunId
 from flowbuild.services.audit import Actor
@@ -115,6 +115,8 @@ class OnRun(Permission):
         """Return the run, or refuse."""
         if not RUN_ID.fullmatch(run):
             raise NotFound(f"there is no run {run!r}", hint="an id has 26 letters and digits")
+        if caller.kind == "attempt" and caller.id != run:  # a step sees its own run, not the others of its project
+            raise NotFound(f"there is no run {run}")
         project = backend.looking.project(RunId(run))
         try:
             require(caller, self.action, project, public=project in backend.public_projects())
@@ -132,9 +134,9 @@ class InList(Permission):
     def __call__(self, caller: Caller, backend: Back) -> frozenset[str] | None:
         """Return the projects in which the caller has the right."""
         found = projects_allowed(caller, self.action)
-        if found is None or caller.project is not None or not RULES[self.action].public:
-            return found
-        return found | backend.public_projects()
+        if found is None:
+            return None
+        return found | {name for name in backend.public_projects() if allowed(caller, self.action, name, public=True)}
 
 
 def declared(app: FastAPI) -> Iterator[tuple[RouteContext, Permission]]:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from flowbuild.core import errors
 from flowbuild.spec.findings import InvalidFile
+from flowbuild.workspace.remote import Unreachable
 
 log = structlog.get_logger()
 
@@ -35,6 +36,7 @@ STATUS: Mapping[type[errors.FlowError], int] = {  # the nearest class in the tre
     errors.StoreError: 503,
     errors.ProviderError: 502,
     errors.ServerUnreachable: 503,
+    Unreachable: 502,
 }
 AWAY_SECONDS = 5  # after which a database that was away is asked again
 TITLES = {
