@@ -56,6 +56,13 @@ class Looking:
         with self._database.read() as tx:
             return self._view(tx, tx.runs.get(run), phases)
 
+    def approvers(self, run: RunId, step: str) -> tuple[str, ...]:
+        """Return the roles and people of whom one has to agree before a step acts on its environment; raises NotFound."""
+        with self._database.read() as tx:
+            pipeline = tx.runs.get(run).run.pipeline
+        environment = next((each.environment for each in pipeline.steps if each.key == step), None)
+        return environment.approve if environment else ()
+
     def newest(self, project: str | None, limit: int) -> list[RunView]:
         """Return runs, the newest first."""
         with self._database.read() as tx:

@@ -149,6 +149,32 @@ async def test_approval(home, open_site, verb, state):
     assert view.state == state
 
 
+@pytest.mark.parametrize(
+    ("approvers", "refused"),
+    [
+        (["maintainers"], ["developer", "approver"]),
+        (["approver"], ["developer"]),
+        (["developers", "developer"], ["developer"]),  # whom developers name in a file of theirs is no approver by that
+        (["somebody-else"], ["developer", "approver", "maintainer", "admin"]),
+    ],
+)
+async def test_only_those_whom_the_pipeline_names_let_a_step_act(home, open_site, approvers, refused):
+    home.write({"a": {**step(), "environment": {"name": "prod", "approve": approvers}}})
+    heard = {}
+    async with open_site() as site:
+        run = (await site.life.start(home)).id
+        await site.life.until(run, "a", "waiting")
+        for who in ("developer", "approver", "maintainer", "admin"):
+            answer = await site.post(f"/api/v1/runs/{run}/steps/a/approve", who)
+            heard[who] = answer.status_code
+            if answer.is_success:
+                break
+        await site.life.client.cancel(run, force=True)
+        await site.life.finished(run)
+    assert [who for who, status in heard.items() if status == 403] == refused
+    assert [status for who, status in heard.items() if who not in refused] == ([] if "admin" in refused else [202])
+
+
 async def test_who_may_not_look_does_not_learn_that_a_run_exists(home, open_site, public):
     home.write(CHAIN)
     async with open_site() as site:

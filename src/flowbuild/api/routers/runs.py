@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from flowbuild.api.problems import RESPONSES
 from flowbuild.api.streams import End, until_stopped
 from flowbuild.client.base import RunView
 from flowbuild.client.patches import RunPatch, make_patch
-from flowbuild.core.access import Action
-from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.access import Action, Principal, may_approve
+from flowbuild.core.errors import Forbidden, InvalidRequest
 from flowbuild.core.ids import RunId
 from flowbuild.services.waiting import Waiting
 
@@ -163,6 +164,7 @@ async def approve_step(
     run: Approvable, step: str, caller: Caller, backend: Back, verdict: Annotated[Verdict, Body()] = Verdict()
 ) -> RunView:
     """Let a step that waits for it act on its environment."""
+    await asyncio.to_thread(_may_judge, backend, caller, run, step)
     client = backend.client(caller.name)
     await client.approve(run, step, comment=verdict.comment)
     return shown(backend, await client.get(run))
@@ -173,6 +175,14 @@ async def reject_step(
     run: Approvable, step: str, caller: Caller, backend: Back, verdict: Annotated[Verdict, Body()] = Verdict()
 ) -> RunView:
     """Refuse it; the step is failed."""
+    await asyncio.to_thread(_may_judge, backend, caller, run, step)
     client = backend.client(caller.name)
     await client.reject(run, step, comment=verdict.comment)
     return shown(backend, await client.get(run))
+
+
+def _may_judge(backend: Backend, caller: Principal, run: RunId, step: str) -> None:
+    """Do nothing when the caller is one of those whom the pipeline names for the step; else raise Forbidden."""
+    approvers = backend.looking.approvers(run, step)
+    if not may_approve(caller, backend.looking.project(run), approvers):
+        raise Forbidden(f"step {step!r} waits for somebody else: {', '.join(approvers)}")
