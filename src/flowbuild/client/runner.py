@@ -54,6 +54,7 @@ class Assignment:
     `secret_versions` stand for the values of secrets in the key of the step cache; for a step with `cache` only.
     `withheld` says why the step does not get secrets that it declared, by name; what is in neither was known once.
     `problem` is why the attempt cannot be begun: it is errored.
+    `trusted`: its compose file may use what is for people who may write to the repository.
     """
 
     lease: Lease
@@ -70,6 +71,7 @@ class Assignment:
     secret_versions: Mapping[str, str] = field(default_factory=dict)
     withheld: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    trusted: bool = True
     stop: str = ""
     launched_at: float | None = None
     token: str = ""

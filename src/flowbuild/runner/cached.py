@@ -81,7 +81,7 @@ def ingredients(plan: Plan, reads: Declared) -> Ingredients:
         variables=assignment.variables,
         flow_environment=lasting_facts(assignment.environment, whole=cache.inputs is None),
         image_digests=plan.digests,
-        trusted=True,
+        trusted=assignment.trusted,
     )
     return Ingredients(
         definition=compose.emit(plan.model, context),

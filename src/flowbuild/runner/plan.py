@@ -81,7 +81,7 @@ class Plan:
             main_environment=self.environment,
             flow_environment={**self.assignment.environment, "FLOW_NETWORK": self.network},
             image_digests=self.digests,
-            trusted=True,
+            trusted=self.assignment.trusted,
         )
         try:
             emitted = compose.emit(self.model, context)

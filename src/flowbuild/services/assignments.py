@@ -14,6 +14,7 @@ from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.model import EdgeKind, Pipeline, Step
 from flowbuild.core.redact import check_secrets
 from flowbuild.core.run import Run
+from flowbuild.core.sources import Trust
 from flowbuild.core.states import Outcome, StepState
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.runs import RunRow
@@ -117,6 +118,7 @@ class Assignments:
             secret_versions=self._versions(given.values) if step.cache is not None and given.values else {},
             withheld=given.withheld,
             problem=given.problem,
+            trusted=stored.trust != Trust.UNTRUSTED,
             environment=flow_environment(stored, step, row),
             facts=expression_context(
                 run.context, variables=variables, matrix=step.matrix, steps=StepsView(run.pipeline, run.steps)

@@ -11,14 +11,15 @@ from flowbuild.core.scoping import SecretScope
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.services.audit import Actor
 from flowbuild.services.ids import new_id
+from flowbuild.services.runs import Order, choose, load
 from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.settings import Settings
 from flowbuild.store.projects import ProjectRow
-from flowbuild.store.tables import runs
 from flowbuild.testing.home import Home, step
 from flowbuild.vault.keys import KeyFile
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
+from flowbuild.workspace.source import WorkingTree
 
 SECRET, NEWER = "correct horse battery staple", "tea with a purple zebra"
 ANN = Actor("ann")
@@ -42,9 +43,7 @@ class Served(Home):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    # A directory never gets the name of a project of the server; here its runs are to be those of one.
-    monkeypatch.setattr("flowbuild.services.runs.project_of", lambda *_: "project")
+def home(tmp_path):
     return Served(tmp_path)
 
 
@@ -62,11 +61,29 @@ async def remove(life, home, _value):
     await asyncio.to_thread(service.remove, ANN, "project", secret.id)
 
 
-async def finished(life, home):
+async def begin(life, home, trust="trusted"):
+    """Begin a run of the project."""
+    source = WorkingTree(home.project)
+    order = Order(source, choose(load(source), ""), project="project", trust=trust)
+    return await asyncio.to_thread(life.local.runs.begin, order)
+
+
+async def finished(life, home, **options):
     """Run the pipeline and return its step and what it wrote."""
-    view = await life.finished((await life.start(home)).id)
+    view = await life.finished(await begin(life, home, **options))
     (found,) = view.steps
     return found, (await life.log(view.id, "a")).decode()
+
+
+async def running(life, home, **options):
+    """Run the pipeline until its step speaks; return what the engine was told to make, and end it."""
+    run = await begin(life, home, **options)
+    await life.speaks(run, "a")
+    ((spec, _),) = home.machine.units.values()
+    await life.client.cancel(run, force=True)
+    await life.finished(run)
+    (service,) = spec.compose["services"].values()
+    return service
 
 
 async def test_a_step_gets_what_it_declared_and_its_output_is_masked(home):
@@ -87,31 +104,27 @@ async def test_values_reach_the_container_and_no_others(home):
     async with home.life() as life:
         await put(life, home, SECRET)
         await put(life, home, NEWER, name="OTHER", environment="prod")
-        run = (await life.start(home)).id
-        await life.speaks(run, "a")
-        ((spec, _),) = home.machine.units.values()
-        told = repr(spec)
-        await life.client.cancel(run, force=True)
-        await life.finished(run)
-    assert SECRET in told
-    assert NEWER not in told
+        made = await running(life, home)
+    assert made["environment"]["KEY"] == SECRET
+    assert "OTHER" not in made["environment"]
 
 
-async def test_an_untrusted_run_does_without(home, monkeypatch):
+async def test_an_untrusted_run_does_without_secrets_and_capabilities(home):
+    write(home, log="up\n", sleep=100_000)
+    async with home.life() as life:
+        await put(life, home, SECRET)
+        made = {trust: await running(life, home, trust=trust) for trust in ("trusted", "internal", "untrusted")}
+    assert [trust for trust, service in made.items() if "KEY" in service["environment"]] == ["trusted", "internal"]
+    assert [trust for trust, service in made.items() if service["cap_drop"] == ["ALL"]] == ["untrusted"]
+
+
+async def test_an_untrusted_run_is_told_so_and_its_output_is_kept(home):
     write(home, log="up\n")
     async with home.life() as life:
         await put(life, home, SECRET)
-        make = life.local.runs._assignments._secrets.of
-
-        def distrusted(stored, step, launched_at):
-            with life.local.database.write() as tx:
-                tx._connection.execute(runs.update().values(trust="untrusted"))
-                return make(tx.runs.get(stored.run.id), step, launched_at)
-
-        monkeypatch.setattr(life.local.runs._assignments._secrets, "of", distrusted)
-        found, text = await finished(life, home)
+        found, text = await finished(life, home, trust="untrusted")
     assert found.outcome is Outcome.SUCCEEDED
-    assert "up" in text  # what it prints is kept: there is nothing to mask
+    assert "up" in text  # there is nothing to mask in it
     assert "the secret KEY is not given to this step: the run is not trusted" in text
 
 
@@ -132,7 +145,7 @@ async def adopted(home, between):
     write(home, log=f"it is {SECRET}!\n", sleep=100_000)
     async with home.life() as life:
         await put(life, home, SECRET)
-        run = (await life.start(home)).id
+        run = await begin(life, home)
         await life.until(run, "a", "run")
         while not any(unit for _, unit in home.machine.units.values() if unit["main"].log):
             await home.machine.change()
