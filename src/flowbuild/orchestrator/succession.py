@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from flowbuild.core.errors import StoreError
 from flowbuild.services.owners import Owners
 from flowbuild.services.runs import RunService
 from flowbuild.services.signals import Signals
@@ -19,8 +18,6 @@ from flowbuild.store.database import Database
 
 log = structlog.get_logger()
 OWNERS = "owners"
-# An owner that only lost its connection, as all do when the database is started anew, is back sooner than this.
-GRACE_SECONDS = 3.0
 RETRY_SECONDS = 1.0
 
 
@@ -48,10 +45,10 @@ class Succession:
             token = self._signals.token(OWNERS)
             try:
                 if await in_thread(self._dead):
-                    await self._sleep(GRACE_SECONDS)
+                    await self._sleep(self._owners.patience)
                     await in_thread(self._inherit)
-            except StoreError as error:
-                log.error("succession_failed", error=error.message)
+            except Exception as error:  # noqa: BLE001 (a database that is away for a while comes back)
+                log.error("succession_failed", error=repr(error))
                 await self._sleep(RETRY_SECONDS)
             else:
                 await self._signals.wait(OWNERS, token)

@@ -25,6 +25,7 @@ class Owners(Protocol):
     """Owners by token, a name that is never used again. Blocking, apart from `listen` and `release`."""
 
     token: str  # of this process, once `claim` was called
+    patience: float  # seconds after which who is missing is dead: until then it may only have lost its connection
 
     def claim(self, token: str = "") -> None:
         """Become an owner, of that name if one is given."""
@@ -58,6 +59,7 @@ class Ownership:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.token = ""
+        self.patience = 0.0
         self._lock: int | None = None
         self._socket: socket.socket | None = None
         self._minded: set[str] = set()

@@ -12,6 +12,9 @@ from flowbuild.store.database import Database
 from flowbuild.store.owners import EVERYBODY
 from flowbuild.store.presence import Presence
 
+# All lose their connections when the database is started anew, and are back sooner than this.
+PATIENCE = 3.0
+
 
 class SharedOwners:
     """See `services.owners.Owners`: an owner is a session that holds a lock, wake-ups are notifications."""
@@ -22,6 +25,7 @@ class SharedOwners:
         self._signals: Signals | None = None
         self._minded: set[str] = set()
         self.token = ""
+        self.patience = PATIENCE
 
     def claim(self, token: str = "") -> None:
         """See Owners."""
