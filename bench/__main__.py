@@ -1,4 +1,4 @@
-"""All benchmarks of the product: `python -m bench`. Needs Docker, git, curl and a static busybox; no registry.
+"""All benchmarks of the product: `python -m bench`. Needs Docker, git, curl, PostgreSQL and a static busybox; no registry.
 
 Prints tables with ratios measured within this run and writes them to bench/results/bench.json.
 """
@@ -17,9 +17,10 @@ from pathlib import Path
 
 from bench.chain import Ground, chain, parallel, run
 from bench.large import large
+from bench.store import store
 
 HERE = Path(__file__).parent
-NAMES = ("chain", "parallel", "large", "workspace")
+NAMES = ("chain", "parallel", "large", "workspace", "store")
 
 
 def machine() -> dict[str, object]:
@@ -62,6 +63,10 @@ def main() -> None:
             figures = work[name]()
             print(figures.table(), flush=True)
             results[name] = figures.as_dict()
+        if "store" in names:
+            for figures in store(top):
+                print(figures.table(), flush=True)
+                results[figures.name] = figures.as_dict()
     finally:
         shutil.rmtree(top, ignore_errors=True)
     if "workspace" in names:

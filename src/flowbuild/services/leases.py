@@ -45,6 +45,7 @@ class Leases:
     def _give_up(self, seen: AttemptRow) -> None:
         key, name = seen.key, runner_name(seen.runner)
         with self._database.write() as tx:
+            tx.runs.lock(key.run)
             row = tx.attempts.get(key)
             if row is None or row.state not in LIVE or row.lease_until != seen.lease_until:
                 return  # its runner was just heard of

@@ -21,7 +21,7 @@ from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
 from flowbuild.services.assignments import Assignments, SecretSource
 from flowbuild.services.binding import bind_environments, bind_group, bind_variables
-from flowbuild.services.decisions import Clock, Decisions
+from flowbuild.services.decisions import ALL, LEASES, Clock, Decisions
 from flowbuild.services.gate import Gate
 from flowbuild.services.ids import new_run_id
 from flowbuild.services.projects import project_of
@@ -227,7 +227,7 @@ class RunService:
                 with self._database.write() as tx:
                     if self._take_over(tx, tx.runs.get(run).run, owner):
                         taken.append(run)
-                self._decisions.announce(run)
+                self._decisions.announce(run, (*ALL, LEASES))
         return taken
 
     def cancel(self, run: RunId, *, by: str, force: bool) -> None:
@@ -258,6 +258,8 @@ class RunService:
     def _take_over(self, tx: Transaction, run: Run, owner: str) -> bool:
         """Become the owner of a run, and be as patient with what is silent as its owner was at first."""
         taken = tx.runs.take_over(run.id, owner, self._owner)
+        if taken:
+            tx.attempts.renew_run(run.id, self._clock())
         for name, _at in tx.timers.of_run(run.id) if taken else ():
             if seconds := patience(run, name):
                 tx.timers.set(run.id, name, self._clock() + seconds)

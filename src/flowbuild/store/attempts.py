@@ -19,6 +19,7 @@ from flowbuild.store.sharing import lock_run, locking, serialise, side_by_side
 from flowbuild.store.tables import attempts, runs
 
 LIVE = ("leased", "launched")
+_IDENTITY = tuple_(attempts.c.run_id, attempts.c.step, attempts.c.attempt, attempts.c.epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +134,16 @@ class Attempts:
     def renew(self, runner: str, keys: Collection[AttemptKey], now: float) -> None:
         """Prolong those of some leases that a runner has, but of attempts that are just being changed: there is another beat."""
         if keys:
-            c = attempts.c
-            named = tuple_(c.run_id, c.step, c.attempt, c.epoch)
-            chosen = named.in_([(key.run, key.step, key.attempt, key.epoch) for key in keys])
-            mine = select(c.run_id, c.step, c.attempt, c.epoch).where(c.state.in_(LIVE), c.runner == runner, chosen)
-            found = named.in_(mine.with_for_update(skip_locked=True))
-            self._connection.execute(attempts.update().where(found).values(lease_until=c.lease_seconds + now))
+            chosen = _IDENTITY.in_([(key.run, key.step, key.attempt, key.epoch) for key in keys])
+            self._renew((attempts.c.runner == runner) & chosen, now)
 
     def renew_all(self, owner: str, now: float) -> None:
         """Prolong all leases on attempts of an owner's runs: nobody was there to hear whether their runners live."""
-        owned = select(runs.c.id).where(runs.c.owner == owner)
-        until = attempts.c.lease_seconds + now
-        self._connection.execute(
-            attempts.update().where(attempts.c.state.in_(LIVE), attempts.c.run_id.in_(owned)).values(lease_until=until)
-        )
+        self._renew(attempts.c.run_id.in_(select(runs.c.id).where(runs.c.owner == owner)), now)
+
+    def renew_run(self, run: RunId, now: float) -> None:
+        """Prolong all leases on attempts of a run: whoever drove it heard nobody any more."""
+        self._renew(attempts.c.run_id == run, now)
 
     def overdue(self, owner: str, before: float) -> Sequence[AttemptRow]:
         """Return the attempts of an owner's runs whose leases ran out before a moment; never of the embedded runner."""
@@ -226,6 +223,12 @@ class Attempts:
                 if self._hand(row.key, theirs, now=now, lease=row.lease_seconds, **taken):
                     return row
         return None
+
+    def _renew(self, which: ColumnElement[bool], now: float) -> None:
+        """Prolong leases without their runs being locked, so without waiting for any."""
+        found = select(*_IDENTITY.clauses).where(attempts.c.state.in_(LIVE), which).with_for_update(skip_locked=True)
+        until = attempts.c.lease_seconds + now
+        self._connection.execute(attempts.update().where(_IDENTITY.in_(found)).values(lease_until=until))
 
     def _of_name(self, runner: str, owner: str) -> Sequence[AttemptRow]:
         name = runner_name(runner)

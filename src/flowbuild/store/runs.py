@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, select, union
 
 from flowbuild.core.errors import NotFound
 from flowbuild.core.events import Event
@@ -173,8 +173,9 @@ class Runs:
 
     def owners(self) -> Sequence[str]:
         """Return who owns runs that are not final, or have effects that are not yet carried out."""
-        query = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES) | _with_effects()).distinct()
-        return list(self._connection.execute(query).scalars())
+        open_ = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES))
+        with_effects = select(runs.c.owner).join(outbox, outbox.c.run_id == runs.c.id)
+        return list(self._connection.execute(union(open_, with_effects)).scalars())
 
     def open_runs(self, owner: str) -> Sequence[RunId]:
         """Return the runs of an owner that are not final, the oldest first."""

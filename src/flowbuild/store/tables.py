@@ -54,6 +54,7 @@ runs = Table(
     Index("ix_runs_project_pipeline_id", "project", "pipeline", "id"),
     Index("ix_runs_project_id", "project", "id"),
     Index("ix_runs_project_branch_id", "project", "branch", "id"),
+    Index("ix_runs_branch_id", "branch", "id"),
     Index("ix_runs_state_id", "state", "id"),
     Index("ix_runs_actor_id", "actor", "id"),
     Index("ix_runs_commit", "commit"),

@@ -11,7 +11,7 @@ from flowbuild.core.states import Outcome, RunState
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.runners import RunnerRow
-from flowbuild.testing.store_suite import COMMIT, ONE, StoreBench, add, make_run
+from flowbuild.testing.store_suite import COMMIT, ONE, TWO, StoreBench, add, make_run
 
 
 def finish(tx: Transaction, key: AttemptKey) -> None:
@@ -81,6 +81,10 @@ class LeaseSuite(StoreBench):
                 tx.attempts.renew_all("me", 200.0)
                 assert tx.attempts.next_overdue("me") == 205.0
                 assert [row.lease_until for row in tx.attempts.held("one/1")] == [205.0, 300.0]
+                tx.attempts.renew_run(TWO, 300.0)
+                assert tx.attempts.next_overdue("me") == 205.0
+                tx.attempts.renew_run(ONE, 300.0)
+                assert tx.attempts.next_overdue("me") == 305.0
                 finish(tx, keys[0])
                 finish(tx, keys[1])
                 assert tx.attempts.next_overdue("me") is None

@@ -92,6 +92,10 @@ class RunListSuite(StoreBench):
             assert self.found(database, before=5, limit=3) == [4, 3, 2]
             assert self.found(database, before=2, limit=3) == [1]
             assert self.found(database, before=1) == []
+            self.run(database, 9, project="q")
+            both = frozenset({"p", "q"})
+            assert self.found(database, projects=both, limit=3) == [9, 8, 7]
+            assert self.found(database, projects=both, before=9, limit=2) == [8, 7]
 
     def test_filters(self, url: str) -> None:
         with self.database(url) as database:
@@ -103,6 +107,8 @@ class RunListSuite(StoreBench):
                 ({}, [4, 3, 2, 1]),
                 ({"projects": frozenset({"p", "q"})}, [3, 2, 1]),
                 ({"projects": frozenset()}, []),
+                ({"projects": frozenset({"q", *map(str, range(300))})}, [3, 2]),
+                ({"projects": frozenset({"p", "q", "r"}), "branch": "main"}, [4, 2, 1]),
                 ({"pipeline": "other"}, [2]),
                 ({"states": frozenset({RunState.FAILED, RunState.CANCELLED})}, [4, 2]),
                 ({"branch": "main"}, [4, 2, 1]),

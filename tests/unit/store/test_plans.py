@@ -40,6 +40,7 @@ ONE = {"projects": frozenset({"p"})}
         (ONE, "ix_runs_project_id"),
         ({**ONE, "pipeline": "x"}, "ix_runs_project_pipeline_id"),
         ({**ONE, "branch": "x"}, "ix_runs_project_branch_id"),
+        ({"branch": "x"}, "ix_runs_branch_id"),
         ({"states": frozenset({RunState.FAILED})}, "ix_runs_state_id"),
         ({"actor": "x"}, "ix_runs_actor_id"),
     ],

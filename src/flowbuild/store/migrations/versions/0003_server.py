@@ -30,6 +30,7 @@ def _runs() -> None:
     op.create_index("ix_runs_project_id", "runs", ["project", "id"])
     op.create_index("ix_runs_project_pipeline_id", "runs", ["project", "pipeline", "id"])
     op.create_index("ix_runs_project_branch_id", "runs", ["project", "branch", "id"])
+    op.create_index("ix_runs_branch_id", "runs", ["branch", "id"])
     op.create_index("ix_runs_state_id", "runs", ["state", "id"])
     op.create_index("ix_runs_actor_id", "runs", ["actor", "id"])
     op.create_index("ix_runs_commit", "runs", ["commit"])
@@ -346,7 +347,15 @@ def downgrade() -> None:
         "projects",
     ):
         op.drop_table(table)
-    for index in ("project_id", "project_pipeline_id", "project_branch_id", "state_id", "actor_id", "commit"):
+    for index in (
+        "project_id",
+        "project_pipeline_id",
+        "project_branch_id",
+        "branch_id",
+        "state_id",
+        "actor_id",
+        "commit",
+    ):
         op.drop_index(f"ix_runs_{index}", table_name="runs")
     with op.batch_alter_table("attempts") as attempts:
         attempts.drop_column("lease_seconds")
