@@ -6,14 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
+from argon2 import PasswordHasher
 
+from flowbuild.auth.passwords import Passwords
 from flowbuild.core.commands import AcquireLock
+from flowbuild.core.errors import Conflict
 from flowbuild.core.events import AttemptFinished, AttemptStarted, CancelRequested, RunStarted
 from flowbuild.core.ids import RunId
 from flowbuild.core.model import Environment
 from flowbuild.core.states import Outcome, Reason, StepState
+from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.signals import Signals
+from flowbuild.services.users import UserChange, UserService
 from flowbuild.testing.graphs import make_pipeline
 from flowbuild.testing.store_suite import ONE, TWO, A, StoreBench, add, make_run
 
@@ -147,3 +152,23 @@ def finish(database, decisions, key):
         tx.attempts.finish(key, outcome=Outcome.SUCCEEDED, reason=None, message="", exit_code=0, commit=None, now=2.0)
         event = AttemptFinished(key.step, key.attempt, key.epoch, Outcome.SUCCEEDED, exit_code=0)
         decisions.apply_in(tx, key.run, [event])
+
+
+def test_of_two_admins_who_leave_at_once_one_stays(database):
+    users = UserService(database, Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)), lambda: 1.0)
+    root = Actor("root", "10.0.0.9")
+    names = [f"admin{number}" for number in range(8)]
+    for name in names:
+        users.add(root, name, "correct horse battery", role="admin", change=UserChange())
+
+    def leave(name):
+        try:
+            users.change(root, name, UserChange(role="user"))
+        except Conflict:
+            return name
+        return None
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        stayed = [name for name in pool.map(leave, names) if name]
+    with database.read() as tx:
+        assert (len(stayed), tx.users.admins()) == (1, 1)

@@ -13,7 +13,7 @@ from flowbuild.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from flowbuild.core.plain import shown
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
-from flowbuild.services.users import USER_NAME, UserChange, new_user, store_new
+from flowbuild.services.users import PEOPLE, USER_NAME, UserChange, new_user, store_new
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.sessions import SessionRow
 from flowbuild.store.users import ADMIN, UserRow
@@ -86,6 +86,7 @@ class Accounts:
         check_password(password, name=name)
         user = replace(user, password_hash=self._passwords.hash(password))
         with self._database.write() as tx:
+            tx.serialise(PEOPLE)
             if tx.users.any():
                 raise Conflict("the server has been set up already", hint="log in")
             store_new(tx, Actor(name, browser.address), user)

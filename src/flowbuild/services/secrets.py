@@ -56,6 +56,7 @@ class SecretService:
         now = self._clock()
         with self._database.write() as tx:
             project_id = tx.projects.get(project).id
+            tx.serialise(f"secrets of {project}")
             old = _same(tx.secrets.of_project(project_id, [name]), scope)
             row = SecretRow(new_id(now), project_id, name, scope, "", 1, actor.name, now, now)
             if old is not None:

@@ -17,6 +17,7 @@ from flowbuild.store.database import Database, Transaction
 from flowbuild.store.users import ADMIN, USER, UserRow
 
 USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+PEOPLE = "people"  # what is serialised: the first admin is alone, and of two who leave at once one is the last
 RESERVED = frozenset({"anonymous", "everyone", "flow", "runner", "system"})  # who acts when nobody does
 
 
@@ -78,6 +79,7 @@ class UserService:
         """Change a person; one who is disabled is logged out at once. Raises NotFound, InvalidRequest, Conflict."""
         now = self._clock()
         with self._database.write() as tx:
+            tx.serialise(PEOPLE)
             old = user_named(tx, name)
             user = change.apply(old, now)
             if old.role == ADMIN and old.active and not (user.role == ADMIN and user.active) and tx.users.admins() == 1:
