@@ -14,8 +14,10 @@ from flowbuild.api.limits import App, Limits
 from flowbuild.api.routers import (
     account,
     audit,
+    deliveries,
     external,
     git,
+    hooks,
     logs,
     members,
     projects,
@@ -23,6 +25,7 @@ from flowbuild.api.routers import (
     runner,
     runners,
     runs,
+    schedules,
     secrets,
     system,
     tokens,
@@ -30,6 +33,7 @@ from flowbuild.api.routers import (
     workspace,
 )
 from flowbuild.client import wire
+from flowbuild.services.deliveries import MAX_BODY
 
 ROUTERS: tuple[APIRouter, ...] = (
     system.router,
@@ -40,6 +44,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
     members.router,
     secrets.router,
+    hooks.router,
+    deliveries.router,
+    schedules.router,
     audit.router,
     run_lists.router,
     runs.router,
@@ -51,7 +58,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 LARGER: dict[str, int | None] = {  # bytes of a body, by the beginning of the path
     "/git/": None,
-    "/hooks/": 5 << 20,
+    "/hooks/": MAX_BODY,
     "/api/v1/runner/": wire.BODY_MAX,
 }
 TITLE = "flow-build-server"

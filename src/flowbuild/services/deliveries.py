@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
 from flowbuild.forges.base import Headers
+from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.hooks import HookService, forge_for
 from flowbuild.services.ids import new_id
@@ -83,8 +84,8 @@ class DeliveryService:
         with self._database.read() as tx:
             return _get(tx, project, identifier)
 
-    def approve(self, project: str, identifier: str, commit: str, by: str) -> DeliveryRow:
-        """Allow the runs that a delivery from outside asks for, at the commit that was looked at; return it as it was.
+    def approve(self, actor: Actor, project: str, identifier: str, commit: str) -> None:
+        """Allow the runs that a delivery from outside asks for, at the commit that was looked at.
 
         Raises NotFound; Conflict when it does not wait, or is about another commit.
         """
@@ -94,12 +95,14 @@ class DeliveryService:
                 raise Conflict(f"the delivery does not wait for approval: it is {row.state}")
             if row.result.get("commit") != commit:
                 raise Conflict("the delivery is about another commit", hint="look at that one: it was pushed meanwhile")
-            tx.deliveries.approve(identifier, by, self._clock())
-            tx.deliveries.again(identifier, self._clock())
+            now = self._clock()
+            tx.deliveries.approve(identifier, actor.name, now)
+            tx.deliveries.again(identifier, now)
+            detail = {"commit": commit, **row.result}
+            note(tx, now, actor, "delivery.approve", f"delivery:{identifier}", project=project, detail=detail)
         self._signals.notify(INTAKE)
-        return row
 
-    def again(self, project: str, identifier: str) -> None:
+    def again(self, actor: Actor, project: str, identifier: str) -> None:
         """Look at a delivery again that failed or from which nothing followed. Raises NotFound, Conflict."""
         with self._database.write() as tx:
             row = _get(tx, project, identifier)
@@ -109,6 +112,7 @@ class DeliveryService:
             if not row.headers:
                 raise Conflict("the delivery is too old: its body was dropped")
             tx.deliveries.again(identifier, self._clock())
+            note(tx, self._clock(), actor, "delivery.again", f"delivery:{identifier}", project=project)
         self._signals.notify(INTAKE)
 
 

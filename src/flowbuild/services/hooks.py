@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from flowbuild.core.ids import VARIABLE_NAME
 from flowbuild.forges import GENERIC, KINDS, forge_of
 from flowbuild.forges.base import Forge
 from flowbuild.forges.generic import Mapped
+from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.ids import new_id
 from flowbuild.services.projects import Sealer
@@ -45,7 +46,7 @@ class HookService:
         self._sealer = sealer
         self._clock = clock
 
-    def add(self, project: str, kind: str, name: str, change: HookChange) -> tuple[HookRow, str]:
+    def add(self, actor: Actor, project: str, kind: str, name: str, change: HookChange) -> tuple[HookRow, str]:
         """Add a webhook; return it and its secret. Raises InvalidRequest, NotFound, Conflict."""
         if kind not in KINDS:
             hint = did_you_mean(kind, KINDS) or f"there are {', '.join(KINDS)}"
@@ -61,6 +62,7 @@ class HookService:
                 raise Conflict(
                     f"{project} has a webhook {name} already", hint="choose another name, or remove it first"
                 )
+            note(tx, now, actor, "hook.add", f"hook:{name}", project=project, detail={"kind": kind})
         return row, secret
 
     def list(self, project: str) -> Sequence[HookRow]:
@@ -68,18 +70,21 @@ class HookService:
         with self._database.read() as tx:
             return tx.hooks.of_project(project)
 
-    def change(self, project: str, name: str, change: HookChange) -> tuple[HookRow, str]:
+    def change(self, actor: Actor, project: str, name: str, change: HookChange) -> tuple[HookRow, str]:
         """Change a webhook; return it and its secret when that is new, else empty text. Raises NotFound, InvalidRequest."""
         with self._database.write() as tx:
             row, secret = self._changed(_find(tx, project, name), change)
             tx.hooks.change(row)
+            changed = sorted(field.name for field in fields(change) if getattr(change, field.name) is not None)
+            note(tx, self._clock(), actor, "hook.change", f"hook:{name}", project=project, detail={"changed": changed})
         return row, secret
 
-    def remove(self, project: str, name: str) -> HookRow:
+    def remove(self, actor: Actor, project: str, name: str) -> HookRow:
         """Remove a webhook with its deliveries; return what it was. Raises NotFound."""
         with self._database.write() as tx:
             row = _find(tx, project, name)
             tx.hooks.remove(row.id)
+            note(tx, self._clock(), actor, "hook.remove", f"hook:{name}", project=project)
         return row
 
     def find(self, project: str, name: str) -> HookRow:

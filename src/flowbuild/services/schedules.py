@@ -12,6 +12,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.core.model import Pipeline
 from flowbuild.core.schedule import Misfire, describe, due, fire_times, next_times
 from flowbuild.core.sources import SourceEvent, SourceKind
+from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.signals import Signals
 from flowbuild.services.starter import Cause, Starter, start_key
@@ -86,7 +87,7 @@ class ScheduleService:
             rows = tx.schedules.of_project(tx.projects.get(project).id)
         return [self._view(row) for row in rows]
 
-    def pause(self, project: str, pipeline: str, position: int, *, paused: bool) -> ScheduleView:
+    def pause(self, actor: Actor, project: str, pipeline: str, position: int, *, paused: bool) -> ScheduleView:
         """Pause a schedule, or let it go on: what would have been due meanwhile is not made up for. Raises NotFound."""
         now = self._clock()
         with self._database.write() as tx:
@@ -97,6 +98,8 @@ class ScheduleService:
             if paused == (row.paused_at is None):
                 row = replace(row, paused_at=now if paused else None, next_at=_first(row, now))
                 tx.schedules.pause(key, row.paused_at, row.next_at)
+                action, object_ = "schedule.pause" if paused else "schedule.resume", f"schedule:{pipeline}/{position}"
+                note(tx, now, actor, action, object_, project=project, detail={"cron": row.cron})
         self._signals.notify(SCHEDULES)
         return self._view(row)
 

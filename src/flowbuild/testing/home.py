@@ -104,6 +104,7 @@ class Home:
     machine: Machine = field(default_factory=Machine)
     capacity: int = 4
     database: str = ""  # URL of a PostgreSQL database; none: SQLite below `data`
+    internal: tuple[str, ...] = ()  # hosts that the server may speak to although they are not public
 
     @property
     def project(self) -> Path:
@@ -134,7 +135,13 @@ class Home:
 
     def settings(self) -> Settings:
         """Return the options; projects of a server may come from anywhere below `top`."""
-        return Settings(home=self.data, capacity=self.capacity, allow_local=(str(self.top),), database=self.database)
+        return Settings(
+            home=self.data,
+            capacity=self.capacity,
+            allow_local=(str(self.top),),
+            allow_internal=self.internal,
+            database=self.database,
+        )
 
     def local(self, *, drive: bool) -> Local:
         """Return the services of a further process. Blocks."""

@@ -49,6 +49,7 @@ def test_what_everybody_may_is_a_short_list():
         "/api/v1/login/{provider}",
         "/api/v1/login/{provider}/back",
         "/api/v1/runner/register",
+        "/hooks/{project}/{name}",  # who sends there signs
     }
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated, WorkspaceError
 from flowbuild.core.sources import SourceKind
+from flowbuild.services.audit import Actor
 from flowbuild.services.deliveries import INTAKE, MAX_BODY, DeliveryService
 from flowbuild.services.hooks import HookChange, HookService
 from flowbuild.services.intake import APPROVAL, CLAIM, TRIES, IntakeService
@@ -18,6 +19,7 @@ from flowbuild.store.database import Database
 from flowbuild.testing.payloads import FORGES, ZERO, Delivery, Push, Request
 from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, pipeline_file
 
+ANN = Actor("ann")
 PROJECT, HOOK = "team/app", "forge"
 FORK = Request("opened", source="mallory/app")
 
@@ -33,7 +35,7 @@ class Server:
         self.starter = StoringStarter(self.database, self.signals, self.clock)
         self.starter.script.files = pipeline_file({"build": "push", "release": "tag", "check": "pull_request"})
         self.hooks = HookService(self.database, PlainSealer(), self.clock)
-        _, self.secret = self.hooks.add(PROJECT, kind, HOOK, HookChange())
+        _, self.secret = self.hooks.add(ANN, PROJECT, kind, HOOK, HookChange())
         self.deliveries = DeliveryService(
             database=self.database, hooks=self.hooks, signals=self.signals, clock=self.clock
         )
@@ -219,7 +221,7 @@ class TestTrouble:
         assert looked == TRIES
         assert (server.get(receipt).state, server.intake.pending()) == ("failed", {})
         server.starter.script.failures = []
-        server.deliveries.again(PROJECT, receipt.id)
+        server.deliveries.again(ANN, PROJECT, receipt.id)
         assert server.work() == 1
         assert server.get(receipt).state == "done"
 
@@ -334,8 +336,8 @@ class TestForks:
         receipt = server.receive(FORK)
         server.work()
         with pytest.raises(Conflict, match="another commit"):
-            server.deliveries.approve(PROJECT, receipt.id, "d" * 40, "ann")
-        server.deliveries.approve(PROJECT, receipt.id, "c" * 40, "ann")
+            server.deliveries.approve(ANN, PROJECT, receipt.id, "d" * 40)
+        server.deliveries.approve(ANN, PROJECT, receipt.id, "c" * 40)
         server.work()
         assert server.starter.started() == ["check"]
         assert server.starter.causes[0].about["approved_by"] == "ann"
@@ -346,9 +348,9 @@ class TestForks:
     def test_it_is_used_once(self, server):
         receipt = server.receive(FORK)
         server.work()
-        server.deliveries.approve(PROJECT, receipt.id, "c" * 40, "ann")
+        server.deliveries.approve(ANN, PROJECT, receipt.id, "c" * 40)
         with pytest.raises(Conflict, match="does not wait"):
-            server.deliveries.approve(PROJECT, receipt.id, "c" * 40, "ann")
+            server.deliveries.approve(ANN, PROJECT, receipt.id, "c" * 40)
         server.work()
         again = server.receive(replace(FORK, action="reopened"))  # the same commit, told again
         server.work()
@@ -362,7 +364,7 @@ class TestForks:
         server.work()
         assert [server.get(each).state for each in (first, second)] == ["ignored", "waiting"]
         with pytest.raises(Conflict, match="does not wait"):
-            server.deliveries.approve(PROJECT, first.id, "c" * 40, "ann")
+            server.deliveries.approve(ANN, PROJECT, first.id, "c" * 40)
 
     def test_a_pull_request_that_is_closed_does_not_wait(self, server):
         first = server.receive(FORK)
@@ -380,7 +382,7 @@ class TestForks:
     def test_an_approval_does_not_last(self, server):
         receipt = server.receive(FORK)
         server.work()
-        server.deliveries.approve(PROJECT, receipt.id, "c" * 40, "ann")
+        server.deliveries.approve(ANN, PROJECT, receipt.id, "c" * 40)
         server.clock.pass_(APPROVAL + 1)  # the server was off for a day
         server.work()
         assert server.get(receipt).state == "waiting"
@@ -426,7 +428,7 @@ class TestGeneric:
         assert server.receive(Delivery({"idempotency-key": "1"}, b"{}")).duplicate
 
     def test_a_mapping(self, server):
-        server.hooks.change(PROJECT, HOOK, HookChange(mapping={"inputs": {"target": "to.0"}, "branch": "ref"}))
+        server.hooks.change(ANN, PROJECT, HOOK, HookChange(mapping={"inputs": {"target": "to.0"}, "branch": "ref"}))
         server.receive(Delivery({}, b'{"to": ["qa"], "ref": "refs/heads/next"}'))
         server.work()
         _, event, inputs = server.starter.calls[0]
@@ -455,4 +457,4 @@ def test_old_bodies_are_dropped_but_known(server):
     assert [bool(server.get(each).body) for each in (old, waits, new)] == [False, True, True]
     assert server.receive(Push()).duplicate
     with pytest.raises(Conflict):
-        server.deliveries.again(PROJECT, old.id)
+        server.deliveries.again(ANN, PROJECT, old.id)

@@ -54,6 +54,7 @@ class Server:
         )  # fmt: skip
 
     def end(self, run, outcome=Outcome.SUCCEEDED):
+        self.clock.pass_(1)
         self.starter.decisions.apply(run, AttemptFinished("a", 1, 1, outcome))
 
     def newest(self):

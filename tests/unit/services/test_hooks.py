@@ -1,10 +1,12 @@
 import pytest
 
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
+from flowbuild.services.audit import Actor
 from flowbuild.services.hooks import HookChange, HookService, mapped_of
 from flowbuild.store.database import Database
 from flowbuild.testing.triggers import Clock, PlainSealer, add_project
 
+ANN = Actor("ann")
 PROJECT = "team/app"
 
 
@@ -18,38 +20,38 @@ def service(tmp_path):
 
 
 def test_a_secret_is_made_and_told_once(service):
-    row, secret = service.add(PROJECT, "github", "forge", HookChange())
+    row, secret = service.add(ANN, PROJECT, "github", "forge", HookChange())
     assert len(secret) > 30
     assert service.secret(row) == service.secret(service.find(PROJECT, "forge")) == secret
     assert service.token(row) == ""
-    _, other = service.add(PROJECT, "github", "another", HookChange())
+    _, other = service.add(ANN, PROJECT, "github", "another", HookChange())
     assert other != secret
     assert [hook.name for hook in service.list(PROJECT)] == ["another", "forge"]
 
 
 def test_what_can_be_changed(service):
-    row, secret = service.add(PROJECT, "gitlab", "forge", HookChange(secret="s" * 16, token="glpat"))
+    row, secret = service.add(ANN, PROJECT, "gitlab", "forge", HookChange(secret="s" * 16, token="glpat"))
     assert (secret, service.token(row)) == ("s" * 16, "glpat")
-    same, nothing = service.change(PROJECT, "forge", HookChange(api_url="https://git.example.com/api/v4/"))
+    same, nothing = service.change(ANN, PROJECT, "forge", HookChange(api_url="https://git.example.com/api/v4/"))
     assert (same.api_url, nothing, service.secret(same)) == ("https://git.example.com/api/v4", "", "s" * 16)
-    new, fresh = service.change(PROJECT, "forge", HookChange(secret="", token=""))
+    new, fresh = service.change(ANN, PROJECT, "forge", HookChange(secret="", token=""))
     assert fresh not in ("", secret)
     assert (service.secret(new), service.token(new)) == (fresh, "")
 
 
 def test_names_are_there_once(service):
-    service.add(PROJECT, "github", "forge", HookChange())
+    service.add(ANN, PROJECT, "github", "forge", HookChange())
     with pytest.raises(Conflict):
-        service.add(PROJECT, "gitlab", "forge", HookChange())
-    service.remove(PROJECT, "forge")
-    service.add(PROJECT, "gitlab", "forge", HookChange())
+        service.add(ANN, PROJECT, "gitlab", "forge", HookChange())
+    service.remove(ANN, PROJECT, "forge")
+    service.add(ANN, PROJECT, "gitlab", "forge", HookChange())
 
 
 def test_what_is_not_there(service):
     for call in (
-        lambda: service.add("team/other", "github", "x", HookChange()),
-        lambda: service.change(PROJECT, "x", HookChange()),
-        lambda: service.remove(PROJECT, "x"),
+        lambda: service.add(ANN, "team/other", "github", "x", HookChange()),
+        lambda: service.change(ANN, PROJECT, "x", HookChange()),
+        lambda: service.remove(ANN, PROJECT, "x"),
         lambda: service.find(PROJECT, "x"),
     ):
         with pytest.raises(NotFound):
@@ -81,7 +83,7 @@ def test_what_is_not_there(service):
 )
 def test_what_is_refused(service, kind, name, change):
     with pytest.raises(InvalidRequest):
-        service.add(PROJECT, kind, name, change)
+        service.add(ANN, PROJECT, kind, name, change)
     assert service.list(PROJECT) == []
 
 

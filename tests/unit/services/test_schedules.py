@@ -7,6 +7,7 @@ import structlog
 
 from flowbuild.core.errors import InvalidRequest, NotFound, WorkspaceError
 from flowbuild.core.sources import SourceKind
+from flowbuild.services.audit import Actor
 from flowbuild.services.schedules import SCHEDULES, ScheduleService
 from flowbuild.services.signals import Signals
 from flowbuild.spec.load import load_pipelines
@@ -14,6 +15,7 @@ from flowbuild.spec.source import MemoryRepository
 from flowbuild.store.database import Database
 from flowbuild.testing.triggers import Clock, StoringStarter, add_project, pipeline_file
 
+ANN = Actor("ann")
 PROJECT = "team/app"
 HOUR, DAY = 3600.0, 86400.0
 START = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
@@ -174,12 +176,12 @@ def test_what_will_not_get_better_is_told_and_left(server):
 
 def test_a_paused_schedule_is_not_due_and_nothing_is_made_up_for(server):
     server.write(NIGHT)
-    paused = server.service.pause(PROJECT, "night", 0, paused=True)
+    paused = server.service.pause(ANN, PROJECT, "night", 0, paused=True)
     assert (paused.times, paused.row.paused_at) == ([], START)
     assert server.until(START + 3 * DAY) is None
     server.write(NIGHT)  # a push does not wake it
     assert server.until(START + 4 * DAY) is None
-    going = server.service.pause(PROJECT, "night", 0, paused=False)
+    going = server.service.pause(ANN, PROJECT, "night", 0, paused=False)
     assert going.times[0] == going.row.next_at == START + 4 * DAY + 15 * HOUR
     assert server.begun() == []
 
@@ -218,7 +220,7 @@ def test_how_it_is_shown(server):
 def test_the_order_in_the_file_does_not_matter(server):
     one, two = '{cron: "0 3 * * *"}', '{cron: "0 4 * * *"}'
     server.write({"night": f"{{schedule: [{one}, {two}]}}"})
-    server.service.pause(PROJECT, "night", 0, paused=True)
+    server.service.pause(ANN, PROJECT, "night", 0, paused=True)
     server.write({"night": f"{{schedule: [{two}, {one}]}}"})
     assert [(row.cron[2], row.paused_at is not None) for row in (server.row(0), server.row(1))] == [
         ("4", False),
@@ -230,7 +232,7 @@ def test_what_is_not_there(server):
     for call in (
         lambda: server.service.list("other"),
         lambda: server.service.take_over("other", []),
-        lambda: server.service.pause(PROJECT, "night", 0, paused=True),
+        lambda: server.service.pause(ANN, PROJECT, "night", 0, paused=True),
     ):
         with pytest.raises(NotFound):
             call()

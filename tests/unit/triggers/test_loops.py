@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from flowbuild.core.errors import StoreError
+from flowbuild.services.audit import Actor
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.hooks import HookChange, HookService
 from flowbuild.services.intake import IntakeService
@@ -24,6 +25,7 @@ from flowbuild.triggers.intake import Intake
 from flowbuild.triggers.loop import loop
 from flowbuild.triggers.scheduler import Scheduler
 
+ANN = Actor("ann")
 LIMIT = 30.0
 
 
@@ -65,7 +67,7 @@ class Server:
 
     def add(self, project):
         add_project(self.database, project)
-        _, self.secrets[project] = self.hooks.add(project, "github", "forge", HookChange())
+        _, self.secrets[project] = self.hooks.add(ANN, project, "github", "forge", HookChange())
 
     def receive(self, project, number=1):
         sent = FORGES["github"](Push(after=f"{number:040x}")).signed("github", self.secrets[project])

@@ -13,6 +13,7 @@ from flowbuild.core.sources import SourceEvent, SourceKind
 from flowbuild.core.states import Outcome
 from flowbuild.forges.client import ForgeClient
 from flowbuild.services import statuses
+from flowbuild.services.audit import Actor
 from flowbuild.services.hooks import HookChange, HookService
 from flowbuild.services.notices import AFTER, STATUS, status_notice
 from flowbuild.services.signals import Signals
@@ -23,6 +24,7 @@ from flowbuild.testing.forge import TOKEN, forge
 from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, pipeline_file
 from flowbuild.triggers.statuses import Statuses
 
+ANN = Actor("ann")
 PROJECT = "team/app"
 EVENT = SourceEvent(SourceKind.PUSH, branch="main", commit="b" * 40, repository=PROJECT)
 
@@ -43,7 +45,7 @@ class Server:
         self.starter = StoringStarter(self.database, self.signals, self.clock)
         self.starter.script.files = pipeline_file({"build": "push"})
         self.hooks = HookService(self.database, PlainSealer(), self.clock)
-        self.hook, _ = self.hooks.add(PROJECT, kind, "forge", HookChange(token=TOKEN, api_url=api_url))
+        self.hook, _ = self.hooks.add(ANN, PROJECT, kind, "forge", HookChange(token=TOKEN, api_url=api_url))
         self.service = StatusService(
             database=self.database, hooks=self.hooks, link=lambda row: f"https://flow/{row.number}", clock=self.clock
         )
@@ -198,11 +200,11 @@ def test_a_webhook_that_is_gone_or_has_no_token_is_told_nothing(tmp_path):
     server = Server(tmp_path, "https://forge.invalid")
     first, second = server.begin(), None
     server.clock.pass_(1)
-    server.hooks.change(PROJECT, "forge", HookChange(token=""))
+    server.hooks.change(ANN, PROJECT, "forge", HookChange(token=""))
     assert server.service.due() == ([], None)
     assert server.notices(first) == []
     second = server.begin()
-    server.hooks.remove(PROJECT, "forge")
+    server.hooks.remove(ANN, PROJECT, "forge")
     assert server.service.due() == ([], None)
     assert server.notices(second) == []
     server.database.close()
