@@ -17,6 +17,7 @@ from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.postgres import running
 from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import COMMIT, ONE, TWO, A, StoreBench, StoreSuite, add, make_run, refused
+from flowbuild.testing.trigger_suite import TriggerSuite
 
 
 @pytest.fixture
@@ -39,6 +40,10 @@ class TestPostgresCache(CacheSuite):
 
 
 class TestPostgresRunLists(RunListSuite):
+    pass
+
+
+class TestPostgresTriggers(TriggerSuite):
     pass
 
 

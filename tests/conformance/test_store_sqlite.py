@@ -23,6 +23,7 @@ from flowbuild.testing.lease_suite import LeaseSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
+from flowbuild.testing.trigger_suite import TriggerSuite
 
 
 @pytest.fixture
@@ -39,6 +40,10 @@ class TestSqliteLeases(LeaseSuite):
 
 
 class TestSqliteCache(CacheSuite):
+    pass
+
+
+class TestSqliteTriggers(TriggerSuite):
     pass
 
 

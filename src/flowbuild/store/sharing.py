@@ -61,7 +61,8 @@ def serialise(connection: Connection, what: str, *, wait: bool = True) -> bool:
 def insert_once(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless there is one of the same key; return whether it was inserted."""
     statement = insert(connection, table).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    # For an insert the number is not kept unasked, on PostgreSQL.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
