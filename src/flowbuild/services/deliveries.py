@@ -12,6 +12,7 @@ from flowbuild.services.decisions import Clock
 from flowbuild.services.hooks import HookService, forge_for
 from flowbuild.services.ids import new_id
 from flowbuild.services.signals import Signals
+from flowbuild.services.together import Together
 from flowbuild.spec.words import printable
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.deliveries import FAILED, IGNORED, RECEIVED, WAITING, DeliveryRow
@@ -40,6 +41,7 @@ class DeliveryService:
         self._hooks = hooks
         self._signals = signals
         self._clock = clock
+        self._storing = Together(self._store)
 
     def receive(self, project: str, name: str, headers: Headers, body: bytes) -> Receipt:
         """Verify, read and store a delivery; when this returns, it is on the disk.
@@ -65,14 +67,17 @@ class DeliveryService:
             result={} if parsed.events else {"note": parsed.note},
             next_at=now,
         )
-        with self._database.write() as tx:
-            added = tx.deliveries.add(row)
-            known = None if added else tx.deliveries.known(hook.id, row.delivery)
-        if not added:
-            return Receipt(known or "", duplicate=True, note="this delivery was here before")
+        known = self._storing.do(row)
+        if known is not None:
+            return Receipt(known, duplicate=True, note="this delivery was here before")
         if parsed.events:
             self._signals.notify(INTAKE)
         return Receipt(identifier, note=parsed.note)
+
+    def _store(self, rows: Sequence[DeliveryRow]) -> Sequence[str | None]:
+        """Store deliveries; return the ids of those that were here before, None for each that is new."""
+        with self._database.write() as tx:
+            return [None if tx.deliveries.add(row) else tx.deliveries.known(row.hook, row.delivery) for row in rows]
 
     def page(self, project: str, before: str | None, limit: int) -> Sequence[DeliveryRow]:
         """Return deliveries of a project, the newest first; see `store.deliveries`."""
