@@ -26,6 +26,7 @@ from flowbuild.services.members import MemberService
 from flowbuild.services.projects import ProjectService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.registration import Registration
+from flowbuild.services.removal import Removal
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.results import Results
 from flowbuild.services.runners import RunnerService
@@ -92,6 +93,7 @@ class Backend:
     people: People
     projects: ProjectService
     launcher: Launcher
+    removal: Removal
     triggers: Triggers
     machines: Machines
     looking: Looking

@@ -1,4 +1,4 @@
-"""What begins runs by itself: webhooks, schedules, polling, the end of other runs; and what is told to forges."""
+"""What goes on by itself: webhooks, schedules, polling, the end of other runs; what is told to forges; tidying up."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from flowbuild.services.launching import Launcher
 from flowbuild.services.polling import PollService
 from flowbuild.services.projects import ProjectService
 from flowbuild.services.reactions import Reactions
+from flowbuild.services.retention import RetentionService
 from flowbuild.services.schedules import ScheduleService
 from flowbuild.services.statuses import StatusService
 from flowbuild.store.runs import RunRow
 from flowbuild.triggers.after import After
+from flowbuild.triggers.housekeeping import Housekeeper
 from flowbuild.triggers.intake import Intake
 from flowbuild.triggers.polling import Polling
 from flowbuild.triggers.scheduler import Scheduler
 from flowbuild.triggers.statuses import Statuses
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
+from flowbuild.wiring.projects import make_removal
 
 
 def make_triggers(local: Local, vault: Vault, projects: ProjectService, launcher: Launcher) -> Triggers:
@@ -59,6 +62,7 @@ async def triggering(
     intake = IntakeService(database=database, reactions=triggers.reactions, signals=signals, clock=time)
     polls = PollService(database=database, refs=refs, reactions=triggers.reactions, clock=time)
     follows = FollowService(database=database, reactions=triggers.reactions, clock=time)
+    retention = RetentionService(database, make_removal(local), time)
     async with httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False) as http:
         client = ForgeClient(http, lambda host, addresses: _judge(host, addresses, policy))
         loops = (
@@ -67,6 +71,7 @@ async def triggering(
             Polling(service=polls, signals=signals, clock=time),
             After(service=follows, signals=signals, clock=time),
             Statuses(service=statuses, client=client, signals=signals, clock=time),
+            Housekeeper(service=retention, signals=signals, clock=time),
         )
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(loop.run()) for loop in loops]

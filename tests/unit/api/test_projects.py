@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from flowbuild.store.server_tables import notices
 from flowbuild.testing.home import step
 from flowbuild.testing.program import git
 
@@ -144,3 +145,27 @@ async def test_the_same_name_twice_and_bad_names(home, open_site):
         ]
     assert sorted(each.status_code for each in answers) == [201, 409, 409, 409, 409]
     assert {each.status_code for each in bad} == {400}
+
+
+async def test_a_project_is_deleted_with_its_runs(home, open_site):
+    home.write({"a": step(sleep=1e6)})
+    async with open_site() as site:
+        await added(site, home)
+        begun = (await site.post("/api/v1/projects/project/pipelines/test/runs", json={})).json()
+        assert (await site.http.delete("/api/v1/projects/project", headers=site.as_("maintainer"))).status_code == 403
+        busy = await site.http.delete("/api/v1/projects/project", headers=site.as_("admin"))
+        assert (busy.status_code, busy.json()["code"]) == (409, "conflict")
+        await site.life.client.cancel(begun["id"], force=True)
+        await site.life.finished(begun["id"])
+        await asyncio.to_thread(_told, site.life.local.database)
+        gone = await site.http.delete("/api/v1/projects/project", headers=site.as_("admin"))
+        assert (gone.status_code, gone.content) == (204, b"")
+        assert (await site.get("/api/v1/projects/project", "admin")).status_code == 404
+        assert (await site.get(f"/api/v1/runs/{begun['id']}", "admin")).status_code == 404
+    assert list((home.data / "runs").iterdir()) == list((home.data / "mirrors").iterdir()) == []
+
+
+def _told(database):
+    """Everything that is to be told about runs was told: until then they stay."""
+    with database.write() as tx:
+        tx.notices._connection.execute(notices.delete())

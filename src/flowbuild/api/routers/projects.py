@@ -198,6 +198,12 @@ def change_project(project: str, wanted: ProjectPatch, backend: Back) -> Project
     return _shown(row)
 
 
+@router.delete("/{project}", status_code=204, dependencies=[Depends(OnProject(Action.PROJECT_DELETE))])
+def delete_project(project: str, backend: Back) -> None:
+    """Delete a project with all its runs, secrets, hooks and schedules. Runs must have ended; nothing begins meanwhile."""
+    backend.removal.project(project)
+
+
 @router.post("/{project}/fetch", dependencies=[Depends(OnProject(Action.RUN_START))])
 def fetch_project(project: str, backend: Back) -> ProjectView:
     """Look at the repository now. Runs do that by themselves."""
