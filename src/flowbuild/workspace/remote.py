@@ -109,7 +109,7 @@ def _ssh(remote: Remote, scratch: Path, hosts: Path) -> dict[str, str]:
         "BatchMode": "yes",
         "CheckHostIP": "no",
         "ConnectTimeout": str(CONNECT_SECONDS),
-        "HostKeyAlias": url.host,
+        "HostKeyAlias": url.host if url.port == 22 else f"[{url.host}]:{url.port}",  # as known_hosts files name it
         "HostName": remote.addresses[0],
         "IdentitiesOnly": "yes",
         "IdentityFile": "none",
