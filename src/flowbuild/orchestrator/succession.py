@@ -39,6 +39,11 @@ class Succession:
         self._signals = signals
         self._sleep = sleep
 
+    async def begin(self) -> None:
+        """Take over what is certain to have nobody, before anybody looks at it."""
+        if not self._owners.patience:
+            await in_thread(self._inherit)
+
     async def run(self) -> None:
         """Work until cancelled."""
         while True:

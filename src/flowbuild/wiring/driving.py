@@ -50,10 +50,13 @@ async def driving(
         slots, spool = Slots(local.settings.home / "work"), Spool(local.settings.home / "spool")
         await _sweep(local, engine, slots, spool, instance)
         worker = _worker(local, engine, slots, spool, instance)
+        succession = _succession(local)
+        if serving:
+            await succession.begin()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
             if serving:
-                tasks += [group.create_task(_succession(local).run()), group.create_task(_watch(local).run())]
+                tasks += [group.create_task(succession.run()), group.create_task(_watch(local).run())]
             yield views
             for run in (*completed, *(RunId(view.id) for view in views)):
                 await local.runners.settled(run)
@@ -65,8 +68,10 @@ async def driving(
 @asynccontextmanager
 async def directing(local: Local) -> AsyncIterator[None]:
     """Do what a server does that leaves all attempts to other machines: as `driving` with `serving`, without an engine."""
+    succession = _succession(local)
+    await succession.begin()
     async with asyncio.TaskGroup() as group:
-        loops = (_orchestrator(local), _watch(local), _succession(local))
+        loops = (_orchestrator(local), _watch(local), succession)
         tasks = [group.create_task(loop.run()) for loop in loops]
         yield
         for task in tasks:
