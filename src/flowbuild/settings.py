@@ -126,7 +126,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = [f"FLOW_{str(problem['loc'][0]).upper()}: {_words(problem['msg'])}" for problem in error.errors()]
-        raise InvalidRequest("\n".join(problems), hint="docs/architecture.md lists the options") from error
+        raise InvalidRequest("\n".join(problems), hint="docs/server.md lists the options") from error
 
 
 def _words(message: str) -> str:
