@@ -21,7 +21,7 @@ from flowbuild.cli.logins import Login, Logins, normal
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.views import choose_view, print_json, say
 from flowbuild.client.base import RunView, ServerClient, ServerSession
-from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.errors import InvalidRequest, NotFound
 
 Name = Annotated[str, typer.Argument(metavar="PROJECT", help="Name of the project.")]
 SCOPES = ("read", "run", "approve", "secrets", "manage", "account", "admin")
@@ -55,7 +55,7 @@ def _add_setup(app: typer.Typer, choice: Choice) -> None:
     ) -> None:
         """Make the first account of a server, that of its admin, and log in."""
         choice.server = normal(address)
-        body = {"code": code, "name": name or _ask("name: "), "password": _password("new password: ", twice=True)}
+        body = {"code": code, "name": name or ask("name: "), "password": password("new password: ", twice=True)}
 
         async def main() -> str:
             async with choice.elsewhere(anonymous=True) as session:
@@ -79,11 +79,11 @@ def _add_login(app: typer.Typer, choice: Choice) -> None:
         if with_token:
             token = sys.stdin.readline().strip()
         else:
-            person, password = name or _ask("name: "), _password("password: ")
+            person, typed = name or ask("name: "), password("password: ")
 
             async def main() -> str:
                 async with choice.elsewhere(anonymous=True) as session:
-                    return await _token(session, person, password)
+                    return await _token(session, person, typed)
 
             token = asyncio.run(main())
         _keep(choice.server, token)
@@ -94,9 +94,9 @@ def _add_login(app: typer.Typer, choice: Choice) -> None:
         Logins().drop(normal(address))
 
 
-async def _token(session: ServerSession, name: str, password: str) -> str:
+async def _token(session: ServerSession, name: str, secret: str) -> str:
     """Log in and return an API token for this machine; the login itself ends with the session."""
-    entered = await session.client.ask("POST", "login", {"name": name, "password": password})
+    entered = await session.client.ask("POST", "login", {"name": name, "password": secret})
     wanted = {"name": f"flow on {socket.gethostname()}"[:128], "scopes": list(SCOPES)}
     if not entered["admin"]:
         wanted["scopes"] = [scope for scope in SCOPES if scope != "admin"]
@@ -177,7 +177,7 @@ def _add_projects(app: typer.Typer, choice: Choice) -> None:
         if user:
             body["credential"] = {
                 "user": user,
-                "password": os.environ.get("FLOW_PASSWORD") or _password("its password: "),
+                "password": os.environ.get("FLOW_PASSWORD") or password("its password: "),
             }
         elif key is not None:
             body["credential"] = {"key": key.read_text()}
@@ -200,7 +200,7 @@ def _add_secrets(app: typer.Typer, choice: Choice) -> None:
         steps: Annotated[list[str] | None, typer.Option("--step", help="Only for this step; may be repeated.")] = None,
     ) -> None:
         """Set a secret; its value is read from standard input, or asked for."""
-        value = _password(f"value of {name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+        value = password(f"value of {name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
         body = {"value": value, "environment": environment, "branches": branches, "steps": steps or []}
         asking(
             choice,
@@ -222,14 +222,38 @@ def _add_secrets(app: typer.Typer, choice: Choice) -> None:
             where += [f"steps {', '.join(secret['steps'])}"] * bool(secret["steps"])
             print(clean(f"{secret['name']}  {'; '.join(where) or 'everywhere'}"))
 
+    @secrets.command("remove")
+    def remove(
+        project: Name,
+        name: Annotated[str, typer.Argument(metavar="NAME")],
+        environment: Annotated[str, typer.Option("--environment", help="The value for this one.")] = "",
+        branches: Annotated[str, typer.Option("--branches", metavar="PATTERN", help="The value for these.")] = "",
+    ) -> None:
+        """Forget a secret."""
+        place = f"projects/{quote(project, safe='')}/secrets"
 
-def _ask(words: str) -> str:
+        async def find_and_remove(client: ServerClient) -> None:
+            wanted = (name, environment, branches)
+            for secret in await client.ask("GET", place):
+                if (secret["name"], secret["environment"], secret["branches"]) == wanted:
+                    await client.ask("DELETE", f"{place}/{secret['id']}")
+                    return
+            raise NotFound(
+                f"there is no such secret {name!r}", hint=f"flow secrets list {project} shows those there are"
+            )
+
+        asking(choice, find_and_remove)
+
+
+def ask(words: str) -> str:
+    """Return what a person types; raises InvalidRequest when there is nobody."""
     if not sys.stdin.isatty():
         raise InvalidRequest(f"{words.rstrip(': ')} is needed, and there is no terminal to ask on")
     return input(words).strip()
 
 
-def _password(words: str, *, twice: bool = False) -> str:
+def password(words: str, *, twice: bool = False) -> str:
+    """Return FLOW_PASSWORD, or what a person types, unseen; raises InvalidRequest when there is nobody."""
     given = os.environ.get("FLOW_PASSWORD", "")
     if given:
         return given
@@ -237,7 +261,7 @@ def _password(words: str, *, twice: bool = False) -> str:
         raise InvalidRequest(
             "a password is needed, and there is no terminal to ask on", hint="FLOW_PASSWORD may hold it"
         )
-    password = getpass.getpass(words)
-    if twice and getpass.getpass("again: ") != password:
+    typed = getpass.getpass(words)
+    if twice and getpass.getpass("again: ") != typed:
         raise InvalidRequest("the two passwords differ")
-    return password
+    return typed

@@ -108,8 +108,11 @@ class HttpClient:
     async def ask(self, method: str, path: str, body: Any = None, *, form_token: str = "", **query: str) -> Any:
         """See ServerClient."""
         more: dict[str, Any] = {} if body is None else {"json": body}
-        if form_token:
-            more["headers"] = {"X-Flow-Form-Token": form_token}
+        if (
+            form_token
+        ):  # cookies of a server whose public address is https are not sent by themselves to another one of it
+            cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._http.cookies.jar)
+            more["headers"] = {"X-Flow-Form-Token": form_token, "Cookie": cookies}
         return await self.call(method, f"/api/v1/{path}", _json, params=query, **more)
 
     async def start(self, request: StartRequest) -> RunView:  # noqa: ARG002 (there is no way to do it)
