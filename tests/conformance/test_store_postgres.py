@@ -14,6 +14,7 @@ from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
+from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.postgres import running
 from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import COMMIT, ONE, TWO, A, StoreBench, StoreSuite, add, make_run, refused
@@ -44,6 +45,10 @@ class TestPostgresRunLists(RunListSuite):
 
 
 class TestPostgresTriggers(TriggerSuite):
+    pass
+
+
+class TestPostgresPeople(PeopleSuite):
     pass
 
 
