@@ -71,6 +71,12 @@ class Operations:
 
         return operations.restore(directory)
 
+    def keys(self, *, change: bool, prune: bool) -> str:
+        """See Operator."""
+        from flowbuild.wiring import operations  # noqa: PLC0415 (see above)
+
+        return operations.keys(change=change, prune=prune)
+
     def examine(self) -> Sequence[Check]:
         """See Operator."""
         from flowbuild.wiring import operations  # noqa: PLC0415 (see above)

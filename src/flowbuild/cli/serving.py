@@ -42,6 +42,17 @@ def add_commands(app: typer.Typer, operator: Operator) -> None:
         """Make a server of a backup, in an empty data directory."""
         print(clean(operator.restore(directory)))
 
+    @server.command("keys")
+    def keys(
+        change: Annotated[bool, typer.Option("--change", help="Make a new key and seal all secrets with it.")] = False,
+        prune: Annotated[bool, typer.Option("--prune", help="Drop the keys that seal nothing any more.")] = False,
+    ) -> None:
+        """Show which key seals how many secrets, the newest first; change keys, also while the server works.
+
+        Copy the key file after a change, and prune when no backup is needed any more that was made before it.
+        """
+        print(clean(operator.keys(change=change, prune=prune)))
+
     @server.command("doctor")
     def doctor() -> int:
         """Say whether the server can work: database, keys, disk, engine."""

@@ -375,6 +375,10 @@ class Operator(Protocol):
         """Make a server of a backup; return what it held in words."""
         ...
 
+    def keys(self, *, change: bool, prune: bool) -> str:
+        """Seal all secrets with a new key, or drop the keys that seal nothing any more; return in words which key seals what."""
+        ...
+
     def examine(self) -> Sequence[Check]:
         """Look at its database, its keys, its disk and its engine."""
         ...

@@ -18,7 +18,7 @@ from flowbuild.store.users import ADMIN, USER, UserRow
 
 USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PEOPLE = "people"  # what is serialised: the first admin is alone, and of two who leave at once one is the last
-RESERVED = frozenset({"anonymous", "everyone", "flow", "runner", "system"})  # who acts when nobody does
+RESERVED = frozenset({"anonymous", "everyone", "flow", "operator", "runner", "system"})  # who acts when nobody does
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from time import gmtime, strftime, time
 
 from flowbuild.client.base import Check
 from flowbuild.core.errors import FlowError, InvalidRequest
+from flowbuild.services.audit import Actor
 from flowbuild.services.backup import Manifest, back_up
 from flowbuild.services.backup import restore as restore_into
+from flowbuild.services.keys import KeyService
 from flowbuild.settings import Settings, read_settings
 from flowbuild.store.database import Database
 from flowbuild.vault.keys import KeyFile
@@ -20,6 +22,7 @@ from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.driving import doctor
 from flowbuild.wiring.local import Local, database_url
 
+OPERATOR = "operator"  # who acts on the machine of the server, in its audit log
 FREE = 1 << 30  # bytes below which a disk is called full
 
 
@@ -49,6 +52,26 @@ def restore(directory: str) -> str:
     keys = _key_file(settings)
     more = "" if keys.exists() else f"\nIts keys are not in the backup: put them to {keys}, or set every secret again."
     return f"restored what there was {_words(manifest)} to {settings.home}{more}"
+
+
+def keys(*, change: bool, prune: bool) -> str:
+    """See client.base.Operator."""
+    settings = read_settings()
+    path, database = _key_file(settings), Database(database_url(settings))
+    if not path.exists():
+        raise InvalidRequest(f"there are no keys at {path}", hint="FLOW_HOME or FLOW_KEY_FILE names another place")
+    try:
+        database.migrate()
+        service, done = KeyService(database, KeyFile(path), time), []
+        if change:
+            done.append(f"sealed {service.change(Actor(OPERATOR))} secrets with a new key; keep a copy of {path}")
+        if prune:
+            service.reseal()
+            done.append(f"dropped {len(service.prune(Actor(OPERATOR)))} keys; only backups that are older need them")
+        uses = [f"{name}  seals {count}" for name, count in service.uses().items()]
+    finally:
+        database.close()
+    return "\n".join([*done, *uses])
 
 
 def examine() -> Sequence[Check]:
