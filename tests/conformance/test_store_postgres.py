@@ -16,6 +16,7 @@ from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.postgres import running
+from flowbuild.testing.project_suite import ProjectSuite
 from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import COMMIT, ONE, TWO, A, StoreBench, StoreSuite, add, make_run, refused
 from flowbuild.testing.trigger_suite import TriggerSuite
@@ -37,6 +38,10 @@ class TestPostgres(StoreSuite):
 
 
 class TestPostgresCache(CacheSuite):
+    pass
+
+
+class TestPostgresProjects(ProjectSuite):
     pass
 
 

@@ -21,6 +21,7 @@ from flowbuild.store.run_lists import RunFilter
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.lease_suite import LeaseSuite
 from flowbuild.testing.people_suite import PeopleSuite
+from flowbuild.testing.project_suite import ProjectSuite
 from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
 from flowbuild.testing.trigger_suite import TriggerSuite
@@ -48,6 +49,10 @@ class TestSqliteTriggers(TriggerSuite):
 
 
 class TestSqlitePeople(PeopleSuite):
+    pass
+
+
+class TestSqliteProjects(ProjectSuite):
     pass
 
 

@@ -6,7 +6,7 @@ import structlog
 
 from flowbuild.core.errors import FlowError
 from flowbuild.core.ids import RunId
-from flowbuild.core.retention import Kept, Retention, expired
+from flowbuild.core.retention import DAY, Kept, Retention, expired
 from flowbuild.core.states import RunState
 from flowbuild.services.decisions import Clock
 from flowbuild.services.removal import Removal
@@ -14,6 +14,8 @@ from flowbuild.store.database import Database
 from flowbuild.store.run_lists import RunLine
 
 log = structlog.get_logger()
+DELIVERIES = 30 * DAY  # seconds that what deliveries said can be looked at, or be tried again
+STARTS = 90 * DAY  # seconds that it is known what began a run: longer than anything can come again
 
 
 class RetentionService:
@@ -42,6 +44,7 @@ class RetentionService:
         One project that cannot be tidied does not keep the others from it.
         """
         self._removal.sweep()
+        self._forget()
         with self._database.read() as tx:
             projects = [row.name for row in tx.projects.list(archived=True)]
         gone = 0
@@ -57,6 +60,13 @@ class RetentionService:
         if gone:
             self._collect()
         return gone
+
+    def _forget(self) -> None:
+        """Forget what deliveries of webhooks said, and what began runs long ago."""
+        now = self._clock()
+        with self._database.write() as tx:
+            tx.deliveries.forget(now - DELIVERIES)
+            tx.starts.forget(now - STARTS)
 
     def _collect(self) -> None:
         try:

@@ -15,12 +15,17 @@ import httpx2
 import pytest
 
 from flowbuild.client.runner import Lease
+from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.ids import RunId
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.testing.home import step
 from flowbuild.workspace import git as own_git
+from flowbuild.workspace.mirror import Mirror
+from flowbuild.workspace.remote import Credential, reach
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.serve import Bounds, GitServer
+from flowbuild.workspace.source_commit import CommitSource
 
 BIG = bytes(range(256)) * 8192  # 2 MiB
 REF = "refs/attempts/a/1/1"
@@ -442,3 +447,30 @@ async def test_addresses_are_those_that_clients_know(home, open_site):
         async with httpx2.AsyncClient() as plain:
             answer = await plain.get(await href(), headers=site.as_("viewer"))
         assert answer.content == BIG
+
+
+async def test_a_run_can_be_the_source_of_a_project(home, open_site, tmp_path):
+    """A source over HTTP with LFS and a password: who serves it is this server, who fetches it is the mirror."""
+    home.write({"a": step()})
+    (home.project / "big.bin").write_bytes(BIG)
+    async with open_site() as site:
+        run = (await site.life.finished((await site.life.start(home)).id)).id
+        policy = Policy(plain_http=True, internal=("127.0.0.1",))
+
+        def fetch(token):
+            url = parse(address(site, run))
+            mirror = Mirror(tmp_path / "mirror")
+            remote = reach(url, policy, Credential("x", token))
+            listing = mirror.fetch(remote)
+            source = CommitSource(mirror, f"refs/heads/{listing.default_branch}")
+            assert source.missing_large()
+            mirror.fetch_large(remote, source.commit)
+            return source
+
+        with pytest.raises(InvalidRequest, match="does not let the server in"):
+            await asyncio.to_thread(fetch, "nonsense")
+        source = await asyncio.to_thread(fetch, "viewer")
+        made = await asyncio.to_thread(lambda: {each.path: each.content for each in source.made() if each.content})
+        assert made[b"workspace/big.bin"].read_bytes() == BIG
+    config = (tmp_path / "mirror/source.git/config").read_text()
+    assert "viewer" not in config

@@ -14,7 +14,7 @@ import pytest
 from flowbuild.core.errors import Conflict, NotFound, WorkspaceError
 from flowbuild.core.ids import RunId
 from flowbuild.core.project import ProjectSettings
-from flowbuild.core.retention import Retention
+from flowbuild.core.retention import DAY, Retention
 from flowbuild.services.removal import GRACE, Removal
 from flowbuild.services.retention import RetentionService
 from flowbuild.services.runs import Order, choose, load
@@ -229,6 +229,15 @@ async def test_a_project_goes_with_its_runs(keeping):
         with pytest.raises(NotFound):
             await it.do(it.removal.project, PROJECT)
         assert [row.name for row in await it.do(it.write, lambda tx: tx.projects.list(archived=True))] == ["other"]
+
+
+async def test_what_began_runs_is_known_for_a_while(keeping):
+    async with keeping(Retention()) as it:
+        await it.do(it.write, lambda tx: tx.starts.add("key", RunId("0" * 26), time()))
+        for days, known in ((89, RunId("0" * 26)), (91, None)):
+            it.ahead = days * DAY
+            await it.do(it.service.tidy_all)
+            assert await it.do(it.write, lambda tx: tx.starts.find("key")) == known
 
 
 async def test_sizes_are_those_on_the_disk(keeping):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,7 @@ ATTRIBUTES = """\
 *.bin filter=lfs diff=lfs merge=lfs -text
 *.odd filter=unknown
 """
+ODD = [b"line\nend", b"\xff\xfe not UTF-8", b'tab\t"quote"', b"%2e", b"-x", b" space ", b"a:b", b".gitmodules.x"]
 FILES = {
     ".flow.yml": "pipelines: {}\n",
     "a": "1\n",
@@ -53,6 +55,8 @@ def mirrored(source, tmp_path):
 
 def fill(source, files):
     source.commit(files)
+    for name in ODD:
+        Path(os.fsdecode(os.fsencode(source.tree) + b"/" + name)).write_text("odd\n")
     (source.tree / "run.sh").chmod(0o755)
     (source.tree / "link").symlink_to("sub dir/naïve")
     (source.tree / "dangling").symlink_to("nowhere")
