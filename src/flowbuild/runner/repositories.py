@@ -107,13 +107,13 @@ class FarRepositories:
         await asyncio.to_thread(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
         await self._patiently(lambda: self._push(assignment, repository, commit))
 
-    def forget(self, run: str) -> None:
+    async def forget(self, run: str) -> None:
         """See Repositories."""
         self._open.pop(run, None)
         self._turns.pop(run, None)
-        remove(self._root / run)
+        await asyncio.to_thread(remove, self._root / run)
         if time.monotonic() - self._swept_at > UNUSED / 24:
-            self._drop_unused()
+            await asyncio.to_thread(self._drop_unused)
 
     def sweep(self, keep: Collection[str]) -> None:
         """Remove the repositories of all runs but some, and large files that were not used for long."""

@@ -41,7 +41,7 @@ class Repositories(Protocol):
         """Record the result of an attempt under its ref, where the server looks for it. Raises Conflict, WorkspaceError."""
         ...
 
-    def forget(self, run: str) -> None:
+    async def forget(self, run: str) -> None:
         """Let go of what is kept of a run."""
         ...
 
@@ -64,7 +64,7 @@ class NearRepositories:
         lease = assignment.lease
         await asyncio.to_thread(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
 
-    def forget(self, run: str) -> None:
+    async def forget(self, run: str) -> None:
         """See Repositories."""
         self._open = {path: repository for path, repository in self._open.items() if run not in path}
 

@@ -200,7 +200,7 @@ class Worker:
             results = await asyncio.gather(sweeping, dropping, return_exceptions=True)
         finally:
             self._clean(self._rights.tidy())
-            self._repositories.forget(run)
+            await self._repositories.forget(run)
             try:
                 await self._client.forgotten(self._name, run)
             except FlowError:

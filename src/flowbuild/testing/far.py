@@ -33,10 +33,11 @@ class FarMachine:
         """Return a further engine on the machine, in a hurry: a second takes a hundredth of one."""
         return DummyEngine(self.engine_machine, sleep=lambda seconds: asyncio.sleep(seconds / 100))
 
-    async def register(self, site: Site) -> None:
-        """Make the machine a runner of a server."""
-        answer = await site.post("/api/v1/runners/codes", "admin")
-        request = RunnerRequest(site.url, answer.json()["code"], self.name)
+    async def register(self, site: Site, request: RunnerRequest | None = None) -> None:
+        """Make the machine a runner of a server, as asked if that is given."""
+        if request is None:
+            answer = await site.post("/api/v1/runners/codes", "admin")
+            request = RunnerRequest(site.url, answer.json()["code"], self.name)
         self.home.mkdir(parents=True, exist_ok=True)
         await identify(self.home, request, self.capacity, self.engine())
 

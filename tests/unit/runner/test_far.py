@@ -12,6 +12,7 @@ from flowbuild.client.runner import LEASE_SECONDS
 from flowbuild.core.errors import Conflict, InvalidRequest, Unauthenticated
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
+from flowbuild.services.decisions import run_topic
 from flowbuild.services.leases import MARGIN, Leases
 from flowbuild.testing import site
 from flowbuild.testing.far import FarMachine
@@ -136,6 +137,17 @@ async def test_containers_that_are_gone_are_an_error_of_ours(home, open_site, fa
     assert (view.steps[0].outcome, view.steps[0].reason) == ("errored", "infra_lost")
 
 
+async def taken_over(served, run):
+    """Return as soon as this life of the server drives the run."""
+    local = served.life.local
+    async with asyncio.timeout(LIMIT):
+        while True:
+            token = local.signals.token(run_topic(run))
+            if await asyncio.to_thread(local.looking.owner, run) == local.ownership.token:
+                return
+            await local.signals.wait(run_topic(run), token)
+
+
 @asynccontextmanager
 async def first_life(open_site, far):
     async with open_site() as served:
@@ -156,6 +168,7 @@ async def test_steps_go_on_without_a_server(home, open_site, far):
         async with asyncio.timeout(LIMIT):
             await asyncio.wait([container.life for container in unit.values()])
         async with open_site(port=port) as served:
+            await taken_over(served, run)
             view = await over(served, run)
             assert view.state == "succeeded"
             assert [len(each.attempts) for each in view.steps] == [1, 1]

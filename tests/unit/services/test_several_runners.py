@@ -286,6 +286,21 @@ async def test_the_token_of_an_attempt_dies_with_it(server):
         await asyncio.to_thread(tokens.principal, token)
 
 
+async def test_who_takes_over_a_run_gives_its_runners_time(server):
+    run = await server.start()
+    await server.claim(ONE)
+    local, old = server.local, server.local.ownership.token
+
+    def take_over():
+        with local.database.write() as tx:
+            tx.runs.take_over(run, old, "dead")
+        assert [taken for taken in local.runs.inherit(["dead"]) if taken == run] == [run]
+        with local.database.read() as tx:
+            return tx.attempts.next_overdue(old)
+
+    assert await asyncio.to_thread(take_over) > server.now + LEASE_SECONDS + MARGIN  # by the real clock, long after
+
+
 class TestExclusive:
     @pytest.fixture
     def steps(self):
