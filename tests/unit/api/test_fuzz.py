@@ -1,0 +1,99 @@
+"""Requests that are made up from the description of the API, by everybody: never a 5xx, and what answers say is described.
+
+FLOW_FUZZ is the number of requests per operation and person; the table of what was done goes to FLOW_FUZZ_TABLE.
+"""
+
+import asyncio
+import os
+import threading
+from collections import Counter
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+from flowbuild.api.app import describe
+from flowbuild.testing.home import Home, step
+from flowbuild.testing.site import open_site
+
+EXAMPLES = int(os.environ.get("FLOW_FUZZ", "1"))
+PEOPLE = ("nobody", "stranger", "viewer", "approver", "maintainer", "admin")
+ENDLESS = ("/events", "/stream")  # what follows something is read to its end
+CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+@contextmanager
+def server(home):
+    """A site in a thread of its own; yields its address and the id of a finished run."""
+    ready, stop, found = threading.Event(), threading.Event(), {}
+
+    async def live():
+        async with open_site(home) as site:
+            run = await site.life.finished((await site.life.start(home)).id)
+            await site.post("/api/v1/projects", "admin", json={"name": "shop", "url": str(home.project)})
+            found.update(url=site.url, run=run.id)
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(live(),))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield found["url"], found["run"]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_whatever_is_asked_nothing_breaks(tmp_path):
+    home = Home(tmp_path)
+    home.write({"a": step(write="a=1", log="one\n")})
+    schema = schemathesis.openapi.from_dict(describe().openapi())
+    answers: Counter[tuple[str, int]] = Counter()
+    with server(home) as (url, run):
+        for result in schema.get_all_operations():
+            operation = result.ok()
+            if operation.path.endswith(ENDLESS):
+                continue
+            for person in PEOPLE:
+                ask(operation, GenerationMode.POSITIVE, (url, run, person), answers)
+            for person in ("nobody", "developer", "admin"):
+                with suppress(Unsatisfiable):  # nothing can be wrong about a request without parameters
+                    ask(operation, GenerationMode.NEGATIVE, (url, run, person), answers)
+    assert sum(answers.values()) >= EXAMPLES * len(PEOPLE) * 50
+    assert {status for _, status in answers} >= {200, 401, 403, 404, 422}, "the requests reach what is behind the door"
+    if table := os.environ.get("FLOW_FUZZ_TABLE"):
+        Path(table).write_text("".join(f"{who:11} {status}  {n}\n" for (who, status), n in sorted(answers.items())))
+
+
+def ask(operation, mode, where, answers):
+    url, run, person = where
+    headers = {} if person == "nobody" else {"Authorization": f"Bearer {person}"}
+
+    @seed(20261126)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def once(case):
+        if "run" in (case.path_parameters or {}):
+            case.path_parameters["run"] = run
+        if "project" in (case.path_parameters or {}):
+            case.path_parameters["project"] = "project" if len(answers) % 2 else "shop"
+        response = case.call(base_url=url, headers=headers)
+        answers[person, response.status_code] += 1
+        case.validate_response(response, checks=CHECKS)
+
+    once()
