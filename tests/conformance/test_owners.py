@@ -9,6 +9,7 @@ import sys
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import structlog
 
@@ -17,7 +18,7 @@ from flowbuild.services.shared_owners import SharedOwners
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
 from flowbuild.store.owners import EVERYBODY
-from flowbuild.store.presence import Presence
+from flowbuild.store.presence import ASK, Presence
 from flowbuild.testing.home import LIMIT
 from flowbuild.testing.postgres import running
 
@@ -72,7 +73,7 @@ def another(place):
 async def heard(signals, act):
     """Return when everybody is woken by what `act` does."""
     token = signals.token("t")
-    act()
+    await asyncio.to_thread(act)
     assert await signals.wait("t", token, LIMIT)
 
 
@@ -117,7 +118,7 @@ async def test_an_owner_hears_who_wakes_it(place):
         for owners in (me, other):
             await asyncio.to_thread(owners.claim)
             owners.listen(signals if owners is me else Signals())
-        await heard(signals, lambda: asyncio.get_running_loop().run_in_executor(None, other.wake, me.token))
+        await heard(signals, lambda: other.wake(me.token))
         await asyncio.to_thread(other.wake, "0123456789abcdef")  # nobody is called so
         other.release()
         await asyncio.to_thread(me.wake, other.token)  # it is gone: nothing happens
@@ -138,6 +139,22 @@ def test_who_is_not_meant_hears_nothing(postgres):
         presence.end()
         presence.outlive("1" * 16, lambda: heard.put(None))  # too late: nothing happens
         assert presence._thread is None
+
+
+def test_the_database_asks_whether_an_owner_still_lives(postgres):
+    """A machine without power closes no connection."""
+    with closing(Database(postgres.database())) as database:
+        presence = Presence(database.address)
+        presence.begin("0" * 16, lambda: None)
+        query = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
+        with database.read() as tx:
+            assert len(tx._connection.exec_driver_sql(query).all()) == 1
+        presence.end()
+    with closing(psycopg.connect(database.address, autocommit=True)) as connection:
+        source = "SELECT source FROM pg_settings WHERE name LIKE 'tcp_keepalives%'"
+        assert connection.execute(source).fetchall() == [("default",)] * 3  # the control
+        connection.execute(ASK.encode())
+        assert connection.execute(source).fetchall() == [("session",)] * 3
 
 
 async def test_the_death_of_an_owner_wakes_who_minds_it(place):
@@ -164,5 +181,5 @@ async def test_an_owner_survives_a_restart_of_the_database():
             await asyncio.to_thread(server.start)
             assert await signals.wait("t", token, LIMIT)  # it is back, and looks at what it did not hear
             assert await asyncio.to_thread(other.dead, [me.token]) == []
-            await heard(signals, lambda: asyncio.get_running_loop().run_in_executor(None, other.wake, me.token))
+            await heard(signals, lambda: other.wake(me.token))
             me.release()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -21,6 +22,9 @@ from flowbuild.store.owners import CHANNEL, EVERYBODY
 
 log = structlog.get_logger()
 RECONNECT_SECONDS = 0.5  # between two tries
+# A process that dies closes its connection; of a machine that loses its power, or its network, the database has to find out
+# by asking: here within a minute, by default after hours.
+ASK = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 
 
 class Presence:
@@ -60,7 +64,7 @@ class Presence:
     async def _live(self, token: str, heard: Callable[[], None], ready: Future[None]) -> None:
         while True:
             try:
-                async with await self._connect() as connection:
+                async with self._connected() as connection:
                     await connection.execute("SELECT pg_advisory_lock(%s)", [_key(token)])
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     if ready.done():
@@ -80,7 +84,7 @@ class Presence:
     async def _outlive(self, token: str, gone: Callable[[], None]) -> None:
         while True:
             try:
-                async with await self._connect() as connection:
+                async with self._connected() as connection:
                     await connection.execute("SELECT pg_advisory_lock_shared(%s)", [_key(token)])
             except Error:
                 await asyncio.sleep(RECONNECT_SECONDS)
@@ -88,8 +92,11 @@ class Presence:
                 gone()
                 return
 
-    async def _connect(self) -> AsyncConnection[Any]:
-        return await AsyncConnection.connect(self._address, autocommit=True)
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection[Any]]:
+        async with await AsyncConnection.connect(self._address, autocommit=True) as connection:
+            await connection.execute(ASK.encode())
+            yield connection
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         with self._lock:
