@@ -6,13 +6,14 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, NotFound
 from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.model import Pipeline
 from flowbuild.core.project import ProjectSettings, Visibility, check_name
 from flowbuild.core.sources import SourceEvent, Trust, trust_of
+from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.ids import new_id
 from flowbuild.services.source_files import SourceFiles
@@ -79,6 +80,7 @@ class ProjectService:
 
     def add(
         self,
+        actor: Actor,
         name: str,
         url: str,
         *,
@@ -101,9 +103,11 @@ class ProjectService:
         _check_branch(default_branch, listing)
         with self._database.write() as tx:
             tx.projects.add(row)
+            told = {"url": row.url, "visibility": str(visibility)}
+            note(tx, now, actor, "project.add", f"project:{name}", project=name, detail=told)
         return row
 
-    def change(self, name: str, change: ProjectChange) -> ProjectRow:
+    def change(self, actor: Actor, name: str, change: ProjectChange) -> ProjectRow:
         """Change a project. A new address or credential must work; raises as `add`, and NotFound."""
         row = self._changed(self.get(name), change)
         if change.url is not None or change.credential is not None or change.default_branch:
@@ -111,13 +115,16 @@ class ProjectService:
         with self._database.write() as tx:
             row = self._changed(tx.projects.get(name), change)
             tx.projects.save(row)
+            note(tx, self._clock(), actor, "project.change", f"project:{name}", project=name, detail=_told(change))
         return row
 
-    def archive(self, name: str, *, archived: bool = True) -> ProjectRow:
+    def archive(self, actor: Actor, name: str, *, archived: bool = True) -> ProjectRow:
         """Put a project away, or take it out again: what is archived can be looked at, but nothing of it starts."""
         with self._database.write() as tx:
             row = replace(tx.projects.get(name), archived_at=self._clock() if archived else None)
             tx.projects.save(row)
+            action = "project.archive" if archived else "project.unarchive"
+            note(tx, self._clock(), actor, action, f"project:{name}", project=name)
         return row
 
     def get(self, name: str) -> ProjectRow:
@@ -287,6 +294,16 @@ def _check_branch(branch: str, listing: Listing) -> None:
     if branch and HEADS + branch not in listing.refs:
         names = [ref.removeprefix(HEADS) for ref in listing.refs if ref.startswith(HEADS)]
         raise InvalidRequest(f"the repository has no branch {branch!r}", hint=did_you_mean(branch, names))
+
+
+def _told(change: ProjectChange) -> dict[str, Any]:
+    """Return what the audit log says of a change: everything but the credential."""
+    told: dict[str, Any] = {"url": change.url, "default_branch": change.default_branch, "visibility": change.visibility}
+    if change.settings is not None:
+        told["settings"] = asdict(change.settings)
+    if change.credential is not None:
+        told["credential"] = "another one" if change.credential != Credential() else "none"
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _refuse_taken(tx: Transaction, name: str) -> None:

@@ -10,6 +10,7 @@ from flowbuild.core.errors import NotFound
 from flowbuild.core.giturl import Policy
 from flowbuild.core.project import ProjectSettings
 from flowbuild.core.sources import PullRequest, PullRequestChange, SourceEvent, SourceKind, Trust
+from flowbuild.services.audit import Actor
 from flowbuild.services.launching import Launcher
 from flowbuild.services.projects import ProjectChange, ProjectService
 from flowbuild.services.starter import Cause
@@ -17,6 +18,8 @@ from flowbuild.spec.findings import InvalidFile
 from flowbuild.testing.git_remote import Source
 from flowbuild.testing.home import Home, service
 from flowbuild.testing.triggers import PlainSealer
+
+ANN = Actor("ann")
 
 
 def pipeline(**more):
@@ -64,7 +67,7 @@ class Starting:
             clock=lambda: 1.0,
         )
         self.launcher = Launcher(database, self.projects, life.local.runs)
-        self.projects_added = asyncio.to_thread(self.projects.add, "app", str(source.path))
+        self.projects_added = asyncio.to_thread(self.projects.add, ANN, "app", str(source.path))
 
     async def pipelines(self, event):
         return [one.name for one in await asyncio.to_thread(self.launcher.pipelines, "app", event)]
@@ -220,13 +223,13 @@ async def test_files_without_pipelines_and_with_errors(starting, source):
 
 
 async def test_an_archived_project_takes_no_runs(starting, source):
-    await asyncio.to_thread(starting.projects.archive, "app")
+    await asyncio.to_thread(starting.projects.archive, ANN, "app")
     assert await starting.start(push(), "x") is None
 
 
 async def test_protected_branches_are_a_matter_of_settings(starting, source):
     settings = ProjectSettings(protected=("release/*",))
-    await asyncio.to_thread(starting.projects.change, "app", ProjectChange(settings=settings))
+    await asyncio.to_thread(starting.projects.change, ANN, "app", ProjectChange(settings=settings))
     source.commit({"file": "2\n"}, branch="release/1")
     assert (await starting.start(push(branch="release/1"), "a")).trust == "trusted"
     assert (await starting.start(push(branch="main"), "b")).trust == "internal"

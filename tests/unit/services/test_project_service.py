@@ -10,6 +10,7 @@ from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, VaultError
 from flowbuild.core.giturl import Policy
 from flowbuild.core.ids import RunId
 from flowbuild.core.project import ProjectSettings, Visibility
+from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.launching import Launcher, LaunchRequest
 from flowbuild.services.projects import ProjectChange, ProjectService
 from flowbuild.spec.findings import InvalidFile
@@ -43,6 +44,9 @@ def database(tmp_path):
     database.close()
 
 
+ANN = Actor("ann", "10.0.0.1")
+
+
 def made(tmp_path, database, **policy):
     known = {"plain_http": True, "internal": ("localhost",), "local": (str(tmp_path),)} | policy
     vault = Vault(KeyFile(tmp_path / "keys").ring)
@@ -57,7 +61,7 @@ def projects(tmp_path, database):
 
 
 def test_add_and_look(projects, source):
-    row = projects.add("app", str(source.path), visibility=Visibility.PUBLIC)
+    row = projects.add(ANN, "app", str(source.path), visibility=Visibility.PUBLIC)
     assert projects.get("app") == row
     assert (row.fetched_at, row.visibility, row.created_at) == (None, Visibility.PUBLIC, 1000.0)
     projects.fetch("app")
@@ -74,32 +78,32 @@ def test_add_and_look(projects, source):
 )
 def test_names(projects, source, name):
     with pytest.raises(InvalidRequest, match="cannot be the name"):
-        projects.add(name, str(source.path))
+        projects.add(ANN, name, str(source.path))
 
 
 def test_what_cannot_be_added(projects, source, tmp_path):
     with pytest.raises(InvalidRequest, match="no git repository"):
-        projects.add("a", str(tmp_path / "nowhere"))
+        projects.add(ANN, "a", str(tmp_path / "nowhere"))
     with pytest.raises(InvalidRequest, match="no branch 'trunk'"):
-        projects.add("a", str(source.path), default_branch="trunk")
+        projects.add(ANN, "a", str(source.path), default_branch="trunk")
     with pytest.raises(InvalidRequest, match="refused"):
-        projects.add("a", "file:///etc")
+        projects.add(ANN, "a", "file:///etc")
     assert projects.list() == []
-    projects.add("a", str(source.path))
+    projects.add(ANN, "a", str(source.path))
     with pytest.raises(Conflict, match="already"):
-        projects.add("a", str(source.path))
+        projects.add(ANN, "a", str(source.path))
 
 
 def test_a_credential_is_sealed_and_used(projects, source, database, tmp_path):
     with served(source.path.parent, password=PASSWORD) as server:
         url = f"{server.url}/source.git"
         with pytest.raises(InvalidRequest, match="does not let the server in"):
-            projects.add("a", url)
-        row = projects.add("a", url, credential=BOTH)
+            projects.add(ANN, "a", url)
+        row = projects.add(ANN, "a", url, credential=BOTH)
         assert PASSWORD not in row.sealed_credential
         assert row.sealed_credential not in repr(row)
         projects.fetch("a")
-        other = projects.add("b", str(source.path))
+        other = projects.add(ANN, "b", str(source.path))
         with database.write() as tx:  # moved to another project it opens nothing
             tx.projects.save(replace(other, url=url, sealed_credential=row.sealed_credential))
         with pytest.raises(VaultError):
@@ -108,31 +112,31 @@ def test_a_credential_is_sealed_and_used(projects, source, database, tmp_path):
 
 def test_a_secret_never_goes_to_another_address(projects, source):
     with served(source.path.parent, password=PASSWORD) as server, served(source.path.parent) as other:
-        projects.add("a", f"{server.url}/source.git", credential=BOTH)
+        projects.add(ANN, "a", f"{server.url}/source.git", credential=BOTH)
         moved = f"{other.url}/source.git"
         with pytest.raises(InvalidRequest, match="belongs to the old address"):
-            projects.change("a", ProjectChange(url=moved))
+            projects.change(ANN, "a", ProjectChange(url=moved))
         assert other.requests == []
-        projects.change("a", ProjectChange(url=moved, credential=Credential()))
+        projects.change(ANN, "a", ProjectChange(url=moved, credential=Credential()))
         assert projects.get("a").sealed_credential == ""
         projects.fetch("a")
         with pytest.raises(InvalidRequest, match="does not let"):
-            projects.change("a", ProjectChange(url=f"{server.url}/source.git", credential=Credential(USER, "no")))
+            projects.change(ANN, "a", ProjectChange(url=f"{server.url}/source.git", credential=Credential(USER, "no")))
         assert projects.get("a").url == moved
 
 
 def test_change(projects, source):
-    projects.add("a", str(source.path))
+    projects.add(ANN, "a", str(source.path))
     settings = ProjectSettings(protected=("release/*",))
-    projects.change("a", ProjectChange(visibility=Visibility.PUBLIC, settings=settings))
+    projects.change(ANN, "a", ProjectChange(visibility=Visibility.PUBLIC, settings=settings))
     row = projects.get("a")
     assert (row.visibility, row.settings, row.url) == (Visibility.PUBLIC, settings, str(source.path))
     with pytest.raises(NotFound):
-        projects.change("b", ProjectChange(visibility=Visibility.PUBLIC))
+        projects.change(ANN, "b", ProjectChange(visibility=Visibility.PUBLIC))
 
 
 def test_why_a_fetch_did_not_work_is_kept(projects, source):
-    projects.add("a", str(source.path))
+    projects.add(ANN, "a", str(source.path))
     projects.fetch("a")
     away = source.path.rename(source.path.with_name("away"))
     with pytest.raises(InvalidRequest):
@@ -150,7 +154,7 @@ def test_points(projects, source):
     source.git("tag", "-m", "x", "v1", one)
     source.push("--tags")
     two = source.commit({"file": "2\n"}, branch="topic/x")
-    projects.add("a", str(source.path))
+    projects.add(ANN, "a", str(source.path))
     projects.fetch("a")
     for ref, commit, branch, tag in [
         ("", one, "main", ""),
@@ -173,7 +177,7 @@ def test_points(projects, source):
 
 def test_findings_of_a_ref(projects, source):
     bad = source.commit({".flow.yml": "pipelines:\n  build:\n    steps: {a: {}}\n"}, branch="bad")
-    projects.add("a", str(source.path))
+    projects.add(ANN, "a", str(source.path))
     projects.fetch("a")
     found = projects.pipelines("a", "bad")
     assert found.point.commit == bad
@@ -197,7 +201,7 @@ async def test_a_run_of_a_branch(home, source, tmp_path):
 
         def start():
             projects = made(tmp_path, life.local.database)
-            projects.add("app", str(source.path))
+            projects.add(ANN, "app", str(source.path))
             request = LaunchRequest("app", ref="topic", actor="ann", variables={"X": "1"})
             return Launcher(life.local.database, projects, life.local.runs).launch(request)
 
@@ -234,10 +238,12 @@ async def test_who_is_trusted(home, source, tmp_path):
                 return tx.runs.get(launcher.launch(LaunchRequest("app", ref=ref))).trust
 
         def look():
-            projects.add("app", str(source.path))
+            projects.add(ANN, "app", str(source.path))
             projects.fetch_ref("app", "refs/pull/1/head")
             found = {ref: trust(ref) for ref in ["", "main", "v1", "release/1", "topic", main, fork]}
-            projects.change("app", ProjectChange(settings=ProjectSettings(protected=("release/*",), protected_tags=())))
+            projects.change(
+                ANN, "app", ProjectChange(settings=ProjectSettings(protected=("release/*",), protected_tags=()))
+            )
             return found, {ref: trust(ref) for ref in ["main", "v1", "release/1"]}
 
         before, after = await asyncio.to_thread(look)
@@ -267,7 +273,7 @@ async def test_what_does_not_start(home, source, tmp_path):
                 launcher.launch(LaunchRequest(**{"project": "app", **request}))
 
         def attempts():
-            projects.add("app", str(source.path))
+            projects.add(ANN, "app", str(source.path))
             attempt(NotFound, project="other")
             attempt(NotFound, ref="nope")
             attempt(NotFound, pipeline="nope")
@@ -275,9 +281,9 @@ async def test_what_does_not_start(home, source, tmp_path):
             attempt(InvalidRequest, ref="inputs")
             attempt(InvalidRequest, ref="inputs", inputs={"n": "x"})
             attempt(InvalidRequest, variables={"not a name": "x"})
-            projects.archive("app")
+            projects.archive(ANN, "app")
             attempt(Conflict)
-            projects.archive("app", archived=False)
+            projects.archive(ANN, "app", archived=False)
             source.path.rename(source.path.with_name("away"))
             attempt((InvalidRequest, Unreachable))
 
@@ -294,9 +300,27 @@ async def test_the_newest_commit_of_a_branch_is_fetched_first(home, source, tmp_
         def start():
             return launcher.launch(LaunchRequest("app"))
 
-        await asyncio.to_thread(projects.add, "app", str(source.path))
+        await asyncio.to_thread(projects.add, ANN, "app", str(source.path))
         first = await life.finished(await asyncio.to_thread(start))
         newest = source.commit({"file": "2\n"})
         second = await life.finished(await asyncio.to_thread(start))
         assert (first.commit != newest, second.commit) == (True, newest)
         assert [second.number, first.number] == [2, 1]
+
+
+def test_what_is_changed_is_told_without_the_credential(projects, source, database):
+    projects.add(ANN, "a", str(source.path))
+    settings = ProjectSettings(protected=("release/*",))
+    projects.change(ANN, "a", ProjectChange(visibility=Visibility.PUBLIC, settings=settings))
+    projects.change(ANN, "a", ProjectChange(credential=Credential("bot", "a password")))
+    projects.archive(ANN, "a")
+    projects.archive(ANN, "a", archived=False)
+    rows = AuditLog(database).page(before=None, limit=9, project="a")[::-1]
+    assert [(row.actor, row.address, row.action) for row in rows] == [
+        ("ann", "10.0.0.1", action)
+        for action in ("project.add", "project.change", "project.change", "project.archive", "project.unarchive")
+    ]
+    assert rows[1].detail["visibility"] == "public"
+    assert rows[1].detail["settings"]["protected"] == ["release/*"]
+    assert rows[2].detail == {"credential": "another one"}
+    assert "a password" not in repr(rows)

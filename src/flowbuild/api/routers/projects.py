@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowbuild.api.access import Caller, InList, OnProject, OnServer
+from flowbuild.api.access import Acting, Caller, InList, OnProject, OnServer
 from flowbuild.api.backend import Back
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.runs import shown
@@ -161,9 +161,10 @@ def list_projects(visible: Visible, backend: Back, archived: bool = False) -> li
 
 
 @router.post("", status_code=201, dependencies=[Depends(OnServer(Action.PROJECT_CREATE))])
-def add_project(wanted: NewProject, backend: Back) -> ProjectView:
+def add_project(wanted: NewProject, actor: Acting, backend: Back) -> ProjectView:
     """Add a project and fetch it. Its repository must answer and let us in."""
     row = backend.projects.add(
+        actor,
         wanted.name,
         wanted.url,
         credential=_credential(wanted.credential),
@@ -183,7 +184,7 @@ def get_project(project: str, backend: Back) -> ProjectView:
 
 
 @router.patch("/{project}", dependencies=[Depends(OnProject(Action.PROJECT_CHANGE))])
-def change_project(project: str, wanted: ProjectPatch, backend: Back) -> ProjectView:
+def change_project(project: str, wanted: ProjectPatch, actor: Acting, backend: Back) -> ProjectView:
     """Change a project, put it into the archive or take it out."""
     change = ProjectChange(
         url=wanted.url,
@@ -192,9 +193,11 @@ def change_project(project: str, wanted: ProjectPatch, backend: Back) -> Project
         visibility=wanted.visibility,
         settings=_settings(wanted.settings),
     )
-    row = backend.projects.change(project, change) if change != ProjectChange() else backend.projects.get(project)
+    row = (
+        backend.projects.change(actor, project, change) if change != ProjectChange() else backend.projects.get(project)
+    )
     if wanted.archived is not None:
-        row = backend.projects.archive(project, archived=wanted.archived)
+        row = backend.projects.archive(actor, project, archived=wanted.archived)
     return _shown(row)
 
 
