@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ async def serving(app: Any, port: int = 0) -> AsyncIterator[str]:
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as wiring.server does it
     listening.listen()  # who connects before the server is up waits
     task = asyncio.create_task(server._serve([listening]))  # noqa: SLF001 (`serve` would take the signals of the test)
     try:
