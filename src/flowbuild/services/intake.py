@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +19,21 @@ from flowbuild.services.notices import STATUS, status_notice
 from flowbuild.services.reactions import Reactions, describe
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database, Transaction
-from flowbuild.store.deliveries import DONE, FAILED, IGNORED, WAITING, DeliveryRow
+from flowbuild.store.deliveries import DONE, FAILED, IGNORED, RECEIVED, WAITING, DeliveryRow
 from flowbuild.store.hooks import HookRow
 
 log = structlog.get_logger()
 TRIES = 8  # about four minutes; then the delivery has failed, and people may let it be looked at again
 PAUSE_MOST = 60.0
+SHARE = 2.0  # seconds after which one call has done enough
 CLAIM = 15.0  # seconds in which nobody else looks at a delivery; looking twice at the same time does no harm
 APPROVAL = 24 * 3600.0  # seconds that an approval is good for
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
+    """What followed. RECEIVED: nothing yet, it is to be tried again."""
+
     state: str
     result: Mapping[str, Any]
     notices: Sequence[Any] = ()
@@ -49,27 +53,48 @@ class IntakeService:
         with self._database.read() as tx:
             return tx.deliveries.pending()
 
-    def work(self, project: str) -> bool:
-        """Look at the first delivery of a project that waits; False when there is none, or it is too early."""
+    def work(self, project: str) -> int:
+        """Look at deliveries of a project that wait, one after another; return how many: none when it is too early.
+
+        After some time it returns although there are more, so that whoever called it can be stopped.
+        """
+        with self._database.write() as tx:
+            row = self._next(tx, project)
+        looked, enough = 0, time.monotonic() + SHARE
+        while row is not None:
+            looked += 1
+            with structlog.contextvars.bound_contextvars(delivery=row.id):
+                outcome = self._outcome(row)
+            with self._database.write() as tx:
+                self._settle(tx, row, outcome)
+                row = self._next(tx, project) if time.monotonic() < enough else None
+            if outcome.notices:
+                self._signals.notify(STATUS)
+        return looked
+
+    def _next(self, tx: Transaction, project: str) -> DeliveryRow | None:
         now = self._clock()
-        with self._database.write() as tx:
-            row = tx.deliveries.claim(project, now, now + CLAIM)
-            hook = None if row is None else tx.hooks.get(row.hook)
-        if row is None or hook is None:
-            return False
+        return tx.deliveries.claim(project, now, now + CLAIM)
+
+    def _outcome(self, row: DeliveryRow) -> _Outcome:
+        """Return what follows from a delivery, having done it; a delivery that breaks us must not stop those behind it."""
+        with self._database.read() as tx:
+            hook = tx.hooks.get(row.hook)
+        if hook is None:
+            return _Outcome(IGNORED, {"note": "the webhook was removed"})
         try:
-            outcome = self._look(row, hook)
-        except Exception as error:  # noqa: BLE001 (a delivery that breaks us must not stop those behind it)
-            self._failed(row, error)
-            return True
-        with self._database.write() as tx:
+            return self._look(row, hook)
+        except Exception as error:  # noqa: BLE001 (see above)
+            return self._failed(row, error)
+
+    def _settle(self, tx: Transaction, row: DeliveryRow, outcome: _Outcome) -> None:
+        if outcome.state == RECEIVED:
+            tx.deliveries.postpone(row.id, self._clock() + min(2.0 ** (row.tries - 1), PAUSE_MOST), outcome.result)
+        else:
             tx.deliveries.settle(row.id, outcome.state, outcome.result)
-            for notice in outcome.notices:
-                if tx.runs.owner(notice.run):
-                    tx.notices.add(notice)
-        if outcome.notices:
-            self._signals.notify(STATUS)
-        return True
+        for notice in outcome.notices:
+            if tx.runs.owner(notice.run):
+                tx.notices.add(notice)
 
     def _look(self, row: DeliveryRow, hook: HookRow) -> _Outcome:
         """Return what follows from a delivery, having done it."""
@@ -118,16 +143,11 @@ class IntakeService:
                 ):
                     _settle_older(tx, older)
 
-    def _failed(self, row: DeliveryRow, error: Exception) -> None:
+    def _failed(self, row: DeliveryRow, error: Exception) -> _Outcome:
         message = error.message if isinstance(error, FlowError) else "something broke here; the server's log says what"
         lasting = isinstance(error, UserError) or row.tries >= TRIES
-        log.error("delivery_failed", delivery=row.id, tries=row.tries, lasting=lasting, exc_info=error)
-        result = {"problem": message}
-        with self._database.write() as tx:
-            if lasting:
-                tx.deliveries.settle(row.id, FAILED, result)
-            else:
-                tx.deliveries.postpone(row.id, self._clock() + min(2.0 ** (row.tries - 1), PAUSE_MOST), result)
+        log.error("delivery_failed", tries=row.tries, lasting=lasting, exc_info=error)
+        return _Outcome(FAILED if lasting else RECEIVED, {"problem": message})
 
 
 def _settle_older(tx: Transaction, older: DeliveryRow) -> None:

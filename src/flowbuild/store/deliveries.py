@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, select, text
 
 from flowbuild.store.codec import dump_mapping, load_mapping
 from flowbuild.store.server_tables import deliveries, hooks, projects
@@ -81,34 +81,43 @@ class Deliveries:
         replaces what was pushed before, not the other way round.
         """
         c = deliveries.c
-        first = (
-            select(hooks.c.project_id, func.min(c.received_at).label("at"))
-            .join(hooks, hooks.c.id == c.hook_id)
-            .where(c.state == RECEIVED)
-            .group_by(hooks.c.project_id)
-            .subquery()
-        )
+        first = select(c.received_at).where(c.hook_id == hooks.c.id, c.state == RECEIVED)
+        first = first.order_by(c.received_at, c.id).limit(1)
         query = (
-            select(projects.c.name, func.min(c.next_at))
-            .select_from(deliveries)
-            .join(hooks, hooks.c.id == c.hook_id)
-            .join(first, (first.c.project_id == hooks.c.project_id) & (first.c.at == c.received_at))
+            select(
+                projects.c.name,
+                first.scalar_subquery().label("at"),
+                first.with_only_columns(c.next_at).scalar_subquery(),
+            )
+            .select_from(hooks)
             .join(projects, projects.c.id == hooks.c.project_id)
-            .where(c.state == RECEIVED)
-            .group_by(projects.c.name)
+            .order_by(text("at"))
         )
-        return {row[0]: row[1] for row in self._connection.execute(query)}
+        found: dict[str, float] = {}
+        for name, received_at, next_at in self._connection.execute(query):
+            if received_at is not None:
+                found.setdefault(name, next_at)
+        return found
 
     def claim(self, project: str, now: float, until: float) -> DeliveryRow | None:
         """Take the first delivery of a project that waits, if it may be looked at; nobody else takes it before `until`."""
         c = deliveries.c
-        query = _query().where(projects.c.name == project, c.state == RECEIVED).order_by(c.received_at, c.id).limit(1)
-        row = self._connection.execute(query).mappings().first()
+        row = self._first(project)
         if row is None or row["next_at"] > now:
             return None
         mine = (c.id == row["id"]) & (c.state == RECEIVED) & (c.next_at == row["next_at"])
         taken = self._connection.execute(deliveries.update().where(mine).values(next_at=until, tries=c.tries + 1))
-        return self.get(row["id"]) if taken.rowcount == 1 else None
+        return replace(_row(row), next_at=until, tries=row["tries"] + 1) if taken.rowcount == 1 else None
+
+    def _first(self, project: str) -> RowMapping | None:
+        """Return the first delivery of a project that waits: one look into the index for each of its webhooks."""
+        c = deliveries.c
+        ids = select(hooks.c.id).join(projects, projects.c.id == hooks.c.project_id).where(projects.c.name == project)
+        rows: list[RowMapping] = []
+        for hook in self._connection.execute(ids).scalars().all():
+            query = _query().where(c.hook_id == hook, c.state == RECEIVED).order_by(c.received_at, c.id).limit(1)
+            rows += self._connection.execute(query).mappings().all()
+        return min(rows, key=lambda row: (row["received_at"], row["id"]), default=None)
 
     def postpone(self, identifier: str, until: float, result: Mapping[str, Any]) -> None:
         """Look at a delivery again later; `result` says why."""

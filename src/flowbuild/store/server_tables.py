@@ -173,7 +173,7 @@ deliveries = Table(
     Column("approved_by", String(128), nullable=False, server_default=""),
     Column("approved_at", Float),
     UniqueConstraint("hook_id", "delivery"),
-    Index("ix_deliveries_state_received_at", "state", "received_at"),
+    Index("ix_deliveries_hook_id_state_received_at", "hook_id", "state", "received_at"),
 )
 
 schedules = Table(

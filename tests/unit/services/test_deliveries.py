@@ -54,8 +54,8 @@ class Server:
     def work(self):
         """Do what there is to do now; return how many deliveries were looked at."""
         looked = 0
-        while self.intake.work(PROJECT):
-            looked += 1
+        while now := self.intake.work(PROJECT):
+            looked += now
         return looked
 
     def get(self, receipt):

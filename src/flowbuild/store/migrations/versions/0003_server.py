@@ -228,7 +228,7 @@ def _triggers() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("hook_id", "delivery", name=op.f("uq_deliveries_hook_id")),
     )
-    op.create_index("ix_deliveries_state_received_at", "deliveries", ["state", "received_at"])
+    op.create_index("ix_deliveries_hook_id_state_received_at", "deliveries", ["hook_id", "state", "received_at"])
 
 
 def _timely() -> None:
