@@ -18,9 +18,10 @@ from pathlib import Path
 from bench.chain import Ground, chain, parallel, run
 from bench.large import large
 from bench.store import store
+from bench.webhooks import webhooks
 
 HERE = Path(__file__).parent
-NAMES = ("chain", "parallel", "large", "workspace", "store")
+NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks")
 
 
 def machine() -> dict[str, object]:
@@ -58,6 +59,7 @@ def main() -> None:
             "chain": lambda: chain(ground, length=10, rounds=options.rounds),
             "parallel": lambda: parallel(ground, width=20, rounds=options.rounds),
             "large": lambda: large(ground, steps=500, rounds=options.rounds),
+            "webhooks": lambda: webhooks(top),
         }
         for name in (name for name in work if name in names):
             figures = work[name]()
