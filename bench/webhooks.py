@@ -1,4 +1,4 @@
-"""(e) Webhooks: how many signed deliveries of 8 KB a server takes per second, each on the disk before it is acknowledged.
+"""(f) Webhooks: how many signed deliveries of 8 KB a server takes per second, each on the disk before it is acknowledged.
 
 The server is a process of its own; the deliveries are signed before it starts, a tenth of them twice. What the generator
 itself costs is told, too: it shares the processors.
@@ -37,7 +37,7 @@ CONNECTIONS = (1, 8, 32)
 
 def webhooks(top: Path, *, count: int = 2000) -> Figures:
     """Measure with few and with many senders at once; `count` deliveries each."""
-    figures = Figures("webhooks", f"(e) webhooks, {count} deliveries of {BODY // 1000} KB, a tenth of them twice")
+    figures = Figures("webhooks", f"(f) webhooks, {count} deliveries of {BODY // 1000} KB, a tenth of them twice")
     home, port = top / "webhooks", _free_port()
     secret = _prepare(home)
     server = _start(home, port)

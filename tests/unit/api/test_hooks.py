@@ -1,6 +1,11 @@
 """Webhooks over HTTP: from a push at a forge to a finished run, and back to the forge."""
 
+import json
+import os
+import time
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import httpx2
 import pytest
@@ -8,7 +13,7 @@ import pytest
 from flowbuild.services.deliveries import INTAKE
 from flowbuild.testing.forge import TOKEN, forge
 from flowbuild.testing.home import step
-from flowbuild.testing.payloads import ZERO, Push, Request
+from flowbuild.testing.payloads import FORGES, ZERO, Delivery, Push, Request
 from flowbuild.testing.program import git
 
 PROJECT = "/api/v1/projects/project"
@@ -199,3 +204,50 @@ async def test_hooks_are_changed_and_removed(home, open_site):
         gone = await site.http.delete(f"{PROJECT}/hooks/forge", headers=site.as_("maintainer"))
         assert (refused.status_code, gone.status_code) == (403, 204)
         assert (await site.get(f"{PROJECT}/hooks", "developer")).json() == []
+
+
+FUZZED = int(os.environ.get("FLOW_FUZZ_WEBHOOKS", "200"))
+
+
+def spoilt(random, body):
+    """Return a body in which a few things are not as the forge documents them: bytes, or values anywhere in the JSON."""
+    if random.random() < 0.3:
+        raw = bytearray(body)
+        for _ in range(random.randint(1, 5)):
+            raw[random.randrange(len(raw))] = random.randrange(256)
+        return bytes(raw)
+    value = json.loads(body)
+    for _ in range(random.randint(1, 3)):
+        part = value
+        while isinstance(part, dict) and part:
+            key = random.choice(list(part))
+            if not isinstance(part[key], dict) or random.random() < 0.3:
+                part[key] = random.choice(
+                    [None, True, -1, 2**70, "", "\ud800", "x" * 5000, [], [[]], {}, "../..", "\0", 1e308]
+                )
+                break
+            part = part[key]
+    return json.dumps(value).encode()
+
+
+async def test_no_delivery_breaks_the_server(home, open_site):
+    """Signed by who knows the secret, and still anything: an answer, never an error of ours."""
+    random, codes, slowest = Random(FUZZED), Counter(), 0.0
+    async with open_site() as site, httpx2.AsyncClient() as http:
+        hooks = {"github": await set_up(site, home, "github")}
+        for kind in ("gitlab", "gitea", "bitbucket", "generic"):
+            added = await site.post(f"{PROJECT}/hooks", "maintainer", json={"kind": kind, "name": kind})
+            hooks[kind] = added.json()
+        for number in range(FUZZED):
+            kind = random.choice(list(hooks))
+            what = random.choice([Push(message=f"{number}"), Push("refs/tags/v"), Request("opened"), Request("open")])
+            sent = FORGES[kind](what) if kind in FORGES else Delivery({}, b'{"a": {"b": 1}, "c": "d"}')
+            sent = replace(sent, body=spoilt(random, sent.body)).signed(kind, hooks[kind]["secret"])
+            begun = time.perf_counter()
+            answer = await http.post(address(site, hooks[kind]), content=sent.body, headers=dict(sent.headers))
+            slowest = max(slowest, time.perf_counter() - begun)
+            codes[answer.status_code] += 1
+    print(f"{FUZZED} deliveries: {dict(codes)}, slowest {slowest:.3f} s")
+    assert set(codes) <= {200, 202, 400}
+    assert codes[202] > FUZZED / 10
+    assert codes[400] > FUZZED / 10
