@@ -100,7 +100,7 @@ def advertise(visit: Reader, backend: Back, service: Annotated[str, Query(max_le
         raise Forbidden("this git client is too old", hint="git 1.6.6 and newer speak the smart protocol")
     if service == RECEIVE:
         require(visit.caller, Action.WORKSPACE_WRITE, visit.project)
-        backend.repositories.incoming(visit.run, visit.caller.name)  # it may push at all
+        backend.repositories.incoming(visit.run, visit.caller.name).open()  # else it builds on what a cut push left
     return _Streamed(backend.git.advertise(backend.repositories.path(visit.run), service))
 
 
