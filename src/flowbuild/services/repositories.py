@@ -10,6 +10,7 @@ from flowbuild.core.ids import CommitId, RunId, StepKey, attempt_ref
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.workspace.incoming import Incoming, LargeFiles
+from flowbuild.workspace.lfs import Pointer
 from flowbuild.workspace.repo import RunRepository
 
 _REF = re.compile(r"refs/attempts/([^/]+)/([0-9]{1,9})/([0-9]{1,9})")
@@ -20,6 +21,7 @@ class Repositories:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lists: dict[str, frozenset[Pointer]] = {}
 
     def path(self, run: RunId) -> Path:
         """Return where the repository of a run is; raises NotFound."""
@@ -34,7 +36,8 @@ class Repositories:
         found: set[str | None] = {row.run.initial_commit}
         found.update(each for step in row.run.steps.values() for each in (step.input_commit, step.result_commit))
         found.update(each for attempt in attempts for each in (attempt.input_commit, attempt.commit))
-        return LargeFiles(RunRepository.open(Path(row.repository)), (CommitId(each) for each in found if each))
+        commits = (CommitId(each) for each in found if each)
+        return LargeFiles(RunRepository.open(Path(row.repository)), commits, self._lists)
 
     def incoming(self, run: RunId, ref: str) -> Incoming:
         """Return the door for the result of the attempt whose ref that is; raises Forbidden, LeaseLost."""

@@ -18,14 +18,19 @@ from flowbuild.workspace.serve import NAMESPACE
 
 _UPLOADS = "uploads"  # directory of the repository with the ids of large files that were sent to this run
 _SHOWN = 3
+_REMEMBERED = 512  # commits whose large files are at hand: a client asks for one file after another
 
 
 class LargeFiles:
     """The large files of one run: those of its commits, and those that were sent to it."""
 
-    def __init__(self, repository: RunRepository, commits: Iterable[CommitId]) -> None:
+    def __init__(
+        self, repository: RunRepository, commits: Iterable[CommitId], lists: dict[str, frozenset[Pointer]]
+    ) -> None:
+        """`lists` remembers what commits list, of whatever run: an id says all about a commit."""
         self._repository = repository
         self._commits = tuple(commits)
+        self._lists = lists
         self._uploads = repository.path / _UPLOADS
 
     def has(self, pointers: Collection[Pointer]) -> frozenset[Pointer]:
@@ -35,8 +40,17 @@ class LargeFiles:
         for commit in self._commits:
             if found == wanted:
                 break
-            found |= self._repository.large_files(commit) & wanted
+            found |= self._listed(commit) & wanted
         return frozenset(found)
+
+    def _listed(self, commit: CommitId) -> frozenset[Pointer]:
+        listed = self._lists.get(commit)
+        if listed is None:
+            listed = self._repository.large_files(commit)
+            if len(self._lists) >= _REMEMBERED:
+                self._lists.clear()
+            self._lists[commit] = listed
+        return listed
 
     def sent(self, pointer: Pointer) -> None:
         """Remember that the content of a large file was sent to this run."""

@@ -118,6 +118,8 @@ class GitServer:
                 yield process
             finally:
                 _kill(process)
+                if process.stdout is not None:
+                    await process.stdout.read()  # asyncio waits for the end of what nobody reads
                 await process.wait()
         finally:
             self._free.release()
@@ -141,14 +143,17 @@ class GitAnswer:
         if self.door is not None and (commit := await _announced(body, headers, self.door.ref)):
             await asyncio.to_thread(self.door.open)
         env = self._environment(scope, headers, pushing=self.service == RECEIVE)
-        async with asyncio.timeout(self.server.bounds.seconds), self.server.child(env) as child:
-            feeding = asyncio.create_task(_feed(child, body))
-            try:
-                await self._relay(child, body, send, commit)
-            finally:
-                feeding.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await feeding
+        try:
+            async with asyncio.timeout(self.server.bounds.seconds), self.server.child(env) as child:
+                feeding = asyncio.create_task(_feed(child, body))
+                try:
+                    await self._relay(child, body, send, commit)
+                finally:
+                    feeding.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await feeding
+        except TimeoutError:  # the answer stays incomplete, which the client sees
+            log.info("git_client_too_slow", repository=str(self.repository), service=self.service)
 
     async def _relay(self, child: asyncio.subprocess.Process, body: _Body, send: Send, commit: str) -> None:
         assert child.stdout is not None  # noqa: S101  # for the type checker: a pipe was asked for
@@ -164,6 +169,8 @@ class GitAnswer:
         await _send(send, {"type": "http.response.body", "body": answer, "more_body": True})
         while chunk := await child.stdout.read(_CHUNK):
             await _send(send, {"type": "http.response.body", "body": chunk, "more_body": True})
+        if body.error is not None:
+            raise body.error
         if not body.gone:
             await _send(send, {"type": "http.response.body", "body": b""})
 

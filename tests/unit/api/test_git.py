@@ -21,6 +21,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.testing.home import step
 from flowbuild.workspace import git as own_git
+from flowbuild.workspace import serve
 from flowbuild.workspace.mirror import Mirror
 from flowbuild.workspace.remote import Credential, reach
 from flowbuild.workspace.repo import RunRepository
@@ -384,6 +385,32 @@ async def test_clients_that_go_away_leave_no_child(home, open_site, client, monk
         await asyncio.to_thread(leave)
         await asyncio.wait_for(started[0].wait(), 30)
         await client.done("clone", "--quiet", address(site, run, "viewer"), "clone")  # there is only one place for all
+
+
+async def test_clients_that_do_not_read_are_given_up(home, open_site, client, monkeypatch):
+    home.write({"a": step()})
+    for number in range(30):
+        (home.project / f"data{number}").write_bytes(os.urandom(1_000_000))
+    async with open_site() as site:
+        run = (await site.life.finished((await site.life.start(home)).id)).id
+        head = (await refs(site, run))[1]["refs/heads/main"]
+        site.backend.git = GitServer(Bounds(children=1))
+        monkeypatch.setattr(serve, "_SLOW", 0.5)
+        lines = ["command=fetch", "object-format=sha256", None, "no-progress", f"want {head}", "done"]
+        body = "".join("0001" if line is None else f"{len(line) + 4:04x}{line}" for line in lines) + "0000"
+        host, port = site.url.removeprefix("http://").split(":")
+        request = (
+            f"POST /git/runs/{run}.git/git-upload-pack HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer viewer\r\n"
+        )
+        request += f"Git-Protocol: version=2\r\nContent-Type: application/x-git-upload-pack-request\r\nContent-Length: {len(body)}"
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await asyncio.to_thread(connection.connect, (host, int(port)))
+            connection.sendall(f"{request}\r\n\r\n{body}".encode())
+            assert (await asyncio.to_thread(connection.recv, 12)) == b"HTTP/1.1 200"
+            await client.done(
+                "clone", "--quiet", "--no-checkout", address(site, run, "viewer"), "clone"
+            )  # needs its place
 
 
 @pytest.mark.parametrize(
