@@ -165,4 +165,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        if process.stdout is not None:
+            await process.stdout.read()  # asyncio does not see the end of a process whose output nobody reads
         await process.wait()
