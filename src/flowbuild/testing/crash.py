@@ -15,11 +15,11 @@ import functools
 import os
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from unittest.mock import patch
 
 from sqlalchemy import func, select
@@ -34,7 +34,7 @@ from flowbuild.services.runners import RunnerService
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.run_lists import OPEN_STATES
 from flowbuild.store.tables import attempts, locks, outbox, runs, timers
-from flowbuild.testing.engine import DummyEngine
+from flowbuild.testing.engine import DummyEngine, Machine
 from flowbuild.testing.home import LIMIT, Home, Life
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import Slots
@@ -55,10 +55,14 @@ class Killed(BaseException):
 
 
 class Reaper:
-    """Counts the points of one life and kills it at one of them: `point` is "name#number", empty for none."""
+    """Counts the points of one life and kills it at one of them: `point` is "name#number", empty for none.
 
-    def __init__(self, point: str = "") -> None:
+    `watched`: the methods, WATCHED for a server with its transactions.
+    """
+
+    def __init__(self, point: str = "", watched: Mapping[type, tuple[str, ...]] | None = None) -> None:
         self.point = point
+        self._watched = watched
         self.points: list[str] = []
         self.dead = False
         self.died = asyncio.Event()
@@ -83,9 +87,12 @@ class Reaper:
     def watching(self) -> Iterator[None]:
         """Wrap the methods."""
         with ExitStack() as stack:
-            for owner, names in WATCHED.items():
+            for owner, names in (self._watched or WATCHED).items():
                 for name in names:
                     stack.enter_context(patch.object(owner, name, self._around(owner, name)))
+            if self._watched is not None:
+                yield
+                return
             stack.enter_context(patch.object(Database, "write", self._transaction(Database.write)))
             stack.enter_context(patch.object(Ownership, "release", self._release(Ownership.release)))
             yield
@@ -134,10 +141,20 @@ class Reaper:
         return release
 
 
+class HasMachine(Protocol):
+    """A `Home`, or what else has a machine with an engine."""
+
+    machine: Machine
+
+    def engine(self) -> DummyEngine:
+        """Return a further engine on the machine."""
+        ...
+
+
 class LedgerEngine(DummyEngine):
     """A dummy engine that writes down which containers it really started. The ledger belongs to the machine."""
 
-    def __init__(self, home: Home, ledger: list[str]) -> None:
+    def __init__(self, home: HasMachine, ledger: list[str]) -> None:
         super().__init__(home.machine, sleep=home.engine()._sleep)  # noqa: SLF001
         self.ledger = ledger
 

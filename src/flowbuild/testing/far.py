@@ -17,7 +17,7 @@ from flowbuild.engine.base import Engine
 from flowbuild.runner.worker import Worker
 from flowbuild.testing.engine import DummyEngine, Machine
 from flowbuild.testing.site import Site
-from flowbuild.wiring.runner import identify, machine
+from flowbuild.wiring import runner
 
 
 @dataclass(slots=True)
@@ -27,11 +27,11 @@ class FarMachine:
     home: Path
     name: str = "far"
     capacity: int = 2
-    engine_machine: Machine = field(default_factory=Machine)
+    machine: Machine = field(default_factory=Machine)
 
     def engine(self) -> DummyEngine:
         """Return a further engine on the machine, in a hurry: a second takes a hundredth of one."""
-        return DummyEngine(self.engine_machine, sleep=lambda seconds: asyncio.sleep(seconds / 100))
+        return DummyEngine(self.machine, sleep=lambda seconds: asyncio.sleep(seconds / 100))
 
     async def register(self, site: Site, request: RunnerRequest | None = None) -> None:
         """Make the machine a runner of a server, as asked if that is given."""
@@ -39,14 +39,14 @@ class FarMachine:
             answer = await site.post("/api/v1/runners/codes", "admin")
             request = RunnerRequest(site.url, answer.json()["code"], self.name)
         self.home.mkdir(parents=True, exist_ok=True)
-        await identify(self.home, request, self.capacity, self.engine())
+        await runner.identify(self.home, request, self.capacity, self.engine())
 
     @asynccontextmanager
     async def life(self, *, url: str = "", engine: Engine | None = None) -> AsyncIterator[Worker]:
         """Live as a runner; at the end the program is gone, and containers go on. `url`: where the server is now."""
-        identity = await identify(self.home, RunnerRequest(), self.capacity, engine or self.engine())
+        identity = await runner.identify(self.home, RunnerRequest(), self.capacity, engine or self.engine())
         identity = replace(identity, url=url or identity.url)
-        async with machine(self.home, identity, self.capacity, engine or self.engine()) as worker:
+        async with runner.machine(self.home, identity, self.capacity, engine or self.engine()) as worker:
             working = asyncio.create_task(worker.run())
             try:
                 yield worker
@@ -56,8 +56,8 @@ class FarMachine:
 
     def leftovers(self) -> list[str]:
         """Return what is left in the engine and on the disk although nothing runs."""
-        found = [f"unit {name}" for name in self.engine_machine.units]
-        found += [f"network {name}" for name in self.engine_machine.networks]
+        found = [f"unit {name}" for name in self.machine.units]
+        found += [f"network {name}" for name in self.machine.networks]
         found += [f"directory {path.name}" for path in (self.home / "work").iterdir() if path.name != ".trash"]
         found += [f"repository {path.name}" for path in (self.home / "runs").iterdir()]
         return found + [f"result {path.name}" for path in (self.home / "spool").iterdir()]

@@ -131,7 +131,7 @@ async def test_containers_that_are_gone_are_an_error_of_ours(home, open_site, fa
         async with far.life():
             run = (await served.life.start(home)).id
             await served.life.until(run, "a", "run")
-        far.engine_machine.units.clear()
+        far.machine.units.clear()
         async with far.life():
             view = await over(served, run)
     assert (view.steps[0].outcome, view.steps[0].reason) == ("errored", "infra_lost")
@@ -164,7 +164,7 @@ async def test_steps_go_on_without_a_server(home, open_site, far):
             port = int(served.url.rpartition(":")[2])
             worker = await stack.enter_async_context(far.life())
             await served.life.until(run, "a", "run")
-        _, unit = next(iter(far.engine_machine.units.values()))
+        _, unit = next(iter(far.machine.units.values()))
         async with asyncio.timeout(LIMIT):
             await asyncio.wait([container.life for container in unit.values()])
         async with open_site(port=port) as served:
