@@ -15,7 +15,7 @@ from dataclasses import replace
 import structlog
 
 from flowbuild.client.runner import EXCLUSIVE_SECONDS, Assignment, Beat, Held, Lease, Report, RunnerClient
-from flowbuild.core.errors import Conflict, FlowError
+from flowbuild.core.errors import Conflict, FlowError, Unauthenticated
 from flowbuild.core.ids import runner_name
 from flowbuild.engine.base import Engine
 from flowbuild.runner.attempt import Attempt
@@ -67,6 +67,7 @@ class Worker:
         self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
         self._gone: set[str] = set()  # runs of which nothing may be made any more
         self._forgetting: set[str] = set()  # those of them whose directories and networks are being removed
+        self.refused: Unauthenticated | None = None  # why it left, when the server did not want it any more
         self._draining = False
         self._drained = asyncio.Event()
         self._heard = _boot_time()  # when a heartbeat was sent that was answered
@@ -155,6 +156,9 @@ class Worker:
             report = Report(tuple(held.values()), tuple(self._forgetting))
             try:
                 beat = await self._client.heartbeat(self._name, report, wait=BEAT_WAIT)
+            except Unauthenticated as error:
+                self._leave(error)
+                await asyncio.sleep(RETRY_SECONDS)
             except FlowError as error:
                 log.error("heartbeat_failed", error=error.message)
                 self._let_go()
@@ -162,6 +166,14 @@ class Worker:
             else:
                 self._heard = sent
                 self._follow(beat, held)
+
+    def _leave(self, error: Unauthenticated) -> None:
+        """End everything: the server does not know us any more, so nobody answers for what runs here."""
+        log.error("not_known", error=error.message)
+        self.refused, self._draining = error, True
+        for attempt in self._running.values():
+            attempt.stop(force=True)
+        self._look_whether_drained()
 
     def _let_go(self) -> None:
         """Stop what is exclusive before others may take it over: nobody has heard of us for so long."""

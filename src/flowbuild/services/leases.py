@@ -49,7 +49,8 @@ class Leases:
             row = tx.attempts.get(key)
             if row is None or row.state not in LIVE or row.lease_until != seen.lease_until:
                 return  # its runner was just heard of
-            message = f"runner {name} was not heard of for {row.lease_seconds + MARGIN:.0f} s"
+            silent = f"was not heard of for {row.lease_seconds + MARGIN:.0f} s"
+            message = f"runner {name} {silent if row.lease_until else 'was revoked'}"
             log.warning("lease_over", run=key.run, step=key.step, attempt=key.attempt, epoch=key.epoch, runner=name)
             self._decisions.apply_in(tx, key.run, [AttemptLost(key.step, key.attempt, key.epoch, message)])
             self._close(tx, row, message)

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
-from flowbuild.client.runner import Facts
+from flowbuild.client.runner import LEASE_SECONDS, Facts
 from flowbuild.client.wire import Registered
 from flowbuild.core.access import Principal
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.core.ids import EMBEDDED
 from flowbuild.services.audit import Actor, note
-from flowbuild.services.decisions import ORDERS, QUEUE, Clock
+from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock
 from flowbuild.services.ids import new_id
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
@@ -112,6 +112,12 @@ class Registration:
         with self._database.read() as tx:
             return tx.runners.all()
 
+    def places(self) -> tuple[int, int]:
+        """Return how many attempts may run at once on machines that were heard of lately, and how many machines these are."""
+        since = self._clock() - LEASE_SECONDS
+        here = [row for row in self.runners() if row.state == "active" and (row.seen_at or 0.0) > since]
+        return sum(row.capacity for row in here), len(here)
+
     def drain(self, name: str, by: Actor) -> None:
         """Give a runner no more work; its program ends when it has none left. Raises NotFound, Conflict."""
         self._change(name, "draining", "runner.drain", by)
@@ -121,8 +127,11 @@ class Registration:
         self._change(name, "active", "runner.activate", by)
 
     def revoke(self, name: str, by: Actor) -> None:
-        """Let a runner never in again: its key opens nothing from now on. Raises NotFound."""
+        """Let a runner never in again: its key opens nothing from now on, its attempts are lost. Raises NotFound."""
         self._change(name, "revoked", "runner.revoke", by)
+        with self._database.write() as tx:
+            tx.attempts.let_run_out(name)
+        self._signals.notify(LEASES)
 
     def _change(self, name: str, state: str, action: str, by: Actor) -> None:
         with self._database.write() as tx:

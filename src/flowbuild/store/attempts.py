@@ -145,6 +145,11 @@ class Attempts:
         """Prolong all leases on attempts of a run: whoever drove it heard nobody any more."""
         self._renew(attempts.c.run_id == run, now)
 
+    def let_run_out(self, name: str) -> None:
+        """Let all leases of a runner have run out long ago: at 0."""
+        theirs = attempts.c.state.in_(LIVE) & attempts.c.runner.startswith(f"{name}/", autoescape=True)
+        self._connection.execute(attempts.update().where(theirs).values(lease_until=0.0))
+
     def overdue(self, owner: str, before: float) -> Sequence[AttemptRow]:
         """Return the attempts of an owner's runs whose leases ran out before a moment; never of the embedded runner."""
         rows = self._connection.execute(_remote(select(attempts), owner).where(attempts.c.lease_until <= before))

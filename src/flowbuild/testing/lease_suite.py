@@ -85,6 +85,10 @@ class LeaseSuite(StoreBench):
                 assert tx.attempts.next_overdue("me") == 205.0
                 tx.attempts.renew_run(ONE, 300.0)
                 assert tx.attempts.next_overdue("me") == 305.0
+                tx.attempts.let_run_out("local")
+                assert tx.attempts.next_overdue("me") == 305.0
+                tx.attempts.let_run_out("one")
+                assert len(tx.attempts.overdue("me", 0.0)) == 2
                 finish(tx, keys[0])
                 finish(tx, keys[1])
                 assert tx.attempts.next_overdue("me") is None

@@ -55,6 +55,8 @@ async def run_runner(settings: Settings, request: RunnerRequest) -> None:
             watchdog = stack.enter_context(Watchdog(_restart))
             async with machine(home, identity, settings.capacity, engine, alive=watchdog.alive) as worker:
                 await _until_told(worker)
+            if worker.refused is not None:
+                raise worker.refused
         finally:
             await engine.close()
 

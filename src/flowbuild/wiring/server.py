@@ -25,6 +25,7 @@ from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.launching import Launcher
 from flowbuild.services.principals import Principals
+from flowbuild.services.registration import Registration
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.services.waiting import WaitService
@@ -94,13 +95,19 @@ def make_backend(local: Local) -> Backend:
         browsing=Browsing(database),
         repositories=Repositories(database),
         git=GitServer(),
-        waiting=WaitService(database, local.looking, lambda: (settings.capacity, 1)),
+        waiting=WaitService(database, local.looking, lambda: _places(settings, there.registration)),
         client=local.client,
         public_projects=projects.public,
         ready=lambda: _ready(local),
         measures=measures,
         clock=time,
     )
+
+
+def _places(settings: Settings, registration: Registration) -> tuple[int, int]:
+    """Return how many attempts may run at once, on how many machines."""
+    places, machines = registration.places()
+    return places + settings.capacity * settings.runner, machines + settings.runner
 
 
 def _ready(local: Local) -> None:

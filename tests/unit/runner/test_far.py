@@ -269,6 +269,22 @@ async def test_a_drained_runner_ends_when_it_has_nothing_left(home, open_site, f
         assert far.leftovers() == []  # the rest of the run is done elsewhere, from what was pushed
 
 
+async def test_a_revoked_runner_stops_and_leaves_nothing(home, open_site, far):
+    home.write({"a": step(log="on it\n", sleep=100_000)})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            run = (await served.life.start(home)).id
+            await served.life.speaks(run, "a")
+            await served.http.delete("/api/v1/runners/far", headers=served.as_("admin"))
+            async with asyncio.timeout(LIMIT):
+                await worker._drained.wait()
+        assert far.leftovers() == []
+        with pytest.raises(Unauthenticated, match="not known"):
+            async with far.life():
+                pass
+
+
 async def test_what_earlier_lives_left_is_swept(home, open_site, far):
     home.write({"a": step(sleep=100_000)})
     async with open_site() as served:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from flowbuild.client.runner import EXCLUSIVE_SECONDS, Assignment, Beat, Lease, Stop
-from flowbuild.core.errors import ServerUnreachable
+from flowbuild.core.errors import ServerUnreachable, Unauthenticated
 from flowbuild.core.model import Environment, Position, Step
 from flowbuild.runner import worker as module
 from flowbuild.runner.spool import Spool
@@ -181,3 +181,18 @@ async def test_a_drained_worker_ends_when_it_has_nothing_left(attempts, make):
         attempts.all[LEASE].go.set()
         await task
     assert worker.drained
+
+
+async def test_a_worker_that_is_not_known_any_more_ends_what_it_does(attempts, make):
+    server = Server(WORK)
+    worker = make(server)
+    async with running(worker) as task, asyncio.timeout(LIMIT):
+        await server.keys.get()
+        await server.keys.get()  # the first was answered
+        await server.told(Unauthenticated("revoked"))
+        assert attempts.all[LEASE].stopping == "force"
+        assert not task.done()
+        attempts.all[LEASE].go.set()
+        await task
+    assert worker.drained
+    assert worker.refused.message == "revoked"

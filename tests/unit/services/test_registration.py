@@ -147,6 +147,20 @@ def test_draining(registration, database):
     assert [action for _, action, _ in actions(database)][2:] == ["runner.drain", "runner.activate"]
 
 
+def test_places_are_those_of_machines_that_were_heard_of(registration, clock):
+    register(registration, "one", capacity=2)
+    register(registration, "two", capacity=3)
+    assert registration.places() == (0, 0)
+    registration.heard("one")
+    clock.now += 30
+    registration.heard("two")
+    assert registration.places() == (5, 2)
+    clock.now += 30
+    assert registration.places() == (3, 1)
+    registration.drain("two", ADA)
+    assert registration.places() == (0, 0)
+
+
 def test_who_was_revoked_stays_out(registration):
     old = register(registration)
     registration.heard("one")

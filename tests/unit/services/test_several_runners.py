@@ -14,7 +14,9 @@ from flowbuild.core.errors import LeaseLost, Unauthenticated
 from flowbuild.core.states import Outcome
 from flowbuild.orchestrator.watch import LATE, Watch
 from flowbuild.services.attempt_tokens import AttemptTokens
+from flowbuild.services.audit import Actor
 from flowbuild.services.leases import MARGIN, Leases
+from flowbuild.services.registration import Registration
 from flowbuild.services.runners import RunnerService
 from flowbuild.store.runners import RunnerRow
 from flowbuild.testing.home import LIMIT, Home, step
@@ -257,6 +259,19 @@ async def test_a_silent_runner_loses_what_runs(server):
     with pytest.raises(LeaseLost):
         await server.runners.finish(lease, DONE)
     assert await server.claim(TWO) is None
+
+
+async def test_a_revoked_runner_loses_what_it_has_at_once(server):
+    run = await server.start()
+    lease = (await server.claim(ONE)).lease
+    await server.runners.launched(lease)
+    assert await server.expire() is not None
+    local = server.local
+    registration = Registration(local.database, local.signals, server.clock)
+    await asyncio.to_thread(registration.revoke, "one", Actor("ada"))
+    assert await server.expire() is None
+    found = await server.step(run)
+    assert (found.reason, found.message) == ("infra_lost", "runner one was revoked")
 
 
 async def test_the_embedded_runner_is_never_given_up(server):
