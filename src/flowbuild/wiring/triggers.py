@@ -63,7 +63,7 @@ async def triggering(
     polls = PollService(database=database, refs=refs, reactions=triggers.reactions, clock=time)
     follows = FollowService(database=database, reactions=triggers.reactions, clock=time)
     retention = RetentionService(database, make_removal(local), time)
-    async with httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False) as http:
+    async with httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False, trust_env=False) as http:
         client = ForgeClient(http, lambda host, addresses: _judge(host, addresses, policy))
         loops = (
             Intake(service=intake, signals=signals, clock=time),
