@@ -15,6 +15,8 @@ from flowbuild.workspace.variables import check
 
 MAX_GROUP = 256  # characters of the name of a concurrency group
 
+ENVIRONMENT_MAX = 128  # characters of a name
+
 
 def bind_variables(pipeline: Pipeline, context: RunContext, given: Mapping[str, str]) -> dict[str, str]:
     """Return the initial variables: those of the pipeline, then those given; raises InvalidRequest."""
@@ -59,4 +61,7 @@ def _bound(step: Step, context: RunContext, variables: Mapping[str, str]) -> Ste
         name = render(step.environment.name, known)
     except ExpressionError as error:
         raise InvalidRequest(f"{step.position}: environment of {step.key}: {error}") from error
+    if not name or len(name) > ENVIRONMENT_MAX:
+        words = "is empty" if not name else f"has more than {ENVIRONMENT_MAX} characters"
+        raise InvalidRequest(f"{step.position}: the name of the environment of {step.key} {words}")
     return replace(step, environment=replace(step.environment, name=name))

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from flowbuild.core.errors import InvalidRequest
 from flowbuild.store.run_lists import RunFilter
 from flowbuild.store.tables import runs
 from flowbuild.testing import crash
@@ -122,3 +123,12 @@ async def test_a_run_says_who_began_it_and_a_rerun_what_it_was_begun_for(home):
         new, old = await asyncio.to_thread(lines, life)
     assert (new.actor, new.event, new.branch, len(new.commit)) == (getpass.getuser(), "manual", "main", 40)
     assert (new.rerun_of, new.trust, new.cause, new.project) == (old.id, "untrusted", {"pull": 1}, old.project)
+
+
+@pytest.mark.parametrize(("value", "words"), [("", "is empty"), ("x" * 129, "more than 128 characters")])
+async def test_an_environment_has_a_name_that_can_be_kept(home, value, words):
+    gate = {**step(), "environment": {"name": "${{ inputs.where }}"}}
+    home.write({"a": gate}, inputs={"where": {"type": "string"}})
+    async with home.life() as life:
+        with pytest.raises(InvalidRequest, match=words):
+            await life.start(home, inputs={"where": value})
