@@ -73,6 +73,13 @@ def address(route, run):
     return re.sub(r"{(\w+)}", lambda name: values.get(name[1], "nothing"), route.path) + QUERY.get(route.path, "")
 
 
+class Kept:
+    """Removes nothing: the next one asks for the same project."""
+
+    def project(self, name):
+        pass
+
+
 @pytest.fixture
 async def town(home, open_site):
     """A site with a project and a run of it that has ended, and a client without a network in between."""
@@ -80,6 +87,7 @@ async def town(home, open_site):
         run = (await site.life.finished((await site.life.start(home)).id)).id
         await asyncio.to_thread(add_project, site.life.local.database)
         site.backend.authenticator = Everybody(run)
+        site.backend.removal = Kept()
         transport = httpx2.ASGITransport(guarded(create_app(site.backend)))
         async with httpx2.AsyncClient(transport=transport, base_url="http://flow.example") as http:
             yield site, run, http
