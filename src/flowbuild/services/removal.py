@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flowbuild.core.errors import Conflict
 from flowbuild.core.ids import RUN_ID, CommitId, RunId
+from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.runs import Places
 from flowbuild.store.database import Database
@@ -39,7 +40,7 @@ class Removal:
             self._remove_files(run)
         return removed
 
-    def project(self, name: str) -> None:
+    def project(self, actor: Actor, name: str) -> None:
         """Remove a project with all its runs. Raises NotFound; Conflict while runs go on, or are being cleaned up.
 
         From then on nothing of it starts; asked again, it goes on where it stopped.
@@ -49,6 +50,7 @@ class Removal:
             if tx.runs.page(RunFilter(frozenset({name}), states=frozenset(OPEN_STATES)), None, 1):
                 raise Conflict(f"runs of {name} are going on", hint="cancel them, or wait for them")
             tx.projects.save(replace(row, archived_at=row.archived_at or self._clock()))
+            note(tx, self._clock(), actor, "project.delete", f"project:{name}", project=name)
         with self._database.read() as tx:
             runs = [line.id for line in tx.runs.removable(name)]
         for run in runs:

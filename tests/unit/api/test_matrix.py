@@ -76,7 +76,7 @@ def address(route, run):
 class Kept:
     """Removes nothing: the next one asks for the same project."""
 
-    def project(self, name):
+    def project(self, actor, name):
         pass
 
 

@@ -15,6 +15,7 @@ from flowbuild.core.errors import Conflict, NotFound, WorkspaceError
 from flowbuild.core.ids import RunId
 from flowbuild.core.project import ProjectSettings
 from flowbuild.core.retention import DAY, Retention
+from flowbuild.services.audit import Actor
 from flowbuild.services.removal import GRACE, Removal
 from flowbuild.services.retention import RetentionService
 from flowbuild.services.runs import Order, choose, load
@@ -27,6 +28,7 @@ from flowbuild.workspace.source import WorkingTree
 
 BIG = 2 << 20
 PROJECT = "app"
+ANN = Actor("ann")
 
 
 class Keeping:
@@ -182,7 +184,7 @@ async def test_a_run_that_goes_on_is_never_removed(tmp_path):
         assert await it.do(it.service.tidy_all) == 0
         assert await it.do(it.removal.run, RunId(run.id)) is False
         with pytest.raises(Conflict, match="going on"):
-            await it.do(it.removal.project, PROJECT)
+            await it.do(it.removal.project, ANN, PROJECT)
         await life.client.cancel(run.id, force=True)
         assert (await life.finished(run.id)).state == "cancelled"
 
@@ -219,16 +221,18 @@ async def test_a_project_goes_with_its_runs(keeping):
         mirror = it.home.data / "mirrors" / it.row.id
         mirror.mkdir(parents=True)
         with pytest.raises(Conflict, match="being cleaned up"):
-            await it.do(it.removal.project, PROJECT)
+            await it.do(it.removal.project, ANN, PROJECT)
         assert (await it.do(it.write, lambda tx: tx.projects.get(PROJECT))).archived_at is not None
         assert it.files()[0] == {waits.id}
         await it.do(it.write, lambda tx: it.tell(tx, waits.id))
-        await it.do(it.removal.project, PROJECT)
+        await it.do(it.removal.project, ANN, PROJECT)
         assert it.files() == (set(), set())
         assert not mirror.exists()
         with pytest.raises(NotFound):
-            await it.do(it.removal.project, PROJECT)
+            await it.do(it.removal.project, ANN, PROJECT)
         assert [row.name for row in await it.do(it.write, lambda tx: tx.projects.list(archived=True))] == ["other"]
+        rows = await it.do(it.write, lambda tx: tx.audit.page(before=None, limit=9, project=PROJECT))
+        assert [(row.actor, row.action) for row in rows] == [("ann", "project.delete")] * 2  # it was asked for twice
 
 
 async def test_what_began_runs_is_known_for_a_while(keeping):

@@ -202,9 +202,9 @@ def change_project(project: str, wanted: ProjectPatch, actor: Acting, backend: B
 
 
 @router.delete("/{project}", status_code=204, dependencies=[Depends(OnProject(Action.PROJECT_DELETE))])
-def delete_project(project: str, backend: Back) -> None:
+def delete_project(project: str, actor: Acting, backend: Back) -> None:
     """Delete a project with all its runs, secrets, hooks and schedules. Runs must have ended; nothing begins meanwhile."""
-    backend.removal.project(project)
+    backend.removal.project(actor, project)
 
 
 @router.post("/{project}/fetch", dependencies=[Depends(OnProject(Action.RUN_START))])
