@@ -39,7 +39,22 @@ def port():
         return probe.getsockname()[1]
 
 
-def test_neither_death_is_noticed_by_a_step(tmp_path, source, port):
+@pytest.fixture
+def start():
+    """Start programs that are killed at the end, however that comes."""
+    started = []
+
+    def start(program, *arguments):
+        started.append(Started(program, *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.kill()
+
+
+def test_neither_death_is_noticed_by_a_step(tmp_path, source, port, start):
     ours = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "FLOW_PASSWORD": PASSWORD}
     server = Program(
         tmp_path / "server",
@@ -50,21 +65,21 @@ def test_neither_death_is_noticed_by_a_step(tmp_path, source, port):
     person = Program(tmp_path / "person", tmp_path, {**ours, "FLOW_PROJECT": "demo"})
     url = f"http://127.0.0.1:{port}"
 
-    serving = Started(server, "server")
+    serving = start(server, "server")
     code = serving.wait_for("--code").split()[-1]
     assert person.call("setup", "--code", code, "--name", "ada", url).code == 0
     assert person.call("projects", "add", "demo", str(source)).code == 0
     *_, code = person.call("runners", "add").stdout.split()
-    working = Started(machine, "runner", "--server", url, "--code", code, "--name", "far")
+    working = start(machine, "runner", "--server", url, "--code", code, "--name", "far")
     working.wait_for("runner far of")
 
-    following = Started(person, "trigger", "demo", "far", "--json")
+    following = start(person, "trigger", "demo", "far", "--json")
     following.wait_for('"5\\n"')
     working.kill()
-    working = Started(machine, "runner")
+    working = start(machine, "runner")
     working.wait_for("runner far of")
     serving.kill()
-    serving = Started(server, "server")
+    serving = start(server, "server")
     serving.wait_for("flow server")
 
     followed = following.end()
