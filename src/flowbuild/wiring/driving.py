@@ -50,6 +50,7 @@ async def driving(
         slots, spool = Slots(local.settings.home / "work"), Spool(local.settings.home / "spool")
         await _sweep(local, engine, slots, spool, instance)
         worker = _worker(local, engine, slots, spool, instance)
+        local.inherits = serving
         succession = _succession(local)
         if serving:
             await succession.begin()
@@ -68,6 +69,7 @@ async def driving(
 @asynccontextmanager
 async def directing(local: Local) -> AsyncIterator[None]:
     """Do what a server does that leaves all attempts to other machines: as `driving` with `serving`, without an engine."""
+    local.inherits = True
     succession = _succession(local)
     await succession.begin()
     async with asyncio.TaskGroup() as group:

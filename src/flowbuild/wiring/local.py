@@ -38,6 +38,7 @@ class Local:
 
     def __init__(self, settings: Settings, directory: str | None) -> None:
         self.project: str | None = None  # known once it is open; None outside of any repository
+        self.inherits = False  # runs that have lost their program go on here, so none counts as interrupted
         self._source = None if directory is None else _source(directory)
         home = settings.home
         self.settings = settings
@@ -115,7 +116,7 @@ class Local:
 
     def driven(self, owner: str) -> bool:
         """Whether a program lives that drives the runs of an owner; everybody here is woken when another one dies."""
-        if owner == self.ownership.token:
+        if self.inherits or owner == self.ownership.token:
             return True
         if self.ownership.dead([owner]):
             return False
