@@ -58,7 +58,7 @@ class Site:
         local.open(drive=False)
         vault = open_vault(local)
         projects = project_service(local, vault)
-        projects.add("app", str(self.source))
+        projects.add(Actor("t"), "app", str(self.source))
         projects.fetch("app")
         _row, secret = HookService(local.database, vault, time).add(Actor("t"), "app", "github", "forge", HookChange())
         local.close()
