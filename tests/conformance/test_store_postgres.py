@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -257,3 +258,30 @@ def test_a_wrong_password_is_told_without_it(postgres):
     told = refused(lambda: Database(address).migrate(), StoreError)
     assert "somebody" in told
     assert "hidden" not in told
+
+
+def test_a_thread_that_outlives_its_task_leaves_no_connection_open(database):
+    """It has one when the program closes the database; nobody would close that one any more."""
+    began, go, order = threading.Event(), threading.Event(), []
+
+    def work():
+        with database.read() as tx:
+            began.set()
+            go.wait(10)
+            tx.runs.owners()
+            order.append("read")
+
+    def close():
+        database.close()
+        order.append("closed")
+
+    with ThreadPoolExecutor(2) as threads:
+        reading = threads.submit(work)
+        assert began.wait(10)
+        closing = threads.submit(close)
+        with pytest.raises(TimeoutError):
+            closing.result(0.3)  # the control: it does wait
+        go.set()
+        reading.result()
+        closing.result()
+    assert order == ["read", "closed"]

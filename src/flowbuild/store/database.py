@@ -48,6 +48,7 @@ from flowbuild.store.tokens import Tokens
 from flowbuild.store.users import Users
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+CLOSE_SECONDS = 5.0
 HEAD = "0003"  # the newest revision in migrations/versions; a test compares the two
 
 
@@ -113,6 +114,8 @@ class Database:
         self._engine = make_engine(url)
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turn = threading.Lock()
+        self._idle = threading.Condition()
+        self._under_way = 0  # transactions
         self._sqlite = self._engine.dialect.name == "sqlite"
 
     @property
@@ -125,7 +128,7 @@ class Database:
         """Begin a transaction that may change things; commits at the end, rolls back on any exception."""
         _refuse_event_loop()
         try:
-            with self._sqlite_transaction() if self._sqlite else self._engine.begin() as connection:
+            with self._counted(), self._sqlite_transaction() if self._sqlite else self._engine.begin() as connection:
                 yield Transaction(connection, writing=True)
         except SQLAlchemyError as error:
             raise _failed("the database refused a write", error) from error
@@ -135,7 +138,7 @@ class Database:
         """Look at the newest committed state; each statement for itself."""
         _refuse_event_loop()
         try:
-            with self._reading.connect() as connection:
+            with self._counted(), self._reading.connect() as connection:
                 yield Transaction(connection, writing=False)
         except SQLAlchemyError as error:
             raise _failed("the database could not be read", error) from error
@@ -173,8 +176,21 @@ class Database:
             raise _outdated(error) from error
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, when the threads that outlive their tasks are done with them, CLOSE_SECONDS at most."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._under_way == 0, CLOSE_SECONDS)
         self._engine.dispose()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._idle:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._under_way -= 1
+                self._idle.notify_all()
 
 
 def _outdated(error: SQLAlchemyError) -> StoreError:
