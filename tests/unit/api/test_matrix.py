@@ -11,7 +11,6 @@ from flowbuild.api.access import InList, Public, declared
 from flowbuild.api.app import create_app, describe, guarded
 from flowbuild.core.access import ANONYMOUS, Principal, Role, Scope, allowed, no_project
 from flowbuild.core.errors import Unauthenticated
-from flowbuild.store.notices import Notice
 from flowbuild.store.projects import ProjectRow
 from flowbuild.testing.site import PROJECT
 
@@ -86,7 +85,7 @@ async def town(home, open_site):
     """A site with a project and a run of it that has ended, and a client without a network in between."""
     async with open_site() as site:
         run = (await site.life.finished((await site.life.start(home)).id)).id
-        await asyncio.to_thread(add_project, site.life.local.database, run)
+        await asyncio.to_thread(add_project, site.life.local.database)
         site.backend.authenticator = Everybody(run)
         site.backend.removal = Kept()
         transport = httpx2.ASGITransport(guarded(create_app(site.backend)))
@@ -94,11 +93,10 @@ async def town(home, open_site):
             yield site, run, http
 
 
-def add_project(database, run):
-    """Add the project of a run, about which something is still to be told: so neither can be deleted by who may."""
+def add_project(database):
+    """Add the project that runs of the site name."""
     with database.write() as tx:
         tx.projects.add(ProjectRow("01AAAAAAAAAAAAAAAAAAAAAAP1", PROJECT, "https://127.0.0.1/p", 1.0))
-        tx.notices.add(Notice(id="01AAAAAAAAAAAAAAAAAAAAAAN1", kind="kept", run=run, payload={}, next_at=1e12))
 
 
 @pytest.mark.parametrize("public", [False, True], ids=["private", "public"])
