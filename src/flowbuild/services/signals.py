@@ -1,6 +1,7 @@
 """Wake-ups between the parts of one process, so that nobody polls: a topic changes, whoever waits for it goes on.
 
-A waiter takes a token first, looks at the state, then waits: a change in between is never missed.
+A waiter takes a token first, looks at the state, then waits: a change in between is never missed. Topics come and go
+with runs, so what is known of them is bounded: beyond LIMIT all are forgotten at once, which looks like a change of each.
 """
 
 from __future__ import annotations
@@ -8,6 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
+from types import TracebackType
+from typing import Self
+
+LIMIT = 4096  # topics that are remembered
+_Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class Signals:
@@ -15,37 +21,46 @@ class Signals:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._versions: defaultdict[str, int] = defaultdict(int)
-        self._waiting: defaultdict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = defaultdict(set)
+        self._count = 0
+        self._forgotten = 0  # the count when the topics without a version were forgotten
+        self._versions: dict[str, int] = {}
+        self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
+        self._followers: set[Following] = set()
 
     def token(self, topic: str) -> int:
         """Return what to hand to `wait` after the state was looked at."""
         with self._lock:
-            return self._versions[topic]
+            return self._version(topic)
 
     def notify(self, *topics: str) -> None:
         """Say that something about the topics changed."""
         with self._lock:
-            waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+            self._count += 1
+            waiting: list[_Waiter] = []
             for topic in topics:
-                self._versions[topic] += 1
+                self._versions[topic] = self._count
                 waiting.extend(self._waiting.pop(topic, ()))
-        for loop, event in waiting:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(event.set)
+            waiting.extend(waiter for each in self._followers for waiter in each.add(topics))
+            if len(self._versions) > LIMIT:
+                self._forget()
+        _wake(waiting)
 
     def notify_all(self) -> None:
         """Wake everybody: another process changed something."""
         with self._lock:
-            topics = list(self._versions)  # also those that somebody looks at now, to wait for them next
-        self.notify(*topics)
+            self._count += 1
+            self._forget()  # also for those who look at the state now, to wait next
+            waiting = [waiter for waiters in self._waiting.values() for waiter in waiters]
+            waiting.extend(waiter for each in self._followers for waiter in each.add(None))
+            self._waiting.clear()
+        _wake(waiting)
 
     async def wait(self, topic: str, token: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109 (a long poll: running out of time is a normal answer)
         """Return True as soon as the topic changed after `token` was taken, False after `timeout` seconds."""
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
         with self._lock:
-            if self._versions[topic] != token:
+            if self._version(topic) != token:
                 return True
             self._waiting[topic].add(entry)
         try:
@@ -56,4 +71,69 @@ class Signals:
         finally:
             with self._lock:
                 self._waiting[topic].discard(entry)
+                if not self._waiting[topic]:
+                    del self._waiting[topic]
         return True
+
+    def follow(self, prefix: str) -> Following:
+        """Collect the topics with a prefix that change from now on; a context manager."""
+        return Following(prefix, self._lock, self._followers)
+
+    def _version(self, topic: str) -> int:
+        return self._versions.get(topic, self._forgotten)
+
+    def _forget(self) -> None:
+        self._versions.clear()
+        self._forgotten = self._count
+
+
+class Following:
+    """Topics that changed and were not asked for yet, each once however often it changed. For one reader."""
+
+    def __init__(self, prefix: str, lock: threading.Lock, followers: set[Following]) -> None:
+        self._prefix = prefix
+        self._lock = lock
+        self._followers = followers
+        self._changed: set[str] = set()
+        self._all = False
+        self._waiter: _Waiter | None = None
+
+    async def changed(self) -> frozenset[str] | None:
+        """Wait until something changed; return what, without the prefix. None: everything may have changed."""
+        event = asyncio.Event()
+        with self._lock:
+            if not self._changed and not self._all:
+                self._waiter = (asyncio.get_running_loop(), event)
+            else:
+                event.set()
+        await event.wait()
+        with self._lock:
+            found, everything = frozenset(self._changed), self._all
+            self._changed.clear()
+            self._all, self._waiter = False, None
+        return None if everything else found
+
+    def add(self, topics: tuple[str, ...] | None) -> list[_Waiter]:
+        """Take in what changed, under the lock of the signals; return whom to wake. None: everything."""
+        if topics is None:
+            self._all = True
+        else:
+            self._changed.update(topic.removeprefix(self._prefix) for topic in topics if topic.startswith(self._prefix))
+        return [self._waiter] if self._waiter is not None and (self._all or self._changed) else []
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            self._followers.add(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._followers.discard(self)
+
+
+def _wake(waiters: list[_Waiter]) -> None:
+    for loop, event in waiters:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(event.set)
