@@ -23,6 +23,7 @@ from flowbuild.services.hooks import HookService
 from flowbuild.services.launching import Launcher
 from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
+from flowbuild.services.overview import Overview
 from flowbuild.services.projects import ProjectService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.registration import Registration
@@ -32,6 +33,7 @@ from flowbuild.services.results import Results
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.schedules import ScheduleService
 from flowbuild.services.secrets import SecretService
+from flowbuild.services.signals import Following
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
 from flowbuild.services.waiting import WaitService
@@ -97,11 +99,13 @@ class Backend:
     triggers: Triggers
     machines: Machines
     looking: Looking
+    overview: Overview
     browsing: Browsing
     repositories: Repositories
     git: GitServer
     waiting: WaitService
     client: Callable[[str], LocalClient]
+    changes: Callable[[], Following]  # of the ids of runs
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
     ready: Callable[[], None]  # raises what is in the way of serving. Blocking
     measures: Measures

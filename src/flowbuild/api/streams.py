@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from enum import Enum
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import structlog
 from flowbuild.core.errors import FlowError
 
 log = structlog.get_logger()
+LIFETIME = 900.0  # seconds; who comes again is asked again whether they may
 T = TypeVar("T")
 
 
@@ -21,9 +23,11 @@ class End(Enum):
     END = "end"
 
 
-async def until_stopped(items: AsyncIterator[T], stop: asyncio.Event) -> AsyncIterator[T | End]:
-    """Yield what comes until `stop` is set, and End after the last of it."""
-    stopping = asyncio.ensure_future(stop.wait())
+async def until_stopped(
+    items: AsyncIterator[T], stop: asyncio.Event, lifetime: float = LIFETIME
+) -> AsyncIterator[T | End]:
+    """Yield what comes until `stop` is set or `lifetime` is over, and End after the last of it."""
+    stopping = asyncio.ensure_future(_over(stop, lifetime))
     try:
         while True:
             coming = asyncio.ensure_future(anext(items, End.END))
@@ -43,3 +47,9 @@ async def until_stopped(items: AsyncIterator[T], stop: asyncio.Event) -> AsyncIt
                 return
     finally:
         stopping.cancel()
+
+
+async def _over(stop: asyncio.Event, lifetime: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(lifetime):
+            await stop.wait()

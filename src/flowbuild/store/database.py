@@ -46,6 +46,7 @@ from flowbuild.store.tables import meta
 from flowbuild.store.timers import Timers
 from flowbuild.store.tokens import Tokens
 from flowbuild.store.users import Users
+from flowbuild.store.work import Work
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CLOSE_SECONDS = 5.0
@@ -81,6 +82,7 @@ class Transaction:
         self.notices = Notices(connection)
         self.concurrency = Concurrency(connection)
         self.owners = Owners(connection)
+        self.work = Work(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()
         self.others: set[RunId] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,6 +164,11 @@ class Runs:
     def page(self, wanted: RunFilter, before: RunId | None, limit: int) -> Sequence[RunLine]:
         """Return runs for a list, the newest first, those older than `before`."""
         query = run_lists.page(wanted, before, limit)
+        return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
+
+    def lines(self, ids: Collection[RunId]) -> Sequence[RunLine]:
+        """Return some runs for a list, the newest first; those that are no more are not in it."""
+        query = run_lists.lines(runs.c.id.in_(sorted(ids)))
         return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
 
     def statistics(self, project: str, pipeline: str, limit: int) -> Sequence[RunFigure]:

@@ -75,6 +75,15 @@ class Site:
         """Send something as somebody."""
         return await self.http.post(path, headers=self.as_(who), **options)
 
+    async def add_project(self, home: Home, name: str = PROJECT, **more: Any) -> Any:
+        """Add the repository of a home as a project, fetched; return what the API says of it."""
+        wanted = {"name": name, "url": str(home.project), **more}
+        answer = await self.post("/api/v1/projects", "admin", json=wanted)
+        if answer.status_code != 201:
+            raise AssertionError(answer.text)
+        await self.post(f"/api/v1/projects/{name}/fetch", "admin")
+        return answer.json()
+
 
 @asynccontextmanager
 async def open_site(

@@ -23,7 +23,9 @@ from flowbuild.api.figures import Measures
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.browsing import Browsing
+from flowbuild.services.decisions import run_topic
 from flowbuild.services.launching import Launcher
+from flowbuild.services.overview import Overview
 from flowbuild.services.principals import Principals
 from flowbuild.services.registration import Registration
 from flowbuild.services.repositories import Repositories
@@ -92,11 +94,13 @@ def make_backend(local: Local) -> Backend:
         triggers=make_triggers(local, vault, projects, launcher),
         machines=there,
         looking=local.looking,
+        overview=Overview(database, projects),
         browsing=Browsing(database),
         repositories=Repositories(database),
         git=GitServer(),
         waiting=WaitService(database, local.looking, lambda: _places(settings, there.registration)),
         client=local.client,
+        changes=lambda: local.signals.follow(run_topic("")),
         public_projects=projects.public,
         ready=lambda: _ready(local),
         measures=measures,

@@ -73,6 +73,9 @@ def address(route, run):
     return re.sub(r"{(\w+)}", lambda name: values.get(name[1], "nothing"), route.path) + QUERY.get(route.path, "")
 
 
+OF_WORK = {"/api/v1/events", "/api/v1/queue"}  # empty when nothing goes on: test_overview has them
+
+
 class Kept:
     """Removes nothing: the next one asks for the same project."""
 
@@ -88,6 +91,7 @@ async def town(home, open_site):
         await asyncio.to_thread(add_project, site.life.local.database)
         site.backend.authenticator = Everybody(run)
         site.backend.removal = Kept()
+        site.backend.stop.set()  # what follows something ends at once
         transport = httpx2.ASGITransport(guarded(create_app(site.backend)))
         async with httpx2.AsyncClient(transport=transport, base_url="http://flow.example") as http:
             yield site, run, http
@@ -126,7 +130,7 @@ async def test_lists_hold_what_one_may_see(town, public):
     site, _, http = town
     site.backend.public_projects = lambda: frozenset({PROJECT} if public else ())
     for route, permission in RIGHTS:
-        if not isinstance(permission, InList):
+        if not isinstance(permission, InList) or route.path in OF_WORK:
             continue
         for number, (name, who) in enumerate(PEOPLE.items()):
             headers = {} if who is ANONYMOUS else {"Authorization": f"Bearer {number}"}

@@ -12,11 +12,7 @@ INPUTS = {"inputs": {"n": {"type": "number", "default": 1}}}
 
 
 async def added(site, home, name="project", **more):
-    wanted = {"name": name, "url": str(home.project), **more}
-    answer = await site.post("/api/v1/projects", "admin", json=wanted)
-    assert answer.status_code == 201, answer.text
-    await site.post(f"/api/v1/projects/{name}/fetch", "admin")
-    return answer.json()
+    return await site.add_project(home, name, **more)
 
 
 async def test_from_a_repository_to_a_finished_run(home, open_site):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import median
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -17,7 +16,8 @@ from flowbuild.core.access import Action
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RUN_ID, RunId
 from flowbuild.core.states import RunState
-from flowbuild.store.run_lists import RunFilter
+from flowbuild.services.overview import record_of
+from flowbuild.store.run_lists import RunFilter, RunLine
 
 router = APIRouter(prefix="/api/v1", tags=["runs"], responses=RESPONSES)
 Visible = Annotated[frozenset[str] | None, Depends(InList(Action.RUN_READ))]
@@ -60,6 +60,11 @@ class PipelineFigures(BaseModel):
     success_rate: float | None = Field(description="from 0 to 1")
 
 
+def summary(line: RunLine) -> RunSummary:
+    """Return a run as a list shows it."""
+    return RunSummary(**{name: getattr(line, name) for name in RunSummary.model_fields})
+
+
 def _filter(
     visible: Visible,
     project: Name = "",
@@ -88,25 +93,7 @@ def list_runs(
     if before is not None and not RUN_ID.fullmatch(before):
         raise InvalidRequest("the cursor is not one of this list", hint="take `next` of the page before as it is")
     lines = backend.looking.page(wanted, None if before is None else RunId(before), limit + 1)
-    items = [
-        RunSummary(
-            id=line.id,
-            number=line.number,
-            project=line.project,
-            pipeline=line.pipeline,
-            state=line.state,
-            event=line.event,
-            branch=line.branch,
-            commit=line.commit,
-            actor=line.actor,
-            trust=line.trust,
-            cause=line.cause,
-            rerun_of=line.rerun_of,
-            created_at=line.created_at,
-            finished_at=line.finished_at,
-        )
-        for line in lines[:limit]
-    ]
+    items = [summary(line) for line in lines[:limit]]
     return Page[RunSummary](items=items, next=to_cursor(items[-1].id) if len(lines) > limit else None)
 
 
@@ -116,10 +103,9 @@ def pipeline_figures(
 ) -> PipelineFigures:
     """Return how the latest runs of a pipeline ended, their median duration and how many of them succeeded."""
     found = backend.looking.statistics(project, pipeline, last)
-    judged = [each for each in found if each.state is not RunState.CANCELLED]
-    good = [each.seconds for each in judged if each.state is RunState.SUCCEEDED]
+    record = record_of([(each.state, each.seconds) for each in found])
     return PipelineFigures(
         runs=[RunBar(id=each.id, number=each.number, state=each.state, seconds=each.seconds) for each in found],
-        median_seconds=median(good) if good else None,
-        success_rate=len(good) / len(judged) if judged else None,
+        median_seconds=record.median_seconds,
+        success_rate=record.success_rate,
     )
