@@ -220,6 +220,7 @@ class TriggerSuite(StoreBench):
     def hurry(self, database: Database, workers: Sequence[Decisions], clock: Clock) -> tuple[int, list[RunId]]:
         """Let every worker begin runs of one group, and end those that go; return the most that went at once."""
         lock, most, runs = threading.Lock(), [0], list[RunId]()
+        together = threading.Barrier(len(workers), timeout=120)
 
         def begin(decisions: Decisions) -> None:
             pipeline = make_pipeline("a", "", concurrency=Concurrency("g", 2))
@@ -239,7 +240,12 @@ class TriggerSuite(StoreBench):
             return going
 
         def work(decisions: Decisions) -> None:
-            for _ in range(4):
+            begin(decisions)
+            together.wait()  # nothing has ended yet, so there are more runs than may go
+            look()
+            together.wait()
+            self.end(database, decisions, look())
+            for _ in range(3):
                 begin(decisions)
                 self.end(database, decisions, look())
             while look():
