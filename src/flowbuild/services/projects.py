@@ -18,7 +18,7 @@ from flowbuild.services.decisions import Clock
 from flowbuild.services.ids import new_id
 from flowbuild.services.source_files import SourceFiles
 from flowbuild.spec.findings import Finding
-from flowbuild.spec.load import load_pipelines
+from flowbuild.spec.load import load_pipelines, pipeline_files
 from flowbuild.spec.words import did_you_mean
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.projects import ProjectRow
@@ -50,11 +50,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class PipelinesAt:
-    """The pipelines at a point: those without errors by name, and every problem of all files."""
+    """The pipelines at a point: those without errors by name, and every problem of all `files`."""
 
     point: Point
     pipelines: Mapping[str, Pipeline]
     findings: Sequence[Finding]
+    files: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +247,19 @@ class ProjectService:
 
     def pipelines_at(self, name: str, point: Point, *, trusted: bool) -> PipelinesAt:
         """Return the pipelines at a point, with findings."""
-        loaded = load_pipelines(SourceFiles(self.source(name, point)), trusted=trusted)
-        return PipelinesAt(point, loaded.pipelines, loaded.findings)
+        files = SourceFiles(self.source(name, point))
+        loaded = load_pipelines(files, trusted=trusted)
+        return PipelinesAt(point, loaded.pipelines, loaded.findings, tuple(pipeline_files(files)))
+
+    def file(self, name: str, ref: str, path: str, limit: int) -> tuple[str, bytes]:
+        """Return the commit that a branch, tag or commit means, and a file there. Raises NotFound, InvalidRequest."""
+        source = self.source(name, self.at(name, ref))
+        data = source.read(path) if "\0" not in path else None
+        if data is None:
+            raise NotFound(f"{name} has no file {path!r} at {ref or 'the head of its default branch'}")
+        if len(data) > limit:
+            raise InvalidRequest(f"the file {path!r} is longer than {limit} bytes")
+        return source.commit, data
 
     def _mirror(self, row: ProjectRow) -> Mirror:
         return Mirror(self._directory / row.id)

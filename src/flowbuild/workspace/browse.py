@@ -73,6 +73,11 @@ class Browser:
         """The id of the whole workspace: equal ids are equal contents."""
         return self._layout.workspace.hex()
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables at the commit."""
+        return dict(self._layout.variables)
+
     def directory(self, path: bytes) -> list[Entry]:
         """Return what is in a directory (b"": the workspace), directories first, by name. Raises NotFound."""
         names = _names(path)

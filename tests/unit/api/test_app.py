@@ -141,6 +141,8 @@ async def test_lint_finds_what_validate_finds(open_site):
     text = "pipelines:\n  p:\n    steps:\n      a: {compose: {services: {a: {image: x}}}, sucess: [b]}\n"
     async with open_site() as site:
         answer = (await site.http.post("/api/v1/lint", json={"files": {".flow.yml": text}})).json()
+        good = text.replace("sucess", "success") + "      b: {compose: {services: {b: {image: x}}}}\n"
+        fine = (await site.http.post("/api/v1/lint", json={"files": {".flow.yml": good}})).json()
         bomb = "a: &a [x,x]\n" + "".join(
             f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)},*{chr(97 + i)}]\n" for i in range(20)
         )
@@ -148,6 +150,8 @@ async def test_lint_finds_what_validate_finds(open_site):
             "/api/v1/lint", content=json.dumps({"files": {".flow.yml": bomb, "\ud800": "x"}})
         )
     assert answer["pipelines"] == []
+    assert fine["findings"] == []
+    assert [(edge["source"], edge["target"]) for edge in fine["pipelines"][0]["edges"]] == [("a", "b")]
     (finding,) = answer["findings"]
     assert (finding["line"], finding["column"]) == (4, text.splitlines()[3].index("sucess") + 1)
     assert "success" in finding["hint"]

@@ -73,7 +73,13 @@ async def test_what_is_wrong_with_a_pipeline_is_told_with_its_place(home, open_s
         await added(site, home)
         shown = (await site.get("/api/v1/projects/project/pipelines")).json()
         begun = await site.post("/api/v1/projects/project/pipelines/p/runs", json={})
+        source = (await site.get("/api/v1/projects/project/file", params={"path": shown["files"][0]})).json()
+        ways = ["nothing", "../etc/passwd", "/etc/passwd", ".git/config", "\0", "a" * 4097]
+        wrong = [await site.get("/api/v1/projects/project/file", params={"path": way}) for way in ways]
     assert (shown["pipelines"], shown["findings"][0]["line"]) == ([], 3)
+    assert (source["path"], source["commit"]) == (".flow.yml", shown["commit"])
+    assert source["text"].splitlines()[2] == "    steps: 5"
+    assert [each.status_code for each in wrong] == [404] * 5 + [422]
     assert begun.status_code == 422
     assert begun.json()["findings"][0]["file"] == ".flow.yml"
 

@@ -38,6 +38,20 @@ async def finished(home, site):
     return (await site.life.finished((await site.life.start(home)).id)).id
 
 
+async def test_variables_as_steps_found_and_left_them(home, open_site):
+    home.write({"a": step(write="/variables/V=new")}, variables={"V": "old", "W": "same"})
+    async with open_site() as site:
+        run = await finished(home, site)
+        path = f"/api/v1/runs/{run}/variables"
+        found = [
+            (await site.get(path, params=query)).json() for query in ({"step": "a", "before": True}, {"step": "a"}, {})
+        ]
+        wrong = await site.get(path, params={"step": "b"})
+    assert found[0] == {"V": "old", "W": "same"}
+    assert found[1] == found[2]
+    assert wrong.status_code == 404
+
+
 async def test_directories_and_files(home, filled, open_site):
     async with open_site() as site:
         run = await finished(home, site)

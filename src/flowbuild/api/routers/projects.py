@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowbuild.api.access import Acting, Caller, InList, OnProject, OnServer
 from flowbuild.api.backend import Back
+from flowbuild.api.pipelines import PipelineView, shown_pipeline
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.runs import shown
 from flowbuild.client.base import RunView
 from flowbuild.core.access import Action
 from flowbuild.core.errors import NotFound
-from flowbuild.core.model import Input, Pipeline
 from flowbuild.core.project import ProjectSettings, Visibility
 from flowbuild.core.retention import Retention
 from flowbuild.services.launching import LaunchRequest
@@ -26,6 +26,7 @@ from flowbuild.workspace.remote import Credential
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"], responses=RESPONSES)
 Visible = Annotated[frozenset[str] | None, Depends(InList(Action.PROJECT_READ))]
+SOURCE_MAX = 1 << 20  # bytes of a file that is shown
 Ref = Annotated[str, Query(max_length=512, description="a branch, tag or commit; default: the default branch")]
 
 
@@ -99,50 +100,23 @@ class RefView(BaseModel):
     commit: str
 
 
-class PipelineStep(BaseModel):
-    """A step of a pipeline, as far as its graph needs."""
-
-    key: str
-    name: str
-    background: bool
-    allow_failure: bool
-    environment: str | None
-    cached: bool
-    secrets: list[str]
-    line: int
-
-
-class PipelineEdge(BaseModel):
-    """An edge of a pipeline."""
-
-    source: str
-    target: str
-    kind: str
-    condition: str | None
-
-
-class PipelineView(BaseModel):
-    """A pipeline at a commit."""
-
-    name: str
-    description: str
-    file: str
-    line: int
-    inputs: list[Input]
-    variables: dict[str, str]
-    triggers: dict[str, Any]
-    steps: list[PipelineStep]
-    edges: list[PipelineEdge]
-
-
 class PipelinesView(BaseModel):
     """The pipelines at a commit, and what is wrong in their files; a pipeline with errors is not among them."""
 
     commit: str
     branch: str
     tag: str
+    files: list[str] = Field(description="in which pipelines are written")
     pipelines: list[PipelineView]
     findings: list[dict[str, str | int]]
+
+
+class SourceFile(BaseModel):
+    """A text file of the repository at a commit. Bytes that are not UTF-8 are shown as replacement characters."""
+
+    path: str
+    commit: str
+    text: str
 
 
 class StartIn(_Strict):
@@ -236,18 +210,28 @@ def list_pipelines(project: str, backend: Back, ref: Ref = "") -> PipelinesView:
         commit=found.point.commit,
         branch=found.point.branch,
         tag=found.point.tag,
-        pipelines=[_pipeline(each) for each in found.pipelines.values()],
+        files=list(found.files),
+        pipelines=[shown_pipeline(each) for each in found.pipelines.values()],
         findings=[finding.to_dict() for finding in found.findings],
     )
 
 
 @router.get("/{project}/pipelines/{pipeline}", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
-def get_pipeline(project: str, pipeline: str, backend: Back, ref: Ref = "") -> PipelineView:
+def getshown_pipeline(project: str, pipeline: str, backend: Back, ref: Ref = "") -> PipelineView:
     """Return a pipeline at a branch, tag or commit as of the last fetch."""
     found = backend.projects.pipelines(project, ref).pipelines
     if pipeline not in found:
         raise NotFound(f"there is no pipeline {pipeline!r}", hint=did_you_mean(pipeline, found))
-    return _pipeline(found[pipeline])
+    return shown_pipeline(found[pipeline])
+
+
+@router.get("/{project}/file", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
+def get_source_file(
+    project: str, path: Annotated[str, Query(min_length=1, max_length=4096)], backend: Back, ref: Ref = ""
+) -> SourceFile:
+    """Return a text file of the repository at a branch, tag or commit as of the last fetch, at most 1 MiB."""
+    commit, data = backend.projects.file(project, ref, path, SOURCE_MAX)
+    return SourceFile(path=path, commit=commit, text=data.decode("utf-8", "replace"))
 
 
 @router.post(
@@ -305,33 +289,4 @@ def _shown(row: ProjectRow) -> ProjectView:
         archived_at=row.archived_at,
         fetched_at=row.fetched_at,
         fetch_error=row.fetch_error,
-    )
-
-
-def _pipeline(found: Pipeline) -> PipelineView:
-    return PipelineView(
-        name=found.name,
-        description=found.description,
-        file=found.position.file,
-        line=found.position.line,
-        inputs=list(found.inputs),
-        variables=dict(found.variables),
-        triggers=dict(found.triggers),
-        steps=[
-            PipelineStep(
-                key=step.key,
-                name=step.name,
-                background=step.background,
-                allow_failure=step.allow_failure,
-                environment=None if step.environment is None else step.environment.name,
-                cached=step.cache is not None,
-                secrets=list(step.secrets),
-                line=step.position.line,
-            )
-            for step in found.steps
-        ],
-        edges=[
-            PipelineEdge(source=edge.source, target=edge.target, kind=edge.kind, condition=edge.condition)
-            for edge in found.edges
-        ],
     )

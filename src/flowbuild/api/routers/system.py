@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowbuild.api.access import Caller, OnServer, Public
 from flowbuild.api.backend import Back
+from flowbuild.api.pipelines import PipelineView, shown_pipeline
 from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
 from flowbuild.core.errors import InvalidRequest
-from flowbuild.services.checking import check_files
+from flowbuild.spec.load import load_pipelines
+from flowbuild.spec.source import MemoryRepository
 
 router = APIRouter(tags=["server"], responses=RESPONSES)
 FILES_MAX = 100
@@ -49,9 +51,9 @@ class LintRequest(BaseModel):
 
 
 class LintAnswer(BaseModel):
-    """What was found. `pipelines`: the names of those that can be used."""
+    """What was found. `pipelines`: those that can be used."""
 
-    pipelines: list[str]
+    pipelines: list[PipelineView]
     findings: list[dict[str, str | int]]
 
 
@@ -97,5 +99,8 @@ def lint(wanted: LintRequest) -> LintAnswer:
     """Check a pipeline file with the compose files beside it, as `flow validate` does; nothing is kept."""
     if len(wanted.files) > FILES_MAX:
         raise InvalidRequest(f"{len(wanted.files)} files: at most {FILES_MAX} are looked at")
-    names, findings = check_files(wanted.files, wanted.file)
-    return LintAnswer(pipelines=names, findings=[finding.to_dict() for finding in findings])
+    found = load_pipelines(MemoryRepository(wanted.files), wanted.file or None)
+    return LintAnswer(
+        pipelines=[shown_pipeline(each) for each in found.pipelines.values()],
+        findings=[finding.to_dict() for finding in found.findings],
+    )

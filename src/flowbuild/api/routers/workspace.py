@@ -62,13 +62,12 @@ class Diff(BaseModel):
     patch: str | None = Field(None, description="as of git diff; base64, because files need not be text")
 
 
-def _browser(
-    run: Readable,
-    backend: Back,
-    commit: Annotated[str, Query(pattern="^[0-9a-f]{0,64}$", description="of the run repository")] = "",
-    step: Annotated[str, Query(max_length=128, description="instead of a commit: as this step left it")] = "",
-    before: Annotated[bool, Query(description="as the step found it")] = False,
-) -> Browser:
+Commit = Annotated[str, Query(pattern="^[0-9a-f]{0,64}$", description="of the run repository")]
+AtStep = Annotated[str, Query(max_length=128, description="instead of a commit: as this step left it")]
+Before = Annotated[bool, Query(description="as the step found it")]
+
+
+def _browser(run: Readable, backend: Back, commit: Commit = "", step: AtStep = "", before: Before = False) -> Browser:
     return backend.browsing.open(run, commit=commit, step=step, before=before)
 
 
@@ -123,6 +122,18 @@ def read_file(
     return StreamingResponse(
         content.pieces(start, stop), status, headers, media_type=kind or "application/octet-stream"
     )
+
+
+@router.get("/variables")
+def list_variables(
+    run: Annotated[RunId, Depends(OnRun(Action.VARIABLE_READ))],
+    backend: Back,
+    commit: Commit = "",
+    step: AtStep = "",
+    before: Before = False,
+) -> dict[str, str]:
+    """Return the variables at a commit, or as a step left or found them."""
+    return backend.browsing.open(run, commit=commit, step=step, before=before).variables
 
 
 @router.get("/workspace/zip", response_class=StreamingResponse)

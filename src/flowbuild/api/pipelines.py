@@ -1,0 +1,75 @@
+"""Pipelines as clients see them: what their graph, their form of inputs and their triggers need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from flowbuild.core.model import Input, Pipeline
+
+
+class PipelineStep(BaseModel):
+    """A step of a pipeline, as far as its graph needs."""
+
+    key: str
+    name: str
+    background: bool
+    allow_failure: bool
+    environment: str | None
+    cached: bool
+    secrets: list[str]
+    line: int
+
+
+class PipelineEdge(BaseModel):
+    """An edge of a pipeline."""
+
+    source: str
+    target: str
+    kind: str
+    condition: str | None
+
+
+class PipelineView(BaseModel):
+    """A pipeline at a commit."""
+
+    name: str
+    description: str
+    file: str
+    line: int
+    inputs: list[Input]
+    variables: dict[str, str]
+    triggers: dict[str, Any]
+    steps: list[PipelineStep]
+    edges: list[PipelineEdge]
+
+
+def shown_pipeline(found: Pipeline) -> PipelineView:
+    """Return a pipeline without what only runs need."""
+    return PipelineView(
+        name=found.name,
+        description=found.description,
+        file=found.position.file,
+        line=found.position.line,
+        inputs=list(found.inputs),
+        variables=dict(found.variables),
+        triggers=dict(found.triggers),
+        steps=[
+            PipelineStep(
+                key=step.key,
+                name=step.name,
+                background=step.background,
+                allow_failure=step.allow_failure,
+                environment=None if step.environment is None else step.environment.name,
+                cached=step.cache is not None,
+                secrets=list(step.secrets),
+                line=step.position.line,
+            )
+            for step in found.steps
+        ],
+        edges=[
+            PipelineEdge(source=edge.source, target=edge.target, kind=edge.kind, condition=edge.condition)
+            for edge in found.edges
+        ],
+    )
