@@ -129,7 +129,10 @@ class RunUpdate:
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """Output of one service of an attempt, masked, otherwise byte-exact. `offset` counts bytes in the attempt's log."""
+    """Output of one service of an attempt, masked, otherwise byte-exact. `offset` counts bytes in the attempt's log.
+
+    `line` counts, from 1, the lines of all services; one longer than 16 KiB is several.
+    """
 
     step: str
     attempt: int
@@ -138,6 +141,7 @@ class LogChunk:
     time_ns: int
     data: bytes
     offset: int
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)

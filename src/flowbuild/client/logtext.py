@@ -18,13 +18,14 @@ class LogText:
     stream: str
     time_ns: int
     offset: int
+    line: int
     text: str | None = None
     base64: str | None = None
 
 
 def to_text(chunk: LogChunk) -> LogText:
     """Return a piece of log as JSON can say it; no byte is lost."""
-    place = (chunk.step, chunk.attempt, chunk.service, chunk.stream, chunk.time_ns, chunk.offset)
+    place = (chunk.step, chunk.attempt, chunk.service, chunk.stream, chunk.time_ns, chunk.offset, chunk.line)
     try:
         return LogText(*place, text=chunk.data.decode())
     except UnicodeDecodeError:
@@ -34,4 +35,6 @@ def to_text(chunk: LogChunk) -> LogText:
 def from_text(piece: LogText) -> LogChunk:
     """Return the bytes again."""
     data = base64.b64decode(piece.base64) if piece.base64 is not None else (piece.text or "").encode()
-    return LogChunk(piece.step, piece.attempt, piece.service, piece.stream, piece.time_ns, data, piece.offset)
+    return LogChunk(
+        piece.step, piece.attempt, piece.service, piece.stream, piece.time_ns, data, piece.offset, piece.line
+    )

@@ -65,13 +65,17 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What is read: a record and where its bytes begin in the attempt's log."""
+    """What is read: a record and where its bytes begin in the attempt's log.
+
+    `line` is the number of the record, from 1: of an engine each is a line of output, or 16 KiB of a longer one.
+    """
 
     offset: int
     service: str
     stream: str
     time_ns: int
     data: bytes
+    line: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,20 @@ class LogReader:
         offset, _, length, *_ = self._records(count - 1, 1)[0]
         return offset + length
 
+    def lines(self) -> int:
+        """Return how many lines (see `Piece`) can be read now."""
+        return self._count()
+
+    def offset_of(self, line: int) -> int:
+        """Return the byte at which a line begins; the size of the log for one that is not there yet."""
+        if line > self._count():
+            return self.size()
+        return self._records(max(line, 1) - 1, 1)[0][0]
+
+    def line_at(self, offset: int) -> int:
+        """Return the number of the line that has a byte, one more than there are when there is no such byte."""
+        return self._find(offset, self._count()) + 1
+
     def read(
         self, offset: int = 0, *, services: Collection[str] | None = None, end: int | None = None
     ) -> Iterator[Piece]:
@@ -61,13 +75,15 @@ class LogReader:
             if wanted is not None and (position := self._next_block(position, count, wanted)) >= count:
                 return
             batch = self._records(position, min(BLOCK - position % BLOCK, count - position))
-            for start, time_ns, length, service, stream, _ in batch:
+            for line, (start, time_ns, length, service, stream, _) in enumerate(batch, position + 1):
                 if end is not None and start >= end:
                     return
                 name = self._service(service)
                 if services is None or name in services:
                     stop = start + length if end is None else min(start + length, end)
-                    yield from self._pieces(max(start, offset), stop, name, STREAMS[stream], time_ns)
+                    about = (name, STREAMS[stream], time_ns)
+                    for at, data in self._data(max(start, offset), stop):
+                        yield Piece(at, *about, data, line)
             position += len(batch)
 
     def close(self) -> None:
@@ -155,11 +171,11 @@ class LogReader:
             self._header = self.header()  # a new service: its name is on disk before its first record
         return self._header.services[number]
 
-    def _pieces(self, start: int, stop: int, service: str, stream: str, time_ns: int) -> Iterator[Piece]:
+    def _data(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
         sources = self._open()
         while sources and start < stop:
             data = sources[1].read(start, min(MAX_READ, stop - start))
             if not data:
                 return
-            yield Piece(start, service, stream, time_ns, data)
+            yield start, data
             start += len(data)

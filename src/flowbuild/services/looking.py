@@ -12,7 +12,9 @@ from flowbuild.core.errors import Conflict, NotFound
 from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.core.run import Run, StepRun
 from flowbuild.core.states import StepState
+from flowbuild.logs.format import Piece
 from flowbuild.logs.reader import LogReader
+from flowbuild.logs.search import Found, search
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
 from flowbuild.store.database import Database, Transaction
@@ -26,7 +28,7 @@ PATCH_LIMIT = 32 << 20  # bytes of a patch
 
 @dataclass(frozen=True, slots=True)
 class LogLook:
-    """A piece of the log of an `attempt` (0: none yet) up to `offset`.
+    """A piece of the log of an `attempt` (0: none yet) up to `offset`; it has so many `lines` by now.
 
     Whether the attempt has `ended`; whether its run is `interrupted`, so that nothing comes for now.
     """
@@ -36,6 +38,7 @@ class LogLook:
     offset: int
     ended: bool
     interrupted: bool
+    lines: int = 0
 
 
 class Looking:
@@ -93,10 +96,20 @@ class Looking:
             # Only those that the view shows: what happens meanwhile is for the next look, together with its view.
             return tx.runs.events(run, after, row.last_seq), self._view(tx, row, phases)
 
-    def log(self, run: RunId, step: str, attempt: int | None, offset: int, service: str) -> LogLook:
+    def log(
+        self,
+        run: RunId,
+        step: str,
+        attempt: int | None,
+        offset: int,
+        service: str,
+        *,
+        line: int | None = None,
+        limit: int | None = None,
+    ) -> LogLook:
         """Return a piece of an attempt's log from an offset, as it was after the state that is returned with it.
 
-        With `service` only its output.
+        With `service` only its output. From a `line` instead of the offset; at most `limit` lines.
         """
         with self._database.read() as tx:
             rows = {row.key.attempt: row for row in tx.attempts.of_run(run, step)}
@@ -109,16 +122,31 @@ class Looking:
         key = found.key
         lease = Lease(key.run, key.step, key.attempt, key.epoch)
         with LogReader(self._logbook.directory(lease)) as reader:
-            end, left, chunks = reader.size(), LOG_PIECE, list[LogChunk]()
+            lines = reader.lines()
+            end, left, seen, chunks = reader.offset_of(lines + 1), LOG_PIECE, set[int](), list[LogChunk]()
+            offset = offset if line is None else reader.offset_of(line)
             for piece in reader.read(offset, services=[service] if service else None, end=end):
-                chunks.append(
-                    LogChunk(step, key.attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset)
-                )
-                left -= len(piece.data)
-                if left <= 0:
-                    end = piece.offset + len(piece.data)
+                seen.add(piece.line)
+                if left <= 0 or len(seen) - 1 == limit:
+                    end = piece.offset
                     break
-        return LogLook(chunks, key.attempt, max(offset, end), found.state == "done", interrupted)
+                chunks.append(_chunk(step, key.attempt, piece))
+                left -= len(piece.data)
+        return LogLook(chunks, key.attempt, max(offset, end), found.state == "done", interrupted, lines)
+
+    def search_log(
+        self, run: RunId, step: str, attempt: int | None, text: str, *, service: str, line: int, limit: int
+    ) -> Found:
+        """Return the lines of an attempt's log that hold a text, or look like errors; see `logs.search`."""
+        with self._database.read() as tx:
+            rows = {row.key.attempt: row.key for row in tx.attempts.of_run(run, step)}
+            key = rows.get(max(rows, default=0) if attempt is None else attempt)
+            if key is None:
+                self._no_attempt(tx, tx.runs.get(run), step, attempt)
+                return Found((), None)
+        lease = Lease(key.run, key.step, key.attempt, key.epoch)
+        with LogReader(self._logbook.directory(lease)) as reader:
+            return search(reader, text, line=line, limit=limit, services=[service] if service else None)
 
     def require_attempt(self, run: RunId, step: str, attempt: int | None) -> None:
         """Raise NotFound when there is no such step, or it has no such attempt (None: any, also one to come)."""
@@ -215,6 +243,10 @@ class Looking:
             return False
         now = tx.runs.get(row.run.id)  # it may have ended, or been taken over, just before its program let go of it
         return now.owner == row.owner and not now.run.state.final
+
+
+def _chunk(step: str, attempt: int, piece: Piece) -> LogChunk:
+    return LogChunk(step, attempt, piece.service, piece.stream, piece.time_ns, piece.data, piece.offset, piece.line)
 
 
 def require_step(view: RunView, key: str) -> StepView:

@@ -38,6 +38,26 @@ async def test_a_log_is_read_in_pieces_that_join(home, open_site):
     assert 0 < len(main.content) < len(raw.content)
 
 
+async def test_lines_by_number_and_search(home, open_site):
+    async with open_site() as site:
+        view = await run(home, site)
+        path = f"/api/v1/runs/{view.id}/steps/a/logs"
+        whole = (await site.get(path)).json()
+        last = (await site.get(path, params={"line": whole["lines"], "limit": 5})).json()
+        first = (await site.get(path, params={"limit": 1})).json()
+        beyond = (await site.get(path, params={"line": 10**9})).json()
+        found = (await site.get(f"{path}/search", params={"text": "TWO"})).json()
+        wrong = [await site.get(path, params=query) for query in ({"line": 0}, {"limit": 0}, {"attempt": 9})]
+    assert [chunk["line"] for chunk in whole["chunks"]] == list(range(1, whole["lines"] + 1))
+    assert last["chunks"] == whole["chunks"][-1:]
+    assert (first["chunks"], first["lines"]) == (whole["chunks"][:1], whole["lines"])
+    assert first["next"] == (whole["chunks"][1]["offset"] if whole["lines"] > 1 else whole["next"])
+    assert (beyond["chunks"], beyond["next"]) == ([], whole["next"])
+    assert found == {"lines": [each["line"] for each in whole["chunks"] if "two" in each["text"]], "next": None}
+    assert found["lines"]
+    assert [each.status_code for each in wrong] == [422, 422, 404]
+
+
 async def test_a_log_is_followed_and_gone_on_with(home, open_site):
     async with open_site() as site:
         begun = await site.life.start(home)

@@ -30,10 +30,18 @@ Service = Annotated[str, Query(max_length=256, description="only the output of t
 class LogPage(BaseModel):
     """A piece of a log. `next`: the offset where the next piece begins; `ended`: nothing comes after what there is."""
 
+    lines: int = Field(description="in the whole log by now, of all services; one longer than 16 KiB counts as several")
     attempt: int = Field(description="0: the step has none yet")
     next: int
     ended: bool
     chunks: list[LogText]
+
+
+class LogMatches(BaseModel):
+    """Lines that were searched for. `next`: the line from which to search on; none: the log was read to its end."""
+
+    lines: list[int]
+    next: int | None
 
 
 def _place(
@@ -61,12 +69,36 @@ Place = Annotated[tuple[int | None, int], Depends(_place)]
 
 @router.get("/logs")
 def read_log(
-    run: Readable, step: str, backend: Back, attempt: Attempt = None, offset: Offset = 0, service: Service = ""
+    run: Readable,
+    step: str,
+    backend: Back,
+    attempt: Attempt = None,
+    offset: Offset = 0,
+    line: Annotated[int | None, Query(ge=1, le=1 << 53, description="instead of an offset")] = None,
+    limit: Annotated[int | None, Query(ge=1, le=100_000, description="lines")] = None,
+    service: Service = "",
 ) -> LogPage:
-    """Return the log of an attempt from an offset, about 1 MiB of it."""
-    found = backend.looking.log(run, step, attempt, offset, service)
+    """Return the log of an attempt from an offset or from a line, about 1 MiB of it."""
+    found = backend.looking.log(run, step, attempt, offset, service, line=line, limit=limit)
     chunks = [to_text(chunk) for chunk in found.chunks]
-    return LogPage(attempt=found.attempt, next=found.offset, ended=found.ended or found.interrupted, chunks=chunks)
+    ended = found.ended or found.interrupted
+    return LogPage(attempt=found.attempt, lines=found.lines, next=found.offset, ended=ended, chunks=chunks)
+
+
+@router.get("/logs/search")
+def search_log(
+    run: Readable,
+    step: str,
+    backend: Back,
+    text: Annotated[str, Query(max_length=1000, description="empty: what looks like an error")] = "",
+    attempt: Attempt = None,
+    line: Annotated[int, Query(ge=1, le=1 << 53, description="the first one to look at")] = 1,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="lines")] = 1000,
+    service: Service = "",
+) -> LogMatches:
+    """Return the numbers of the lines that hold a text, upper and lower case being the same, colours passed over."""
+    found = backend.looking.search_log(run, step, attempt, text, service=service, line=line, limit=limit)
+    return LogMatches(lines=list(found.lines), next=found.next)
 
 
 @router.get("/logs/stream", response_class=EventSourceResponse)
