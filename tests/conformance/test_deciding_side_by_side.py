@@ -27,7 +27,7 @@ QA = make_pipeline({"a": {"environment": Environment("qa")}}, "")
 
 @pytest.fixture
 def database(postgres):
-    with StoreBench().database(postgres.database()) as database:
+    with postgres.lent() as url, StoreBench().database(url) as database:
         yield database
 
 

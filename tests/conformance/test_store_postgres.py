@@ -25,7 +25,14 @@ from flowbuild.testing.trigger_suite import TriggerSuite
 
 @pytest.fixture
 def url(postgres):
-    return postgres.database()
+    with postgres.lent() as url:
+        yield url
+
+
+@pytest.fixture
+def empty(postgres):
+    """A database that no migration has seen."""
+    return postgres.empty()
 
 
 @pytest.fixture
@@ -160,7 +167,7 @@ def test_texts_that_postgresql_cannot_store_are_stored_without_what_it_cannot(da
 
 
 @pytest.mark.parametrize("tables", [0, 1, 7, 23])
-def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkeypatch, tables):
+def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(empty, monkeypatch, tables):
     class Died(BaseException):
         pass
 
@@ -173,19 +180,19 @@ def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkey
         made.append(name)
         return create(self, name, *columns, **options)
 
-    database = Database(url)
+    database = Database(empty)
     with monkeypatch.context() as patched:
         patched.setattr(Operations, "create_table", create_table)
         with pytest.raises(Died):
             database.migrate()
     database.close()
-    with StoreBench().database(url) as again:
+    with StoreBench().database(empty) as again:
         add(again, make_run())
     assert len(made) == tables
 
 
-def test_programs_that_start_together(url):
-    script = f"from flowbuild.store.database import Database; Database({url!r}).migrate()"
+def test_programs_that_start_together(empty):
+    script = f"from flowbuild.store.database import Database; Database({empty!r}).migrate()"
     started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
 

@@ -19,6 +19,7 @@ from flowbuild.store.codec import dump_pipeline, dump_run
 from flowbuild.store.database import MIGRATIONS, Database
 from flowbuild.store.run_lists import RunFilter
 from flowbuild.testing.cache_suite import CacheSuite
+from flowbuild.testing.databases import fill
 from flowbuild.testing.lease_suite import LeaseSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.project_suite import ProjectSuite
@@ -29,7 +30,14 @@ from flowbuild.testing.trigger_suite import TriggerSuite
 
 @pytest.fixture
 def url(tmp_path):
+    fill(tmp_path / "flow.db")
     return f"sqlite:///{tmp_path / 'flow.db'}"
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """A database that no migration has seen."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
 
 
 class TestSqlite(StoreSuite):
@@ -89,7 +97,7 @@ TABLES = 26  # the migrations make, all together
 
 
 @pytest.mark.parametrize("tables", range(TABLES + 1))
-def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkeypatch, tables):
+def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(empty, monkeypatch, tables):
     class Died(BaseException):
         pass
 
@@ -102,7 +110,7 @@ def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkey
         made.append(name)
         return create(self, name, *columns, **options)
 
-    database = Database(url)
+    database = Database(empty)
     with monkeypatch.context() as patched:
         patched.setattr(Operations, "create_table", create_table)
         if tables < TABLES:
@@ -111,17 +119,17 @@ def test_a_program_that_dies_in_a_migration_leaves_nothing_half_done(url, monkey
         else:
             database.migrate()  # nothing is left to die in
     database.close()
-    again = Database(url)
+    again = Database(empty)
     again.migrate()
     add(again, make_run())
     again.close()
     assert len(made) == tables
 
 
-def test_a_database_of_an_older_version_keeps_what_is_in_it(url):
+def test_a_database_of_an_older_version_keeps_what_is_in_it(empty):
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    old = Database(url)
+    old = Database(empty)
     config.attributes["engine"] = old._engine
     command.upgrade(config, "0001")
     with pytest.raises(StoreError), old.write() as tx:  # the control: the table is not there yet
@@ -154,8 +162,8 @@ def test_a_database_of_an_older_version_keeps_what_is_in_it(url):
     old.close()
 
 
-def test_programs_that_start_together(url):
-    script = f"from flowbuild.store.database import Database; Database({url!r}).migrate()"
+def test_programs_that_start_together(empty):
+    script = f"from flowbuild.store.database import Database; Database({empty!r}).migrate()"
     started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
 
@@ -184,7 +192,6 @@ def test_a_power_cut_loses_nothing(url):
 
 def test_a_full_disk_is_told_without_the_statement(url):
     database = Database(url)
-    database.migrate()
     with database._engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")  # of this connection, which the next transaction gets
     with pytest.raises(StoreError) as caught, database.write() as tx:

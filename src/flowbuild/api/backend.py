@@ -114,8 +114,8 @@ class Backend:
 
 
 def _backend(request: Request) -> Backend:
-    backend = request.app.state.backend
-    assert isinstance(backend, Backend)  # noqa: S101 (the app was made with it)
+    backend = request.state.backend
+    assert isinstance(backend, Backend)  # noqa: S101 (`create_app` put it there)
     return backend
 
 

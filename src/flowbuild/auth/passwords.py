@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -24,7 +25,6 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()  # RFC 9106, second recommended option
         self._turn = threading.BoundedSemaphore(AT_ONCE)
-        self._nobody = self.hash(secrets.token_urlsafe())
 
     def hash(self, password: str) -> str:
         """Return what is kept of a password."""
@@ -33,11 +33,17 @@ class Passwords:
 
     def verify(self, kept: str, password: str) -> bool:
         """Whether it is the password; `kept` "" is nobody's, and takes as long. Never raises for what people type."""
+        nobody = self._nobody  # made by the first who asks, whoever that is
         with self._turn:
             try:
-                return self._hasher.verify(kept or self._nobody, password[: MAXIMUM + 1]) and kept != ""
+                return self._hasher.verify(kept or nobody, password[: MAXIMUM + 1]) and kept != ""
             except (VerificationError, InvalidHashError, UnicodeEncodeError):
                 return False
+
+    @cached_property
+    def _nobody(self) -> str:
+        """What nobody's password is compared with. Made when it is needed: programs that ask for none start sooner."""
+        return self.hash(secrets.token_urlsafe())
 
     def outdated(self, kept: str) -> bool:
         """Whether a hash was made with another cost than new ones are: make it again when its password is at hand."""

@@ -20,6 +20,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.engine.base import Engine
 from flowbuild.services.client import LocalClient
 from flowbuild.settings import Settings
+from flowbuild.testing.databases import fill
 from flowbuild.testing.engine import DummyEngine, Machine
 from flowbuild.testing.images import BUSYBOX
 from flowbuild.testing.program import git
@@ -146,6 +147,7 @@ class Home:
     def local(self, *, drive: bool) -> Local:
         """Return the services of a further process. Blocks."""
         local = Local(self.settings(), str(self.project))
+        fill(self.data / "flow.db")
         local.open(drive=drive)
         return local
 

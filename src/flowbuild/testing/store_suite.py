@@ -1,6 +1,6 @@
 """What every database must do: a class of tests, run on each that `store.database.Database` supports.
 
-A subclass gives the fixture `url`: an empty database for each test.
+A subclass gives the fixture `url`: a database of its own for each test, up to date and without a row in it.
 """
 
 # ruff: noqa: S101, D102, PT017  a module of tests without pytest: their names say what they check

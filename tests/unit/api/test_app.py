@@ -29,14 +29,14 @@ def test_an_endpoint_without_a_permission_fails_the_build():
     router = APIRouter()
     router.get("/free")(nothing)
     with pytest.raises(AssertionError, match="/free declares 0 permissions"):
-        describe([router])
+        describe((router,))
 
 
 def test_an_endpoint_with_two_permissions_fails_the_build():
     router = APIRouter()
     router.get("/both", dependencies=[Depends(Public()), Depends(OnServer(Action.SERVER_READ))])(nothing)
     with pytest.raises(AssertionError, match="/both declares 2 permissions"):
-        describe([router])
+        describe((router,))
 
 
 def test_what_everybody_may_is_a_short_list():

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from flowbuild.api.access import declared
+from flowbuild.api.app import describe
 from flowbuild.client import wire
 from flowbuild.client.runner import AttemptResult, Beat, Facts, Held, Lease, LogEntry, Report, Stop
 from flowbuild.core.cache import Origin
@@ -477,12 +478,9 @@ async def test_the_newest_phase_is_told(home, open_site):
         await served.life.until(run, "a", "run")
 
 
-async def test_every_call_declares_who_may(open_site):
-    async with open_site() as served:
-        from flowbuild.api.app import create_app
-
-        found = {route.path: permission.action for route, permission in declared(create_app(served.backend))}
-        calls = {path for path in found if path.startswith("/api/v1/runner/")}
-        assert len(calls) == 11
-        assert {path for path in calls if found[path] is None} == {"/api/v1/runner/register"}
-        assert {str(found[path]) for path in calls} == {"None", "runner.work"}
+def test_every_call_declares_who_may():
+    found = {route.path: permission.action for route, permission in declared(describe())}
+    calls = {path for path in found if path.startswith("/api/v1/runner/")}
+    assert len(calls) == 11
+    assert {path for path in calls if found[path] is None} == {"/api/v1/runner/register"}
+    assert {str(found[path]) for path in calls} == {"None", "runner.work"}

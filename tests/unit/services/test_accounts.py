@@ -26,8 +26,8 @@ from flowbuild.services.members import MemberService
 from flowbuild.services.principals import NOTED, Principals
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserChange, UserService
-from flowbuild.store.database import Database
 from flowbuild.store.server_tables import projects
+from flowbuild.testing.databases import new_sqlite
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 GOOD, BETTER = "correct horse battery", "tea with a purple zebra"
@@ -45,8 +45,7 @@ class Clock:
 @pytest.fixture
 def server(tmp_path):
     """The services of people over an empty database."""
-    clock, database = Clock(), Database(f"sqlite:///{tmp_path / 'flow.db'}")
-    database.migrate()
+    clock, database = Clock(), new_sqlite(tmp_path / "flow.db")
     passwords, lifetimes = Passwords(HASHER), Lifetimes()
     yield SimpleNamespace(
         clock=clock,

@@ -16,6 +16,7 @@ from flowbuild.services.intake import APPROVAL, CLAIM, TRIES, IntakeService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.payloads import FORGES, ZERO, Delivery, Push, Request
 from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, pipeline_file
 
@@ -28,8 +29,7 @@ class Server:
     """A server without HTTP and without git."""
 
     def __init__(self, path, kind="github"):
-        self.database = Database(f"sqlite:///{path / 'flow.db'}")
-        self.database.migrate()
+        self.database = new_sqlite(path / "flow.db")
         self.kind, self.clock, self.signals = kind, Clock(), Signals()
         add_project(self.database, PROJECT)
         self.starter = StoringStarter(self.database, self.signals, self.clock)

@@ -12,7 +12,7 @@ from flowbuild.services.notices import AFTER
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.signals import Signals
 from flowbuild.services.starter import Cause
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.triggers import Clock, StoringStarter, add_project, pipeline_file
 
 PROJECT = "team/app"
@@ -28,8 +28,7 @@ def logs():
 
 class Server:
     def __init__(self, path):
-        self.database = Database(f"sqlite:///{path / 'flow.db'}")
-        self.database.migrate()
+        self.database = new_sqlite(path / "flow.db")
         self.clock, self.signals = Clock(), Signals()
         add_project(self.database, PROJECT)
         self.starter = StoringStarter(self.database, self.signals, self.clock)

@@ -15,8 +15,8 @@ from flowbuild.services.binding import bind_group
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.ids import new_run_id
 from flowbuild.services.signals import Signals
-from flowbuild.store.database import Database
 from flowbuild.store.runs import RunRow
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.graphs import make_pipeline
 from flowbuild.testing.store_suite import COMMIT
 from flowbuild.testing.triggers import Clock
@@ -24,8 +24,7 @@ from flowbuild.testing.triggers import Clock
 
 class Server:
     def __init__(self, path):
-        self.database = Database(f"sqlite:///{path / 'flow.db'}")
-        self.database.migrate()
+        self.database = new_sqlite(path / "flow.db")
         self.clock, self.woken = Clock(), []
         self.decisions = Decisions(self.database, Signals(), self.clock, self.woken.append)
 

@@ -3,7 +3,7 @@ import pytest
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
 from flowbuild.services.audit import Actor
 from flowbuild.services.hooks import HookChange, HookService, mapped_of
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.triggers import Clock, PlainSealer, add_project
 
 ANN = Actor("ann")
@@ -12,8 +12,7 @@ PROJECT = "team/app"
 
 @pytest.fixture
 def service(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
-    database.migrate()
+    database = new_sqlite(tmp_path / "flow.db")
     add_project(database, PROJECT)
     yield HookService(database, PlainSealer(), Clock())
     database.close()

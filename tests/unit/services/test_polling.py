@@ -10,7 +10,7 @@ from flowbuild.core.project import ProjectSettings
 from flowbuild.services.polling import LEAST, PollService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.signals import Signals
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.triggers import Clock, StoringStarter, add_project, pipeline_file
 
 PROJECT = "team/app"
@@ -27,8 +27,7 @@ def logs():
 
 class Server:
     def __init__(self, path):
-        self.database = Database(f"sqlite:///{path / 'flow.db'}")
-        self.database.migrate()
+        self.database = new_sqlite(path / "flow.db")
         self.clock, self.refs, self.asked, self.moved = Clock(), {MAIN: A}, [], []
         add_project(self.database, PROJECT)
         self.configure(30.0)

@@ -14,7 +14,7 @@ from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.launching import Launcher, LaunchRequest
 from flowbuild.services.projects import ProjectChange, ProjectService
 from flowbuild.spec.findings import InvalidFile
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.git_remote import PASSWORD, USER, Source, served
 from flowbuild.testing.home import Home, service
 from flowbuild.vault.keys import KeyFile
@@ -38,8 +38,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
-    database.migrate()
+    database = new_sqlite(tmp_path / "flow.db")
     yield database
     database.close()
 

@@ -9,7 +9,7 @@ from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenti
 from flowbuild.services.audit import Actor
 from flowbuild.services.registration import CODE_SECONDS, Registration
 from flowbuild.services.signals import Signals
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 
 ADA = Actor("ada", "192.0.2.1")
 
@@ -28,8 +28,7 @@ def clock():
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
-    database.migrate()
+    database = new_sqlite(tmp_path / "flow.db")
     yield database
     database.close()
 

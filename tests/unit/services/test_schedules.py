@@ -12,7 +12,7 @@ from flowbuild.services.schedules import SCHEDULES, ScheduleService
 from flowbuild.services.signals import Signals
 from flowbuild.spec.load import load_pipelines
 from flowbuild.spec.source import MemoryRepository
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.triggers import Clock, StoringStarter, add_project, pipeline_file
 
 ANN = Actor("ann")
@@ -24,8 +24,7 @@ NIGHT = {"night": '{schedule: {cron: "0 3 * * *"}}'}
 
 class Server:
     def __init__(self, path):
-        self.database = Database(f"sqlite:///{path / 'flow.db'}")
-        self.database.migrate()
+        self.database = new_sqlite(path / "flow.db")
         self.clock, self.signals = Clock(START), Signals()
         self.project = add_project(self.database, PROJECT)
         self.starter = StoringStarter(self.database, self.signals, self.clock)

@@ -11,8 +11,8 @@ from flowbuild.core.sources import Trust
 from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.keys import KeyService
 from flowbuild.services.secrets import MOST, SecretService
-from flowbuild.store.database import Database
 from flowbuild.store.server_tables import projects, secrets
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.vault.keys import KeyFile
 from flowbuild.vault.sealing import Vault, key_of
 
@@ -26,8 +26,7 @@ PROJECT, OTHER = "team/app", "other"
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
-    database.migrate()
+    database = new_sqlite(tmp_path / "flow.db")
     with database.write() as tx:
         for number, name in enumerate((PROJECT, OTHER)):
             row = {"id": f"01{number:024}", "name": name, "url": "u", "created_at": 1.0}

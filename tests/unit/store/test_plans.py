@@ -6,15 +6,14 @@ from sqlalchemy.dialects import sqlite
 
 from flowbuild.core.ids import RunId
 from flowbuild.core.states import RunState
-from flowbuild.store.database import Database
 from flowbuild.store.run_lists import RunFilter, figures, page
 from flowbuild.store.tables import runs
+from flowbuild.testing.databases import new_sqlite
 
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
-    database.migrate()
+    database = new_sqlite(tmp_path / "flow.db")
     yield database
     database.close()
 

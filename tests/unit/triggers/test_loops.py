@@ -17,7 +17,7 @@ from flowbuild.services.intake import IntakeService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.schedules import SCHEDULES, ScheduleService
 from flowbuild.services.signals import Signals
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.payloads import FORGES, Push
 from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, pipeline_file
 from flowbuild.triggers import loop as loops
@@ -52,8 +52,7 @@ class Started:
 
 class Server:
     def __init__(self, path, running_loop):
-        self.database = Database(f"sqlite:///{path / 'flow.db'}")
-        self.database.migrate()
+        self.database = new_sqlite(path / "flow.db")
         self.signals = Signals()
         self.starter = Started(StoringStarter(self.database, self.signals, time.time), running_loop)
         self.starter.script.files = pipeline_file({"build": "push"})

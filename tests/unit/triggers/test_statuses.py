@@ -19,7 +19,7 @@ from flowbuild.services.notices import AFTER, STATUS, status_notice
 from flowbuild.services.signals import Signals
 from flowbuild.services.starter import Cause
 from flowbuild.services.statuses import TRIES, StatusService
-from flowbuild.store.database import Database
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.forge import TOKEN, forge
 from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, pipeline_file
 from flowbuild.triggers.statuses import Statuses
@@ -38,8 +38,7 @@ def logs():
 
 class Server:
     def __init__(self, path, api_url, kind="github"):
-        self.database = Database(f"sqlite:///{path / 'flow.db'}")
-        self.database.migrate()
+        self.database = new_sqlite(path / "flow.db")
         self.clock, self.signals = Clock(), Signals()
         add_project(self.database, PROJECT)
         self.starter = StoringStarter(self.database, self.signals, self.clock)

@@ -8,8 +8,8 @@ from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.scoping import Asking, SecretScope
 from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.secrets import SecretService
-from flowbuild.store.database import Database
 from flowbuild.store.projects import ProjectRow
+from flowbuild.testing.databases import new_sqlite
 from flowbuild.vault.keys import KeyFile
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring import operations
@@ -20,8 +20,7 @@ STEP = Asking(("deploy",), "", "main", "", "trusted")
 @pytest.fixture
 def database(tmp_path, monkeypatch):
     monkeypatch.setenv("FLOW_HOME", str(tmp_path))
-    database = Database(f"sqlite:///{tmp_path / 'flow.db'}")
-    database.migrate()
+    database = new_sqlite(tmp_path / "flow.db")
     with database.write() as tx:
         tx.projects.add(ProjectRow("01AAAAAAAAAAAAAAAAAAAAAAP1", "project", "https://git.example/p", 1.0))
     yield database
