@@ -42,11 +42,13 @@ class RemoteClient:
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        deadline: float = DEADLINE,
     ) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=None, transport=transport)
         self._url = url
         self._sleep = sleep
+        self._deadline = deadline
         self._phases: dict[Lease, str] = {}
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -150,11 +152,11 @@ class RemoteClient:
             waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
 
     async def _ask(
-        self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0, deadline: float = DEADLINE
+        self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0, deadline: float | None = None
     ) -> bytes:
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            async with asyncio.timeout(wait + deadline):
+            async with asyncio.timeout(wait + (self._deadline if deadline is None else deadline)):
                 answer = await self._http.request(method, BASE + path, content=body, headers=headers)
         except (httpx2.TransportError, TimeoutError) as error:
             words = str(error) or type(error).__name__

@@ -436,12 +436,11 @@ async def test_without_a_server_patience_ends(open_site):
             assert passed == before  # the worker asks again anyway
 
 
-async def test_a_server_that_accepts_and_never_answers(monkeypatch):
-    monkeypatch.setattr(remote, "DEADLINE", 0.05)
+async def test_a_server_that_accepts_and_never_answers():
     accepted = []
     silent = await asyncio.start_server(lambda _reader, writer: accepted.append(writer), "127.0.0.1", 0)
     async with silent:
-        far = RemoteClient(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", "x")
+        far = RemoteClient(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", "x", deadline=0.05)
         with pytest.raises(ServerUnreachable):
             await claim(far)
         await far.close()
