@@ -16,7 +16,7 @@ import httpx2
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from flowbuild.testing.payloads import FORGES, Push
+from flowbuild.testing.payloads import FORGES, Delivery, Push
 from flowbuild.testing.payloads import Request as PullRequest
 from flowbuild.testing.serving import serving
 
@@ -77,7 +77,10 @@ class FakeForge:
 
     async def deliver(self, kind: str, what: Push | PullRequest, to: str, secret: str) -> httpx2.Response:
         """Send a webhook, signed as the forge does it."""
-        sent = FORGES[kind](what).signed(kind, secret)
+        return await self.send(FORGES[kind](what).signed(kind, secret), to)
+
+    async def send(self, sent: Delivery, to: str) -> httpx2.Response:
+        """Send a webhook as it is; the same twice is what a forge sends when it had no answer."""
         async with httpx2.AsyncClient() as http:
             return await http.post(to, content=sent.body, headers=dict(sent.headers))
 

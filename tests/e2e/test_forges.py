@@ -1,0 +1,129 @@
+"""A push at a forge, as a team has it: git over HTTP, a webhook to a real server, a run in real Docker, a status at the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from flowbuild.testing.forge import TOKEN, FakeForge, forge
+from flowbuild.testing.git_remote import PASSWORD, USER, Source, served
+from flowbuild.testing.payloads import FORGES, ZERO, Push
+from flowbuild.testing.program import LIMIT, Program, Started, leftovers
+
+PIPELINES = """
+x-steps: &steps {a: {compose: {services: {main: {image: flow-demo/busybox, command: [cat, src/main]}}}}}
+pipelines:
+  build: {on: {push: {branches: [main], paths: ["src/**"]}}, steps: *steps}
+  docs: {on: {push: {branches: [main], paths: ["docs/**"]}}, steps: *steps}
+  next: {on: {push: {branches: [next]}}, steps: *steps}
+  release: {on: tag, steps: *steps}
+"""
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+
+class Site:
+    """A server, a bare repository that is served over HTTP to who has the password, and an admin who asks the API."""
+
+    def __init__(self, top: Path, source: Source, repository: str) -> None:
+        self.source, self._repository = source, repository
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        environment = {
+            "FLOW_PORT": str(port),
+            "FLOW_ALLOW_HTTP": "true",
+            "FLOW_ALLOW_INTERNAL": "localhost,127.0.0.1",
+        }
+        self.server = Started(Program(top / "home", top, environment), "server")
+        self.http = httpx2.AsyncClient(base_url=f"{self.url}/api/v1", timeout=LIMIT)
+
+    async def set_up(self) -> None:
+        """Make the first account and the project."""
+        code = (await asyncio.to_thread(self.server.wait_for, "--code")).split()[-1]
+        admin = {"code": code, "name": "ann", "password": "correct horse battery"}
+        login = await self.ask("POST", "setup", json=admin)
+        self.http.headers["X-Flow-Form-Token"] = login["form_token"]
+        wanted = {"name": "app", "url": self._repository, "credential": {"user": USER, "password": PASSWORD}}
+        await self.ask("POST", "projects", json=wanted)
+
+    async def ask(self, method: str, path: str, **options: Any) -> Any:
+        """Ask the API for what it must not refuse."""
+        answer = await self.http.request(method, path, **options)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    async def runs(self) -> list[tuple[str, str, str, str]]:
+        """Return the runs, the oldest first: pipeline, event, commit, state."""
+        items = (await self.ask("GET", "runs"))["items"]
+        return [(run["pipeline"], run["event"], run["commit"], run["state"]) for run in reversed(items)]
+
+    async def close(self) -> None:
+        await self.http.aclose()
+        await asyncio.to_thread(self.server.kill)
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    source = Source(tmp_path)
+    source.commit({".flow.yml": PIPELINES, "src/main": "one\n"})
+    async with AsyncExitStack() as stack:
+        repositories = stack.enter_context(served(tmp_path, password=PASSWORD))
+        made = Site(tmp_path, source, f"{repositories.url}/source.git")
+        stack.push_async_callback(made.close)
+        await made.set_up()
+        yield made
+
+
+async def last_word(made: FakeForge, commit: str, context: str) -> list[str]:
+    """Return the states that the forge was told of a commit, when the last of them is final."""
+    while True:
+        states = [told.state for told in made.statuses if (told.commit, told.context) == (commit, context)]
+        if states and states[-1] in ("success", "failure", "failed", "error"):
+            return states
+        await made.told(len(made.statuses) + 1)
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab", "gitea"])
+async def test_a_push_starts_what_it_should_once_and_the_forge_is_told(site: Site, kind: str) -> None:
+    async with forge() as made:
+        hook = await site.ask(
+            "POST",
+            "projects/app/hooks",
+            json={"kind": kind, "name": "forge", "token": TOKEN, "api_url": made.api_url(kind)},
+        )
+        before = site.source.git("rev-parse", "HEAD")
+        after = site.source.commit({"src/main": "two\n"})
+        sent = FORGES[kind](Push("refs/heads/main", before, after))
+        secrets = ("the secret of somebody else", hook["secret"], hook["secret"])
+        answers = [await made.send(sent.signed(kind, secret), hook["url"]) for secret in secrets]
+        assert [answer.status_code for answer in answers] == [401, 202, 200]
+        assert answers[1].json()["id"] == answers[2].json()["id"]
+        assert (await last_word(made, after, "flow/build"))[-1] == "success"
+
+        site.source.git("tag", "--annotate", "--message", "first", "v1")
+        site.source.push("v1")
+        tag = site.source.git("rev-parse", "v1")
+        tagged = await made.deliver(
+            kind, Push("refs/tags/v1", ZERO, after, tag_object=tag), hook["url"], hook["secret"]
+        )
+        assert tagged.status_code == 202
+        assert (await last_word(made, after, "flow/release"))[-1] == "success"
+
+    assert await site.runs() == [("build", "push", after, "succeeded"), ("release", "tag", after, "succeeded")]
+    assert {told.context for told in made.statuses} == {"flow/build", "flow/release"}
+    items = (await site.ask("GET", "runs"))["items"]
+    assert {told.url for told in made.statuses} == {f"{site.url}/runs/{run['id']}" for run in items}
+    deliveries = (await site.ask("GET", "projects/app/deliveries"))["items"]
+    assert [delivery["state"] for delivery in deliveries] == ["done", "done"]
+    told = {each["pipeline"]: each["why"] for each in deliveries[1]["result"]["events"][0]["pipelines"]}
+    assert "no changed file" in told["docs"]
+    assert "branch main" in told["next"]
+    assert leftovers([run["id"] for run in items]) == []
