@@ -31,17 +31,31 @@ def judge(event: SourceEvent, pipelines: Iterable[Pipeline], changed: Sequence[s
     return [_judge(event, pipeline, changed) for pipeline in pipelines]
 
 
+def held_back(event: SourceEvent) -> str:
+    """Return why an event starts nothing at all, whatever the pipelines say; empty when it may."""
+    if event.deleted:
+        return "the branch or tag was deleted"
+    if event.skip:
+        return "its commit message asks for no runs"
+    change = event.pull_request.change if event.pull_request else None
+    if change is PullRequestChange.CLOSED:
+        return "the pull request was closed"
+    if change is PullRequestChange.OTHER:
+        return "neither the commits nor the target of the pull request changed"
+    return ""
+
+
 def needs_paths(event: SourceEvent, pipelines: Iterable[Pipeline]) -> bool:
     """Whether the changed paths could matter to any verdict: finding them out costs time."""
     name = _REFS.get(event.kind)
-    if name is None or event.tag or _held_back(event):
+    if name is None or event.tag or held_back(event):
         return False
     written = [pipeline.triggers.get(name) or {} for pipeline in pipelines]
     return any(trigger.get("paths") or trigger.get("paths_ignore") for trigger in written)
 
 
 def _judge(event: SourceEvent, pipeline: Pipeline, changed: Sequence[str] | None) -> Verdict:
-    reason = _held_back(event)
+    reason = held_back(event)
     if not reason:
         match event.kind:
             case SourceKind.PUSH:
@@ -60,20 +74,6 @@ def _judge(event: SourceEvent, pipeline: Pipeline, changed: Sequence[str] | None
     known = {declared.name for declared in pipeline.inputs}
     inputs = {name: value for name, value in event.inputs.items() if name in known}
     return Verdict(pipeline.name, not reason, reason or _because(event), {} if reason else inputs)
-
-
-def _held_back(event: SourceEvent) -> str:
-    """Return why an event starts nothing at all; empty when it may."""
-    if event.deleted:
-        return "the branch or tag was deleted"
-    if event.skip:
-        return "its commit message asks for no runs"
-    change = event.pull_request.change if event.pull_request else None
-    if change is PullRequestChange.CLOSED:
-        return "the pull request was closed"
-    if change is PullRequestChange.OTHER:
-        return "neither the commits nor the target of the pull request changed"
-    return ""
 
 
 def _because(event: SourceEvent) -> str:

@@ -25,13 +25,14 @@ class ProjectSettings:
 
     `protected`, `protected_tags`: patterns of the branches and tags whose commits are trusted; no branch pattern means the
     default branch. `poll`: seconds between looks for what changed at a remote that sends no webhooks; None: nobody looks.
-    `retention`: which runs are kept.
+    `retention`: which runs are kept. `cancel_closed`: runs of a pull request are cancelled when that is closed or merged.
     """
 
     protected: tuple[str, ...] = ()
     protected_tags: tuple[str, ...] = ("*",)
     retention: Retention = field(default_factory=Retention)
     poll: float | None = None
+    cancel_closed: bool = True
 
 
 def check_name(name: str) -> None:

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     RUN_TIMEOUT = "run_timeout"
     INTERRUPTED = "interrupted"  # the program that drove the run was gone
     SUPERSEDED = "superseded"  # a newer run of its group took its place
+    WITHDRAWN = "withdrawn"  # its pull request was closed
 
 
 class StepState(StrEnum):

@@ -82,6 +82,11 @@ class Decisions:
         else:
             tx.topics.add(OUTBOX)
 
+    def cancel(self, run: RunId, by: str, reason: Reason) -> None:
+        """End a run, whichever process drives it; nothing happens when it is final. Raises NotFound."""
+        self.apply(run, CancelRequested(by, reason))
+        self._wake(run)
+
     def settle_group(self, run: RunId) -> None:
         """After a run has joined its group, or left it: older ones make room for it, and those whose turn it is begin.
 
@@ -94,8 +99,7 @@ class Decisions:
         if group is None:
             return
         for older in groups.superseded(line, run):
-            self.apply(older, CancelRequested(f"run {row.number}", Reason.SUPERSEDED))
-            self._wake(older)
+            self.cancel(older, f"run {row.number}", Reason.SUPERSEDED)
         while True:
             with self._database.write() as tx:
                 following = tx.concurrency.begin_next(row.project, group.group, self._clock())

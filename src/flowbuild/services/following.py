@@ -40,6 +40,7 @@ class FollowService:
             return tx.notices.next_at(AFTER)
 
     def _follow(self, notice: Notice) -> None:
+        assert notice.run is not None  # noqa: S101 (this kind has one)
         with self._database.read() as tx:
             row = tx.runs.get(notice.run)
         event = ended(row)
@@ -49,6 +50,7 @@ class FollowService:
             "after_number": row.number,
             "pipeline": event.pipeline,
         }
+        about |= {name: row.cause[name] for name in ("hook", "pull_request") if name in row.cause}
         try:
             verdicts = self._reactions.judge(row.project, event)
             self._reactions.begin(row.project, event, verdicts, f"after/{row.run.id}", about)

@@ -90,6 +90,10 @@ class Launcher:
             raise InvalidFile(found.findings)
         return tuple(found.pipelines.values())
 
+    def trust(self, project: str, event: SourceEvent) -> Trust:
+        """See Starter."""
+        return self._trust(project, event, self._point(project, event))
+
     def changed(self, project: str, event: SourceEvent) -> Sequence[str] | None:
         """See Starter."""
         point, request = self._point(project, event), event.pull_request
@@ -129,15 +133,12 @@ class Launcher:
         """Return where an event is in the history, fetching what is not here; raises NotFound when it is gone."""
         if event.pull_request is not None or event.trust is not None:
             return Point(self._proposed(project, event), event.branch, event.tag)
-        refs = self._projects.tags(project) if event.tag else self._projects.branches(project)
-        known = refs.get(event.tag or event.branch, "")
-        if not event.commit or not known.startswith(
-            event.commit
-        ):  # also one that is here as a proposal, and merged now
+        ref = TAGS + event.tag if event.tag else event.branch and HEADS + event.branch
+        if not self._projects.holds(project, ref, event.commit):  # also one that is here as a proposal, and merged now
             self._projects.fetch(project)
         if event.commit:
             return Point(self._projects.commit(project, event.commit), event.branch, event.tag)
-        return self._projects.at(project, TAGS + event.tag if event.tag else event.branch and HEADS + event.branch)
+        return self._projects.at(project, ref)
 
     def _proposed(self, project: str, event: SourceEvent) -> str:
         """Return a commit that need not be on any branch of the project."""

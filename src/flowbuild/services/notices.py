@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from flowbuild.core.ids import RunId
 from flowbuild.core.sources import SourceEvent
+from flowbuild.forges.client import Status
 from flowbuild.services.ids import new_id
 from flowbuild.store.database import Transaction
 from flowbuild.store.hooks import HookRow
@@ -17,6 +20,17 @@ def status_notice(run: RunId, hook: HookRow, event: SourceEvent, now: float) -> 
     """Return the notice that keeps a forge informed about a run until it is final. There is one per run."""
     payload = {"hook": hook.id, "repository": event.repository, "commit": event.commit}
     return Notice(id=run, kind=STATUS, run=run, payload=payload, next_at=now)
+
+
+def commit_notice(identifier: str, hook: HookRow, event: SourceEvent, status: Status, now: float) -> Notice:
+    """Return the notice of a status that no run has: a pipeline file that cannot be used, or that somebody has to approve."""
+    payload = {
+        "hook": hook.id,
+        "repository": event.repository,
+        "commit": event.commit,
+        "status": asdict(status),
+    }
+    return Notice(id=identifier, kind=STATUS, run=None, payload=payload, next_at=now)
 
 
 def run_ended(tx: Transaction, run: RunId, now: float) -> None:

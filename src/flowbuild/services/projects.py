@@ -208,6 +208,14 @@ class ProjectService:
         except InvalidRequest as error:
             raise NotFound(f"{name} has no commit {commit!r}") from error
 
+    def holds(self, name: str, ref: str, commit: str) -> bool:
+        """Tell whether a commit was part of a ref, by its whole name, at the last fetch; an empty one never is."""
+        mirror = self._mirror(self.get(name))
+        try:
+            return bool(ref and commit) and mirror.contains(mirror.commit_of(commit), ref)
+        except (NotFound, InvalidRequest):
+            return False
+
     def fetch_ref(self, name: str, ref: str) -> str:
         """Fetch a ref that is no branch or tag, like that of a pull request; return its commit. Raises as `fetch`."""
         row = self.active(name)
@@ -223,9 +231,10 @@ class ProjectService:
         return source
 
     def trust(self, name: str, event: SourceEvent, commit: str) -> Trust:
-        """Return how far the commit of an event is trusted: by its branch or tag, and only if it belongs to the project.
+        """Return how far the commit of an event is trusted: by its branch or tag, and only if it belongs to that.
 
-        Where a run follows another one, that was decided before.
+        Who names a protected branch beside a commit of another one gets what that one gets; a commit of no branch is not
+        trusted. Where a run follows another one, that was decided before.
         """
         if event.trust is not None:
             return event.trust
@@ -235,7 +244,9 @@ class ProjectService:
         trust = trust_of(event, branches=protected, tags=row.settings.protected_tags)
         if trust is Trust.UNTRUSTED or event.pull_request is not None:
             return trust
-        return trust if mirror.contains(commit) else Trust.UNTRUSTED
+        if trust is Trust.TRUSTED and mirror.contains(commit, TAGS + event.tag if event.tag else HEADS + event.branch):
+            return Trust.TRUSTED
+        return Trust.INTERNAL if mirror.contains(commit) else Trust.UNTRUSTED
 
     def changed(self, name: str, old: str, new: str, *, since_fork: bool = False) -> Sequence[str] | None:
         """Return the paths that differ between two commits; None when one is not known. See `Mirror.changed`."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from flowbuild.core.errors import UserError
 from flowbuild.core.ids import RunId
-from flowbuild.core.match import Verdict, judge, needs_paths
-from flowbuild.core.sources import SourceEvent, SourceKind
+from flowbuild.core.match import Verdict, held_back, judge, needs_paths
+from flowbuild.core.sources import SourceEvent, SourceKind, Trust
 from flowbuild.services.starter import Cause, Starter, start_key
 
 
@@ -39,13 +39,21 @@ class Reactions:
         self._moved = moved
 
     def judge(self, project: str, event: SourceEvent) -> Sequence[Verdict]:
-        """Return the verdict on each pipeline at the commit of an event; raises UserError, SystemFailed."""
+        """Return the verdict on each pipeline at the commit of an event; none when it starts nothing anyway.
+
+        Raises UserError, SystemFailed.
+        """
         if event.kind is SourceKind.PUSH and not event.deleted:
             self._moved(project, event.branch)
-        nothing = event.deleted or event.skip
-        pipelines = () if nothing else self._starter.pipelines(project, event)
+        if held_back(event):
+            return ()
+        pipelines = self._starter.pipelines(project, event)
         changed = self._starter.changed(project, event) if needs_paths(event, pipelines) else None
         return judge(event, pipelines, changed)
+
+    def trust(self, project: str, event: SourceEvent) -> Trust:
+        """Return how far the commit of an event is trusted; raises as `judge`."""
+        return self._starter.trust(project, event)
 
     def begin(
         self, project: str, event: SourceEvent, verdicts: Sequence[Verdict], key: str, about: Mapping[str, Any]

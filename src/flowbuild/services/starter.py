@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from flowbuild.core.ids import RunId
 from flowbuild.core.model import Pipeline
-from flowbuild.core.sources import SourceEvent
+from flowbuild.core.sources import SourceEvent, Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Starter(Protocol):
 
     def pipelines(self, project: str, event: SourceEvent) -> Sequence[Pipeline]:
         """Return the pipelines at the commit of an event, which is fetched when it is not here; none without a file."""
+        ...
+
+    def trust(self, project: str, event: SourceEvent) -> Trust:
+        """Return how far the commit of an event is trusted, which is fetched when it is not here."""
         ...
 
     def changed(self, project: str, event: SourceEvent) -> Sequence[str] | None:

@@ -67,7 +67,7 @@ class StatusService:
         payload = {**telling.notice.payload, "told": _text(telling.status)}
         with self._database.write() as tx:
             if telling.final:
-                tx.notices.done(telling.notice.id)
+                tx.notices.finished(telling.notice)
             else:
                 tx.notices.told(telling.notice, payload)
 
@@ -83,18 +83,28 @@ class StatusService:
 
     def _telling(self, notice: Notice) -> Telling | None:
         with self._database.read() as tx:
-            row, hook = tx.runs.get(notice.run), tx.hooks.get(notice.payload["hook"])
+            row = tx.runs.get(notice.run) if notice.run else None
+            hook = tx.hooks.get(notice.payload["hook"])
         if hook is None or not hook.sealed_token:
             with self._database.write() as tx:
                 tx.notices.done(notice.id)
             return None
-        status = status_of(row, self._link(row))
+        status = status_of(row, self._link(row)) if row else _stored(notice)
+        final = row is None or row.run.state.final
         if notice.payload.get("told") == _text(status):
             with self._database.write() as tx:
-                tx.notices.told(notice, notice.payload)
+                if final:
+                    tx.notices.finished(notice)
+                else:
+                    tx.notices.told(notice, notice.payload)
             return None
         target = Target(hook.kind, hook.api_url, notice.payload["repository"], notice.payload["commit"])
-        return Telling(notice, target, self._hooks.token(hook), status, final=row.run.state.final)
+        return Telling(notice, target, self._hooks.token(hook), status, final)
+
+
+def _stored(notice: Notice) -> Status:
+    stored = notice.payload["status"]
+    return Status(**{**stored, "state": StatusState(stored["state"])})
 
 
 def status_of(row: RunRow, url: str) -> Status:

@@ -1,4 +1,4 @@
-"""What is to be told to others about a run, at least once. A row is deleted when there is nothing more to tell."""
+"""What is to be told to others about a run or a commit, at least once. A row is deleted when there is nothing more to tell."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from flowbuild.store.tables import runs
 class Notice:
     """A notice. `next_at` says when to look at it, None: not before the run changes. `tries`: those that failed in a row.
 
+    Without a run it is about a commit, and the payload says everything.
+
     Who looks at one claims it first. A claim does not move `next_at`: so it is seen when the run changed meanwhile.
     """
 
     id: str
     kind: str
-    run: RunId
+    run: RunId | None
     payload: Mapping[str, Any]
     next_at: float | None
     tries: int = 0
@@ -47,6 +49,13 @@ class Notices:
             "next_at": notice.next_at,
         }
         return insert_once(self._connection, notices, values)
+
+    def put(self, notice: Notice) -> None:
+        """Store a notice instead of the one with its id, if there is one; who is telling that one is waited for."""
+        values = {"payload": dump_mapping(dict(notice.payload)), "next_at": notice.next_at, "tries": 0, "error": ""}
+        changed = self._connection.execute(notices.update().where(notices.c.id == notice.id).values(**values))
+        if changed.rowcount == 0:
+            self.add(notice)
 
     def touch(self, run: RunId, now: float) -> bool:
         """Let all notices of a run be looked at now: it changed. Returns whether there are any."""
@@ -108,6 +117,11 @@ class Notices:
             )
         )
 
+    def finished(self, notice: Notice) -> None:
+        """Delete a notice that was told for the last time; one that changed meanwhile is given back."""
+        self._connection.execute(notices.delete().where(_as_seen(notice)))
+        self._connection.execute(notices.update().where(notices.c.id == notice.id).values(claimed_until=None))
+
     def done(self, identifier: str) -> None:
         """Delete a notice."""
         self._connection.execute(notices.delete().where(notices.c.id == identifier))
@@ -122,5 +136,5 @@ def _as_seen(notice: Notice) -> ColumnElement[bool]:
 
 
 def _row(row: Mapping[Any, Any]) -> Notice:
-    run, payload = RunId(row["run_id"]), load_mapping(row["payload"])
+    run, payload = row["run_id"] and RunId(row["run_id"]), load_mapping(row["payload"])
     return Notice(row["id"], row["kind"], run, payload, row["next_at"], row["tries"], row["error"])

@@ -189,6 +189,11 @@ class Runs:
         )
         return [RunId(identifier) for identifier in self._connection.execute(query).scalars()]
 
+    def open_lines(self, project: str) -> Sequence[RunLine]:
+        """Return the runs of a project that are not final, the newest first."""
+        query = run_lists.lines(runs.c.project == project, runs.c.state.in_(OPEN_STATES))
+        return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
+
     def unfinished(self, owner: str) -> Sequence[RunId]:
         """Return the final runs of an owner whose last effects are not yet carried out."""
         final = runs.c.state.not_in(OPEN_STATES)
@@ -236,7 +241,8 @@ class Runs:
 def _over() -> ColumnElement[bool]:
     """Return the condition that nothing has to be done about a run any more."""
     waiting = [outbox.c.run_id, leftovers.c.run_id]
-    told = runs.c.id.not_in(select(notices.c.run_id).where(notices.c.next_at.is_not(None)))
+    untold = select(notices.c.run_id).where(notices.c.next_at.is_not(None), notices.c.run_id.is_not(None))
+    told = runs.c.id.not_in(untold)
     return and_(runs.c.state.not_in(OPEN_STATES), told, *(runs.c.id.not_in(select(column)) for column in waiting))
 
 

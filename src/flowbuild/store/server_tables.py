@@ -253,7 +253,7 @@ notices = Table(  # what is to be told to others, at least once: statuses to for
     metadata,
     _id(),
     Column("kind", String(32), nullable=False),
-    Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE")),  # none: about a commit of which nothing runs
     Column("payload", Text, nullable=False),
     Column("next_at", Float),  # none: nothing to tell until the run changes
     Column("claimed_until", Float),  # somebody is at it

@@ -98,6 +98,7 @@ class ProjectSuite(StoreBench):
                 tx.notices.add(Notice(id=TWO, kind="after", run=ONE, payload={}, next_at=3.0))
                 assert not tx.runs.remove(ONE)
                 tx.notices.done(TWO)
+                tx.notices.put(Notice(id=TWO, kind="status", run=None, payload={}, next_at=3.0))  # of no run
                 assert [line.id for line in tx.runs.removable("p")] == [TWO, ONE]
                 assert tx.runs.remove(ONE)
                 assert not tx.runs.remove(ONE)  # it is gone

@@ -196,6 +196,20 @@ class TriggerSuite(StoreBench):
                 tx.notices.done(notice.id)
                 assert tx.notices.of_run(ONE) == []
 
+    def test_a_notice_of_no_run_gives_way_to_a_newer_one(self, url: str) -> None:
+        with self.database(url) as database, database.write() as tx:
+            old = Notice("n" * 26, "status", None, {"a": 1}, 10.0)
+            tx.notices.put(old)
+            assert tx.notices.due("status", 10.0, 5) == [old]
+            assert tx.notices.claim(old, 10.0, 20.0)
+            new = replace(old, payload={"a": 2}, next_at=11.0)
+            tx.notices.put(new)
+            assert tx.notices.due("status", 12.0, 5) == []  # the old one is being told just now
+            tx.notices.finished(old)
+            assert tx.notices.due("status", 12.0, 5) == [new]
+            tx.notices.finished(new)
+            assert tx.notices.next_at("status") is None
+
     def test_where_refs_were(self, url: str) -> None:
         with self.database(url) as database:
             project = add_project(database, PROJECT)

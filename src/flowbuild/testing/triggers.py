@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowbuild.core.errors import FlowError, NotFound
@@ -12,11 +12,14 @@ from flowbuild.core.ids import CommitId, RunId
 from flowbuild.core.machine import create_run
 from flowbuild.core.model import Pipeline
 from flowbuild.core.run import RunContext
-from flowbuild.core.sources import SourceEvent, trust_of
+from flowbuild.core.sources import SourceEvent, Trust, trust_of
+from flowbuild.services.consequences import Consequences
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.ids import new_id, new_run_id
+from flowbuild.services.reactions import Reactions
 from flowbuild.services.signals import Signals
 from flowbuild.services.starter import Cause
+from flowbuild.spec.findings import InvalidFile, has_errors
 from flowbuild.spec.load import load_pipelines
 from flowbuild.spec.source import MemoryRepository
 from flowbuild.store.database import Database
@@ -60,6 +63,7 @@ class Script:
 
     files: Mapping[str, str] = field(default_factory=dict)
     changed: Sequence[str] | None = None
+    strangers: frozenset[str] = frozenset()
     failures: list[FlowError] = field(default_factory=list)
 
 
@@ -78,6 +82,12 @@ class StoringStarter:
         """See Starter."""
         self._fail()
         return tuple(self._pipelines().values())
+
+    def trust(self, project: str, event: SourceEvent) -> Trust:
+        """See Starter. There are no commits to look for: a commit that `strangers` names is on no branch."""
+        if event.commit in self.script.strangers:
+            return Trust.UNTRUSTED
+        return trust_of(event, branches=("main",))
 
     def changed(self, project: str, event: SourceEvent) -> Sequence[str] | None:
         """See Starter."""
@@ -105,7 +115,7 @@ class StoringStarter:
                 return known
             number = tx.runs.next_number(project)
             row = RunRow(run, number, project, "me", "/source", dirty=False, repository="/repository")
-            trust = trust_of(event, branches=("main",))
+            trust = self.trust(project, event)
             tx.runs.add(replace(row, actor=event.actor, trust=str(trust), cause=dict(cause.about)))
             self.decisions.begin_in(tx, run.id)
         self.decisions.announce(run.id, tx.topics, tx.others)
@@ -119,11 +129,24 @@ class StoringStarter:
 
     def _pipelines(self) -> Mapping[str, Pipeline]:
         loaded = load_pipelines(MemoryRepository(self.script.files))
+        if has_errors(loaded.findings):
+            raise InvalidFile(loaded.findings)
         return loaded.pipelines
 
     def _fail(self) -> None:
         if self.script.failures:
             raise self.script.failures.pop(0)
+
+
+def consequences_of(database: Database, starter: StoringStarter, clock: Clock | Callable[[], float]) -> Consequences:
+    """Return what draws the consequences of deliveries, with runs of that starter."""
+    return Consequences(
+        database=database,
+        reactions=Reactions(starter),
+        cancel=starter.decisions.cancel,
+        link=lambda row: f"https://flow/{row.project}/{row.id}",
+        clock=clock,
+    )
 
 
 def add_project(database: Database, name: str = "team/app") -> str:

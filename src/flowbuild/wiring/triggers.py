@@ -12,6 +12,7 @@ import httpx2
 from flowbuild.api.backend import Triggers
 from flowbuild.core.giturl import GitUrl, Policy, Transport, judge
 from flowbuild.forges.client import DEADLINE, ForgeClient
+from flowbuild.services.consequences import Consequences
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.following import FollowService
 from flowbuild.services.hooks import HookService
@@ -59,7 +60,14 @@ async def triggering(
         return f"{public_url}/runs/{row.run.id}"
 
     statuses = StatusService(database=database, hooks=triggers.hooks, link=page_of, clock=time)
-    intake = IntakeService(database=database, reactions=triggers.reactions, signals=signals, clock=time)
+    consequences = Consequences(
+        database=database,
+        reactions=triggers.reactions,
+        cancel=local.decisions.cancel,
+        link=lambda row: f"{public_url}/projects/{row.project}/deliveries/{row.id}",
+        clock=time,
+    )
+    intake = IntakeService(database=database, consequences=consequences, signals=signals, clock=time)
     polls = PollService(database=database, refs=refs, reactions=triggers.reactions, clock=time)
     follows = FollowService(database=database, reactions=triggers.reactions, clock=time)
     retention = RetentionService(database, make_removal(local), time)

@@ -148,9 +148,12 @@ class Mirror:
         commit = done.stdout.decode().strip()
         return commit if done.returncode == 0 and _COMMIT.fullmatch(commit) else ""
 
-    def contains(self, commit: str) -> bool:
-        """Tell whether a commit belongs to a branch or tag of the project, not only to what others proposed."""
-        command = ("for-each-ref", "--count=1", f"--contains={commit}", HEADS, TAGS)
+    def contains(self, commit: str, *refs: str) -> bool:
+        """Tell whether a commit belongs to one of the refs, by whole name; none named: to any branch or tag.
+
+        What others only proposed does not belong to the project.
+        """
+        command = ("for-each-ref", "--count=1", f"--contains={commit}", *(refs or (HEADS, TAGS)))
         return bool(git.run(self.path, *command, accept=(0, 129)).stdout)
 
     def changed(self, old: str, new: str, *, since_fork: bool = False) -> list[str] | None:

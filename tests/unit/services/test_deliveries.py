@@ -10,56 +10,17 @@ import structlog
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated, WorkspaceError
 from flowbuild.core.sources import SourceKind
 from flowbuild.services.audit import Actor
-from flowbuild.services.deliveries import INTAKE, MAX_BODY, DeliveryService
-from flowbuild.services.hooks import HookChange, HookService
-from flowbuild.services.intake import APPROVAL, CLAIM, TRIES, IntakeService
-from flowbuild.services.reactions import Reactions
-from flowbuild.services.signals import Signals
+from flowbuild.services.consequences import APPROVAL
+from flowbuild.services.deliveries import INTAKE, MAX_BODY
+from flowbuild.services.hooks import HookChange
+from flowbuild.services.intake import CLAIM, TRIES
 from flowbuild.store.database import Database
-from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.payloads import FORGES, ZERO, Delivery, Push, Request
-from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, pipeline_file
+from flowbuild.testing.receiving import HOOK, PROJECT, Receiving
+from flowbuild.testing.triggers import consequences_of, pipeline_file
 
 ANN = Actor("ann")
-PROJECT, HOOK = "team/app", "forge"
 FORK = Request("opened", source="mallory/app")
-
-
-class Server:
-    """A server without HTTP and without git."""
-
-    def __init__(self, path, kind="github"):
-        self.database = new_sqlite(path / "flow.db")
-        self.kind, self.clock, self.signals = kind, Clock(), Signals()
-        add_project(self.database, PROJECT)
-        self.starter = StoringStarter(self.database, self.signals, self.clock)
-        self.starter.script.files = pipeline_file({"build": "push", "release": "tag", "check": "pull_request"})
-        self.hooks = HookService(self.database, PlainSealer(), self.clock)
-        _, self.secret = self.hooks.add(ANN, PROJECT, kind, HOOK, HookChange())
-        self.deliveries = DeliveryService(
-            database=self.database, hooks=self.hooks, signals=self.signals, clock=self.clock
-        )
-        self.intake = self.another_intake()
-
-    def another_intake(self):
-        reactions = Reactions(self.starter)
-        return IntakeService(database=self.database, reactions=reactions, signals=self.signals, clock=self.clock)
-
-    def receive(self, what, secret=None):
-        self.clock.pass_(0.01)
-        sent = FORGES[self.kind](what) if isinstance(what, Push | Request) else what
-        sent = sent.signed(self.kind, secret or self.secret)
-        return self.deliveries.receive(PROJECT, HOOK, sent.headers, sent.body)
-
-    def work(self):
-        """Do what there is to do now; return how many deliveries were looked at."""
-        looked = 0
-        while now := self.intake.work(PROJECT):
-            looked += now
-        return looked
-
-    def get(self, receipt):
-        return self.deliveries.get(PROJECT, receipt.id)
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +32,14 @@ def logs():
 
 @pytest.fixture
 def server(tmp_path):
-    made = Server(tmp_path)
+    made = Receiving(tmp_path)
     yield made
     made.database.close()
 
 
 @pytest.mark.parametrize("kind", FORGES)
 def test_a_push_begins_the_pipelines_that_want_it(tmp_path, kind):
-    server = Server(tmp_path, kind)
+    server = Receiving(tmp_path, kind)
     receipt = server.receive(Push())
     assert (receipt.duplicate, receipt.note) == (False, "")
     assert server.starter.started() == []
@@ -114,7 +75,7 @@ def test_a_delivery_is_stored_before_it_is_acknowledged(server):
 
 @pytest.mark.parametrize("kind", FORGES)
 def test_secrets_are_not_stored(tmp_path, kind):
-    server = Server(tmp_path, kind)
+    server = Receiving(tmp_path, kind)
     row = server.get(server.receive(Push()))
     assert row.headers
     assert server.secret not in json.dumps(dict(row.headers))
@@ -283,13 +244,13 @@ class TestCrash:
                 server.work()
             server.starter.start = begin
         else:  # killed between the last run and the note that the delivery is done
-            look = server.intake._look
+            look = server.consequences.of
 
             def looked(*arguments):
                 look(*arguments)
                 raise killed
 
-            server.intake._look = looked
+            server.consequences.of = looked
             with pytest.raises(killed):
                 server.work()
         server.intake = server.another_intake()
@@ -313,7 +274,7 @@ class TestCrash:
         receipt = server.receive(Push())
         with server.database.read() as tx:
             row, hook = tx.deliveries.get(receipt.id), tx.hooks.find(PROJECT, HOOK)
-        results = [server.another_intake()._look(row, hook) for _ in range(2)]
+        results = [consequences_of(server.database, server.starter, server.clock).of(row, hook) for _ in range(2)]
         assert results[0].result == results[1].result
         assert server.starter.started() == ["build"]
 
@@ -403,7 +364,7 @@ class TestForks:
 class TestGeneric:
     @pytest.fixture
     def server(self, tmp_path):
-        made = Server(tmp_path, "generic")
+        made = Receiving(tmp_path, "generic")
         made.starter.script.files = pipeline_file(
             {"night": f"{{webhook: {HOOK}}}", "other": "{webhook: other}"}, ", inputs: {target: {default: qa}}"
         )

@@ -175,6 +175,22 @@ async def test_a_pull_request_of_the_same_repository(starting, source):
     assert (row.run.context.commit, row.trust) == (commit, "internal")
 
 
+async def test_who_names_a_protected_branch_needs_a_commit_of_it(starting, source):
+    main = source.git("rev-parse", "HEAD")
+    topic = source.commit({"file": "topic\n"}, branch="topic")
+    hook = SourceEvent(SourceKind.WEBHOOK, branch="main", hook="by-token")
+    found = [
+        await asyncio.to_thread(starting.launcher.trust, "app", replace(hook, commit=each)) for each in (main, topic)
+    ]
+    assert found == [Trust.TRUSTED, Trust.INTERNAL]
+    assert (await starting.start(replace(hook, commit=topic), "liar")).trust == "internal"
+    lost = source.commit({"file": "lost\n"}, branch="lost")
+    await starting.pipelines(push(lost, branch="lost"))
+    source.push(":lost")
+    stranger = replace(hook, branch="", commit=lost)
+    assert await asyncio.to_thread(starting.launcher.trust, "app", stranger) is Trust.UNTRUSTED
+
+
 async def test_a_run_after_another_one_has_its_trust(starting, source):
     commit = source.git("rev-parse", "HEAD")
     for trust in Trust:

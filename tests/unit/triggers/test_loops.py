@@ -14,12 +14,11 @@ from flowbuild.services.audit import Actor
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.hooks import HookChange, HookService
 from flowbuild.services.intake import IntakeService
-from flowbuild.services.reactions import Reactions
 from flowbuild.services.schedules import SCHEDULES, ScheduleService
 from flowbuild.services.signals import Signals
 from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.payloads import FORGES, Push
-from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, pipeline_file
+from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, consequences_of, pipeline_file
 from flowbuild.triggers import loop as loops
 from flowbuild.triggers.intake import Intake
 from flowbuild.triggers.loop import loop
@@ -60,8 +59,12 @@ class Server:
         self.deliveries = DeliveryService(
             database=self.database, hooks=self.hooks, signals=self.signals, clock=time.time
         )
-        reactions = Reactions(self.starter)
-        self.service = IntakeService(database=self.database, reactions=reactions, signals=self.signals, clock=time.time)
+        self.service = IntakeService(
+            database=self.database,
+            consequences=consequences_of(self.database, self.starter, time.time),
+            signals=self.signals,
+            clock=time.time,
+        )
         self.secrets = {}
 
     def add(self, project):

@@ -54,6 +54,9 @@ class SettingsIn(_Strict):
     poll: float | None = Field(
         None, ge=10, le=86400, description="seconds between looks for changes, where there are no webhooks; null: none"
     )
+    cancel_closed: bool = Field(
+        True, description="whether runs of a pull request are cancelled when it is closed or merged"
+    )
 
 
 class NewProject(_Strict):
@@ -266,7 +269,7 @@ def _settings(given: SettingsIn | None) -> ProjectSettings | None:
     if given is None:
         return None
     kept = Retention(given.keep_runs, given.keep_days, given.keep_bytes)
-    return ProjectSettings(tuple(given.protected), tuple(given.protected_tags), kept, given.poll)
+    return ProjectSettings(tuple(given.protected), tuple(given.protected_tags), kept, given.poll, given.cancel_closed)
 
 
 def _shown(row: ProjectRow) -> ProjectView:
@@ -283,6 +286,7 @@ def _shown(row: ProjectRow) -> ProjectView:
             keep_days=kept.days,
             keep_bytes=kept.bytes,
             poll=row.settings.poll,
+            cancel_closed=row.settings.cancel_closed,
         ),
         has_credential=bool(row.sealed_credential),
         created_at=row.created_at,

@@ -63,6 +63,7 @@ _REASONS = {
     Reason.RUN_TIMEOUT: "the run timed out",
     Reason.INTERRUPTED: "interrupted",
     Reason.SUPERSEDED: "a newer run took its place",
+    Reason.WITHDRAWN: "its pull request was closed",
 }
 
 # One character each, so that a line keeps its width and its colours.

@@ -257,7 +257,7 @@ def _timely() -> None:
         "notices",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("run_id", sa.String(length=26), nullable=False),
+        sa.Column("run_id", sa.String(length=26), nullable=True),
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("next_at", sa.Float(), nullable=True),
         sa.Column("claimed_until", sa.Float(), nullable=True),
