@@ -46,6 +46,16 @@ def _list(text: object) -> object:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
 
 
+def _proxies(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses and networks as they are; raises ValueError for anything else, as for names, which anybody may claim."""
+    for address in addresses:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError as error:
+            raise ValueError(f"not addresses or networks like 10.0.0.7, 192.0.2.0/24: {error}") from error
+    return addresses
+
+
 def _database(text: str) -> str:
     """Return the URL of a database; raises ValueError for anything but PostgreSQL, without showing its password."""
     if text and not text.startswith(("postgresql://", "postgres://")):
@@ -90,6 +100,10 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         default="", description="address of the server as its users write it, when something stands in front of it"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list), AfterValidator(_proxies)] = Field(
+        default=(),
+        description="addresses and networks of what stands in front of the server, separated by commas; who asks is then who they say it is",
     )
     allow_http: bool = Field(default=False, description="whether projects may come from http:// addresses, too")
     allow_local: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)] = Field(

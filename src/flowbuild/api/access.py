@@ -50,11 +50,17 @@ Caller = Annotated[Principal, Depends(who)]
 
 
 def address_of(request: Request) -> str:
-    """Return from where a request comes, as the connection says."""
+    """Return from where a request comes: as the connection says or, if it is from a proxy that is trusted, as that says."""
     return request.client.host if request.client else ""
 
 
+def secured(request: Request, backend: Back) -> bool:
+    """Whether browsers come by https, so that cookies need never go another way."""
+    return request.url.scheme == "https" or backend.public_url.startswith("https:")
+
+
 Address = Annotated[str, Depends(address_of)]
+Secured = Annotated[bool, Depends(secured)]
 
 
 def acting(caller: Caller, address: Address) -> Actor:

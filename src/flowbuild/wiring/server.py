@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from time import time
 
@@ -20,6 +20,7 @@ import uvicorn
 from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
 from flowbuild.api.figures import Measures
+from flowbuild.api.limits import App
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.browsing import Browsing
@@ -67,7 +68,7 @@ async def serve(settings: Settings) -> None:
                 began = triggering(local, backend.triggers, backend.projects, policy_of(local), backend.public_url)
                 async with began:
                     await _greet(backend)
-                    await _answer(backend, listening)
+                    await _answer(backend, listening, settings.trusted_proxies)
         finally:
             local.ownership.release()
             local.close()
@@ -128,10 +129,17 @@ async def _greet(backend: Backend) -> None:
     print("\n".join(lines), flush=True)  # noqa: T201 (for who started it)
 
 
-async def _answer(backend: Backend, listening: socket.socket) -> None:
+async def _answer(backend: Backend, listening: socket.socket, proxies: Sequence[str]) -> None:
     """Answer requests until a signal comes."""
-    app = backend.measures.app(guarded(create_app(backend)))
-    config = uvicorn.Config(
+    config = web_config(backend.measures.app(guarded(create_app(backend))), proxies)
+    server = _WebServer(config)
+    with _signals(lambda: _stop(server, backend)):
+        await server.serve([listening])
+
+
+def web_config(app: App, proxies: Sequence[str] = ()) -> uvicorn.Config:
+    """Return how an application is served. Of what `proxies` say about who asks, the last address that is none of them counts."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -140,11 +148,9 @@ async def _answer(backend: Backend, listening: socket.socket) -> None:
         server_header=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
     )
-    server = _WebServer(config)
-    with _signals(lambda: _stop(server, backend)):
-        await server.serve([listening])
 
 
 def _stop(server: uvicorn.Server, backend: Backend) -> None:

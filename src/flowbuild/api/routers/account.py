@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Cookie, Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowbuild.api.access import SESSION_COOKIE, Acting, Address, Caller, OnServer, Public
+from flowbuild.api.access import SESSION_COOKIE, Acting, Address, Caller, OnServer, Public, Secured
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.users import UserView
@@ -91,18 +91,21 @@ def setup_state(backend: Back) -> SetupState:
 
 
 @router.post("/setup", status_code=201, dependencies=[Depends(Public())])
-def set_up(wanted: SetupRequest, response: Response, backend: Back, address: Address, agent: Agent = "") -> LoginView:
+def set_up(
+    wanted: SetupRequest, response: Response, backend: Back, address: Address, secure: Secured, agent: Agent = ""
+) -> LoginView:
     """Make the first admin, with the code that the server printed, and log them in."""
     login = backend.people.accounts.set_up(wanted.code, wanted.name, wanted.password, Browser(address, agent))
-    return _logged_in(response, backend, login)
+    return _logged_in(response, backend, login, secure=secure)
 
 
 @router.post("/login", dependencies=[Depends(Public())])
-def login(wanted: LoginRequest, response: Response, backend: Back, address: Address, agent: Agent = "") -> LoginView:
+def login(
+    wanted: LoginRequest, response: Response, backend: Back, address: Address, secure: Secured, agent: Agent = ""
+) -> LoginView:
     """Log in with name and password. Too many attempts have to wait (429)."""
-    return _logged_in(
-        response, backend, backend.people.accounts.login(wanted.name, wanted.password, Browser(address, agent))
-    )
+    entered = backend.people.accounts.login(wanted.name, wanted.password, Browser(address, agent))
+    return _logged_in(response, backend, entered, secure=secure)
 
 
 @router.post("/logout", status_code=204, dependencies=OWN)
@@ -146,16 +149,15 @@ def end_session(session_id: str, caller: Caller, actor: Acting, backend: Back) -
     backend.people.accounts.end_session(actor, caller.id, session_id)
 
 
-def log_in(response: Response, backend: Backend, login: Login) -> None:
+def log_in(response: Response, backend: Backend, login: Login, *, secure: bool) -> None:
     """Give a browser what proves the login. Scripts do not see the cookie, and other sites cannot make it come along."""
     age = max(0, int(login.expires_at - backend.clock()))
-    secure = backend.public_url.startswith("https:")
     for name, value, hidden in ((SESSION_COOKIE, login.cookie, True), (FORM_COOKIE, login.form_token, False)):
         response.set_cookie(name, value, max_age=age, path="/", httponly=hidden, secure=secure, samesite="lax")
 
 
-def _logged_in(response: Response, backend: Backend, login: Login) -> LoginView:
-    log_in(response, backend, login)
+def _logged_in(response: Response, backend: Backend, login: Login, *, secure: bool) -> LoginView:
+    log_in(response, backend, login, secure=secure)
     user = login.user
     return LoginView(name=user.name, admin=user.admin, form_token=login.form_token, expires_at=login.expires_at)
 

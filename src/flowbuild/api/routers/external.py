@@ -8,7 +8,7 @@ from fastapi import APIRouter, Cookie, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from flowbuild.api.access import Address, Public
+from flowbuild.api.access import Address, Public, Secured
 from flowbuild.api.backend import Back
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.account import Agent, log_in
@@ -36,12 +36,11 @@ def list_providers(backend: Back) -> list[ProviderView]:
 
 @router.get("/{provider}", status_code=303, response_class=RedirectResponse, dependencies=EVERYBODY)
 def go_to_provider(
-    provider: str, backend: Back, after: Annotated[str, Query(max_length=1024)] = "/"
+    provider: str, backend: Back, secure: Secured, after: Annotated[str, Query(max_length=1024)] = "/"
 ) -> RedirectResponse:
     """Send a browser to a provider. `after`: the page of this server to show when it is back."""
     away = backend.people.external.begin(provider, after)
     response = RedirectResponse(away.url, 303)
-    secure = backend.public_url.startswith("https:")
     response.set_cookie(
         AWAY_COOKIE, away.cookie, max_age=int(PATIENCE), path=PATH, httponly=True, secure=secure, samesite="lax"
     )
@@ -54,6 +53,7 @@ def come_back(
     request: Request,
     backend: Back,
     address: Address,
+    secure: Secured,
     agent: Agent = "",
     flow_away: Annotated[str, Cookie()] = "",
 ) -> RedirectResponse:
@@ -61,6 +61,6 @@ def come_back(
     browser = Browser(address, agent)
     login, after = backend.people.external.finish(provider, flow_away, dict(request.query_params), browser)
     response = RedirectResponse(after, 303)
-    log_in(response, backend, login)
+    log_in(response, backend, login, secure=secure)
     response.delete_cookie(AWAY_COOKIE, path=PATH)
     return response

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from flowbuild.api.access import OnServer
+from flowbuild.api.access import Acting, OnServer
 from flowbuild.api.backend import Back
 from flowbuild.api.problems import RESPONSES
-from flowbuild.core.access import Action, Principal
-from flowbuild.services.audit import Actor
+from flowbuild.core.access import Action
 from flowbuild.services.registration import Invitation
 from flowbuild.store.runners import RunnerRow
 
 router = APIRouter(prefix="/api/v1/runners", tags=["runners"], responses=RESPONSES)
-Drainer = Annotated[Principal, Depends(OnServer(Action.RUNNER_DRAIN))]
-Registrar = Annotated[Principal, Depends(OnServer(Action.RUNNER_REGISTER))]
+DRAIN = [Depends(OnServer(Action.RUNNER_DRAIN))]
+REGISTER = [Depends(OnServer(Action.RUNNER_REGISTER))]
 
 
 class RunnerInfo(BaseModel):
@@ -38,32 +37,28 @@ def list_runners(backend: Back) -> list[RunnerInfo]:
     return [_info(row) for row in backend.machines.registration.runners()]
 
 
-@router.post("/codes", status_code=201)
-def invite_runner(request: Request, caller: Registrar, backend: Back) -> Invitation:
+@router.post("/codes", status_code=201, dependencies=REGISTER)
+def invite_runner(actor: Acting, backend: Back) -> Invitation:
     """Return a code with which one machine may register, within ten minutes."""
-    return backend.machines.registration.invite(_actor(caller, request))
+    return backend.machines.registration.invite(actor)
 
 
-@router.post("/{name}/drain", status_code=204)
-def drain_runner(name: str, request: Request, caller: Drainer, backend: Back) -> None:
+@router.post("/{name}/drain", status_code=204, dependencies=DRAIN)
+def drain_runner(name: str, actor: Acting, backend: Back) -> None:
     """Give a runner no more work; its program ends when it has none left."""
-    backend.machines.registration.drain(name, _actor(caller, request))
+    backend.machines.registration.drain(name, actor)
 
 
-@router.post("/{name}/activate", status_code=204)
-def activate_runner(name: str, request: Request, caller: Drainer, backend: Back) -> None:
+@router.post("/{name}/activate", status_code=204, dependencies=DRAIN)
+def activate_runner(name: str, actor: Acting, backend: Back) -> None:
     """Give a runner work again that was being drained."""
-    backend.machines.registration.activate(name, _actor(caller, request))
+    backend.machines.registration.activate(name, actor)
 
 
-@router.delete("/{name}", status_code=204)
-def revoke_runner(name: str, request: Request, caller: Registrar, backend: Back) -> None:
+@router.delete("/{name}", status_code=204, dependencies=REGISTER)
+def revoke_runner(name: str, actor: Acting, backend: Back) -> None:
     """Let a runner never in again with its key; what it works on is lost."""
-    backend.machines.registration.revoke(name, _actor(caller, request))
-
-
-def _actor(caller: Principal, request: Request) -> Actor:
-    return Actor(caller.name, request.client.host if request.client else "")
+    backend.machines.registration.revoke(name, actor)
 
 
 def _info(row: RunnerRow) -> RunnerInfo:
