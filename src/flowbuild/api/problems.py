@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -111,20 +112,36 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def _flow_error(request: Request, error: Exception) -> JSONResponse:
+def _flow_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.FlowError)  # noqa: S101 (it is installed for these)
-    status, headers = status_of(error), {}
+    status, headers = status_of(error), _headers(request, error)
     if status >= 500:
         log.error("request_failed", path=request.url.path, code=error.code, error=error.message)
-    if isinstance(error, errors.Unauthenticated):
-        git = request.url.path.startswith("/git/")  # its clients know users and passwords: the token is the password
-        headers["WWW-Authenticate"] = 'Basic realm="flow"' if git else "Bearer"
-    if isinstance(error, errors.RateLimited):
-        headers["Retry-After"] = str(max(1, round(error.seconds)))
-    if isinstance(error, errors.StoreError):
-        headers["Retry-After"] = str(AWAY_SECONDS)
+    if getattr(request.state, "page", False) and "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(_page(status, error), status, headers)
     findings = [finding.to_dict() for finding in error.findings] if isinstance(error, InvalidFile) else []
     return answer(status, error.code, error.message, headers=headers, hint=error.hint, findings=findings)
+
+
+def as_page(request: Request) -> None:
+    """Make the errors of an endpoint pages for people: browsers come to it without a page of ours that could show them."""
+    request.state.page = True
+
+
+def _headers(request: Request, error: errors.FlowError) -> dict[str, str]:
+    if isinstance(error, errors.Unauthenticated):
+        git = request.url.path.startswith("/git/")  # its clients know users and passwords: the token is the password
+        return {"WWW-Authenticate": 'Basic realm="flow"' if git else "Bearer"}
+    if isinstance(error, errors.RateLimited):
+        return {"Retry-After": str(max(1, round(error.seconds)))}
+    return {"Retry-After": str(AWAY_SECONDS)} if isinstance(error, errors.StoreError) else {}
+
+
+def _page(status: int, error: errors.FlowError) -> str:
+    """Return what a person reads; all of it may be words of somebody else."""
+    words = "".join(f"<p>{html.escape(text)}</p>" for text in (error.message, error.hint) if text)
+    title = html.escape(TITLES.get(status, "An error"))
+    return f'<!doctype html><title>{title}</title><h1>{title}</h1>{words}<p><a href="/">to the start page</a></p>'
 
 
 def _invalid(_request: Request, error: Exception) -> JSONResponse:

@@ -21,6 +21,8 @@ from flowbuild.wiring.people import people
 from flowbuild.wiring.projects import open_vault
 
 ROOT = Actor("root")
+PASSWORD = "correct horse battery"
+MINE = "/api/v1/account/identities"
 ANN = {"sub": "42", "preferred_username": "ann", "email": "ann@example.org", "email_verified": True}
 
 
@@ -54,10 +56,10 @@ class Town:
     async def come_in(self, browser, after="/"):
         return await self.ask(browser, await self.away(browser, after))
 
-    async def ask(self, browser, path):
+    async def ask(self, browser, path, *, method="GET", headers=(), **options):
         """Ask as a browser does that found the server behind https: all its cookies come along."""
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar)
-        return await browser.get(path, headers={"Cookie": cookies})
+        return await browser.request(method, path, headers={"Cookie": cookies, **dict(headers)}, **options)
 
     async def me(self, browser):
         return (await self.ask(browser, "/api/v1/me")).json()
@@ -189,3 +191,137 @@ async def test_providers_that_are_not_there_or_do_not_answer(open_town):
         down = await browser.get("/api/v1/login/oidc")
     assert [each.status_code for each in (*unknown, down)] == [404, 404, 502]
     assert down.json()["code"] == "provider_error"
+
+
+async def test_a_browser_is_told_in_words(open_town):
+    """Somebody who comes back from elsewhere has no page of ours that could show an error."""
+    async with open_town() as town, town.browser() as browser:
+        browser.headers["Accept"] = "text/html,application/xhtml+xml,*/*;q=0.8"
+        stranger = await town.come_in(browser)
+        town.provider.wrong = "denied"
+        denied = await town.come_in(browser)
+        back = (await town.away(browser)).replace("access_denied", "%3Cscript%3Ealert(1)%3C/script%3E")
+        hostile = await town.ask(browser, back)
+        town.provider.wrong = "down"
+        unknown = await browser.get("/api/v1/login/nobody")
+        listed = await browser.get("/api/v1/users")
+    for answer, status, words in [
+        (stranger, 403, "nobody here has that account"),
+        (denied, 401, "the provider refused"),
+        (hostile, 401, "&lt;script&gt;alert(1)"),
+        (unknown, 404, "there is no such provider"),
+    ]:
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert words in answer.text
+        assert '<a href="/">' in answer.text
+        assert "<script" not in answer.text
+        assert "sandbox" in answer.headers["content-security-policy"]
+    assert (
+        listed.headers["content-type"] == "application/problem+json"
+    )  # the control: programs get what they understand
+
+
+@pytest.fixture
+def open_linking(open_town):
+    """A town whose people ann and bob have passwords; gives it with a function that logs a browser in."""
+
+    @asynccontextmanager
+    async def linking():
+        async with open_town() as town:
+            for name in ("ann", "bob"):
+                await town.add(name, PASSWORD)
+
+            async def enter(browser, name):
+                answer = await browser.post("/api/v1/login", json={"name": name, "password": PASSWORD})
+                browser.headers["X-Flow-Form-Token"] = answer.json()["form_token"]
+                return browser
+
+            yield town, enter
+
+    return linking
+
+
+async def link(town, browser, after="/me"):
+    """Link the account of a browser to the person that the provider knows; return the answer at its end."""
+    begun = await town.ask(browser, f"{MINE}/oidc?after={after}", method="POST")
+    if begun.is_error:
+        return begun
+    back = urlsplit((await browser.get(begun.json()["url"])).headers["location"])
+    return await town.ask(browser, f"{back.path}?{back.query}")
+
+
+async def test_people_link_their_own_account(open_linking):
+    async with open_linking() as (town, enter), town.browser() as browser, town.browser() as later:
+        await enter(browser, "ann")
+        before = await town.ask(browser, MINE)
+        linked = await link(town, browser)
+        twice = await link(town, browser)
+        listed = await town.ask(browser, MINE)
+        came = await town.come_in(later)
+        me = await town.me(later)
+        removed = await town.ask(browser, f"{MINE}/oidc", method="DELETE")
+        again = await town.ask(browser, f"{MINE}/oidc", method="DELETE")
+        async with town.browser() as stranger:
+            out = await town.come_in(stranger)
+        rows = await town.people(town.site.backend.people.audit.page, before=None, limit=30, project=None, actor="ann")
+    assert (linked.status_code, linked.headers["location"], twice.status_code) == (303, "/me", 303)
+    assert "flow_session" not in linked.headers.get("set-cookie", "")  # the login stays the one that it was
+    assert (before.json(), [(each["provider"], each["subject"]) for each in listed.json()]) == ([], [("oidc", "42")])
+    assert (came.status_code, me["name"]) == (303, "ann")
+    assert [each.status_code for each in (removed, again, out)] == [204, 404, 403]
+    assert [row.action for row in rows if row.action.startswith("identity")] == ["identity.unlink", "identity.link"]
+
+
+async def test_an_account_elsewhere_belongs_to_one_person(open_linking):
+    async with open_linking() as (town, enter), town.browser() as ann, town.browser() as bob:
+        await link(town, await enter(ann, "ann"))
+        taken = await link(town, await enter(bob, "bob"))
+        town.provider.person = {**ANN, "sub": "43"}
+        second = await link(town, ann)
+    assert (taken.status_code, taken.json()["detail"]) == (409, "somebody else here has that account")
+    assert (second.status_code, second.json()["detail"]) == (
+        409,
+        "the account is linked to another one of that provider",
+    )
+
+
+async def test_linking_ends_in_the_login_that_began_it(open_linking):
+    """Else a page elsewhere could link its own person to the account of who looks at it."""
+    async with open_linking() as (town, enter), town.browser() as ann, town.browser() as bob:
+        await enter(ann, "ann")
+        forged = await town.ask(ann, f"{MINE}/oidc", method="POST", headers={"X-Flow-Form-Token": "flowf_x"})
+        begun = await town.ask(ann, f"{MINE}/oidc", method="POST")
+        back = urlsplit((await ann.get(begun.json()["url"])).headers["location"])
+        bob.cookies.set("flow_away", ann.cookies["flow_away"])
+        await enter(bob, "bob")
+        other = await town.ask(bob, f"{back.path}?{back.query}")
+        await town.ask(ann, "/api/v1/logout", method="POST")
+        nobody = await town.ask(ann, f"{back.path}?{back.query}")
+        left = [await town.people(town.site.backend.people.users.get, name) for name in ("ann", "bob")]
+        linked = [await town.people(town.site.backend.people.external.identities, each.id) for each in left]
+    assert [each.status_code for each in (forged, other, nobody)] == [403, 401, 401]
+    assert linked == [[], []]
+
+
+async def test_nobody_locks_themselves_out(open_town):
+    async with open_town() as town, town.browser() as browser:
+        await town.add("ann", email="ann@example.org")
+        came = await town.come_in(browser)
+        browser.headers["X-Flow-Form-Token"] = browser.cookies["flow_form_token"]
+        alone = await town.ask(browser, f"{MINE}/oidc", method="DELETE")
+        await town.people(town.site.backend.people.users.set_password, ROOT, "ann", PASSWORD)
+        await town.come_in(browser)
+        browser.headers["X-Flow-Form-Token"] = browser.cookies["flow_form_token"]
+        then = await town.ask(browser, f"{MINE}/oidc", method="DELETE")
+    assert (came.status_code, alone.status_code, then.status_code) == (303, 409, 204)
+
+
+async def test_tokens_neither_link_nor_unlink(open_linking):
+    async with open_linking() as (town, enter), town.browser() as browser:
+        await enter(browser, "ann")
+        wanted = {"name": "ci", "scopes": ["account"]}
+        token = (await town.ask(browser, "/api/v1/tokens", method="POST", json=wanted)).json()["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        seen = await town.site.http.get(MINE, headers=headers)
+        tried = [await town.site.http.request(method, f"{MINE}/oidc", headers=headers) for method in ("POST", "DELETE")]
+    assert (seen.status_code, [each.status_code for each in tried]) == (200, [403, 403])

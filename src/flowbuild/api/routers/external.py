@@ -1,24 +1,29 @@
-"""Login by a provider that says who people are: a browser goes there and comes back."""
+"""Login by a provider that says who people are: a browser goes there and comes back. Also linking one's account to it."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Depends, Query, Request
+from fastapi import APIRouter, Cookie, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from flowbuild.api.access import Address, Public, Secured
+from flowbuild.api.access import Acting, Address, Caller, OnServer, Public, Secured
 from flowbuild.api.backend import Back
-from flowbuild.api.problems import RESPONSES
-from flowbuild.api.routers.account import Agent, log_in
+from flowbuild.api.problems import RESPONSES, as_page
+from flowbuild.api.routers.account import Agent, Session, log_in
+from flowbuild.core.access import Action, Principal
+from flowbuild.core.errors import Forbidden
 from flowbuild.services.accounts import Browser
-from flowbuild.services.external import PATIENCE
+from flowbuild.services.external import PATIENCE, Away
 
-router = APIRouter(prefix="/api/v1/login", tags=["account"], responses=RESPONSES)
+router = APIRouter(prefix="/api/v1", tags=["account"], responses=RESPONSES)
 EVERYBODY = [Depends(Public())]
+BROWSERS = [Depends(as_page), *EVERYBODY]
+OWN = [Depends(OnServer(Action.TOKEN_OWN))]
 AWAY_COOKIE = "flow_away"  # belongs to one attempt; only the browser that began it can end it
 PATH = "/api/v1/login"
+Page = Annotated[str, Query(max_length=1024, description="of this server, to show when the browser is back")]
 
 
 class ProviderView(BaseModel):
@@ -28,26 +33,36 @@ class ProviderView(BaseModel):
     title: str
 
 
-@router.get("/providers", dependencies=EVERYBODY)
+class IdentityView(BaseModel):
+    """An account elsewhere by which one can come in."""
+
+    provider: str
+    subject: str = Field(description="what the provider calls the person; never changes")
+    created_at: float
+
+
+class AwayView(BaseModel):
+    """Where the browser is to go now."""
+
+    url: str
+
+
+@router.get("/login/providers", dependencies=EVERYBODY)
 def list_providers(backend: Back) -> list[ProviderView]:
     """Return the providers by which people can log in."""
     return [ProviderView(name=name, title=title) for name, title in backend.people.external.titles().items()]
 
 
-@router.get("/{provider}", status_code=303, response_class=RedirectResponse, dependencies=EVERYBODY)
-def go_to_provider(
-    provider: str, backend: Back, secure: Secured, after: Annotated[str, Query(max_length=1024)] = "/"
-) -> RedirectResponse:
-    """Send a browser to a provider. `after`: the page of this server to show when it is back."""
+@router.get("/login/{provider}", status_code=303, response_class=RedirectResponse, dependencies=BROWSERS)
+def go_to_provider(provider: str, backend: Back, secure: Secured, after: Page = "/") -> RedirectResponse:
+    """Send a browser to a provider."""
     away = backend.people.external.begin(provider, after)
     response = RedirectResponse(away.url, 303)
-    response.set_cookie(
-        AWAY_COOKIE, away.cookie, max_age=int(PATIENCE), path=PATH, httponly=True, secure=secure, samesite="lax"
-    )
+    _remember(response, away, secure=secure)
     return response
 
 
-@router.get("/{provider}/back", status_code=303, response_class=RedirectResponse, dependencies=EVERYBODY)
+@router.get("/login/{provider}/back", status_code=303, response_class=RedirectResponse, dependencies=BROWSERS)
 def come_back(
     provider: str,
     request: Request,
@@ -56,11 +71,55 @@ def come_back(
     secure: Secured,
     agent: Agent = "",
     flow_away: Annotated[str, Cookie()] = "",
+    session: Session = "",
 ) -> RedirectResponse:
-    """Take a browser that comes back from a provider, and log its person in."""
-    browser = Browser(address, agent)
-    login, after = backend.people.external.finish(provider, flow_away, dict(request.query_params), browser)
-    response = RedirectResponse(after, 303)
-    log_in(response, backend, login, secure=secure)
+    """Take a browser that comes back from a provider, and log its person in, or link their account."""
+    arrival = backend.people.external.finish(
+        provider,
+        flow_away,
+        dict(request.query_params),
+        Browser(address, agent),
+        logged_in=lambda: backend.authenticator.of_session(session, None),
+    )
+    response = RedirectResponse(arrival.after, 303)
+    if arrival.login is not None:
+        log_in(response, backend, arrival.login, secure=secure)
     response.delete_cookie(AWAY_COOKIE, path=PATH)
     return response
+
+
+@router.get("/account/identities", dependencies=OWN)
+def list_identities(caller: Caller, backend: Back) -> list[IdentityView]:
+    """Return the accounts elsewhere by which the person who asks can come in."""
+    rows = backend.people.external.identities(caller.id)
+    return [IdentityView(provider=row.provider, subject=row.subject, created_at=row.created_at) for row in rows]
+
+
+@router.post("/account/identities/{provider}", dependencies=OWN)
+def link_identity(
+    provider: str, caller: Caller, backend: Back, response: Response, secure: Secured, after: Page = "/"
+) -> AwayView:
+    """Begin to link one's account to a provider: the browser goes to `url`, and is linked when it is back."""
+    _require_browser(caller)
+    away = backend.people.external.begin(provider, after, link=caller.id)
+    _remember(response, away, secure=secure)
+    return AwayView(url=away.url)
+
+
+@router.delete("/account/identities/{provider}", status_code=204, dependencies=OWN)
+def unlink_identity(provider: str, caller: Caller, actor: Acting, backend: Back) -> None:
+    """Come in by a provider no more. Something else must open the account."""
+    _require_browser(caller)
+    backend.people.external.unlink(actor, caller.id, provider)
+
+
+def _require_browser(caller: Principal) -> None:
+    """Refuse tokens: one that leaked could open the account for ever."""
+    if caller.kind != "user":
+        raise Forbidden("a token does not decide who can come in", hint="log in with a browser")
+
+
+def _remember(response: Response, away: Away, *, secure: bool) -> None:
+    response.set_cookie(
+        AWAY_COOKIE, away.cookie, max_age=int(PATIENCE), path=PATH, httponly=True, secure=secure, samesite="lax"
+    )
