@@ -3,6 +3,7 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -18,7 +19,7 @@ from flowbuild.core.states import Outcome, Reason, StepState
 from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.signals import Signals
-from flowbuild.services.users import UserChange, UserService
+from flowbuild.services.users import UserChange, UserService, new_user
 from flowbuild.testing.graphs import make_pipeline
 from flowbuild.testing.store_suite import ONE, TWO, A, StoreBench, add, make_run
 
@@ -172,3 +173,34 @@ def test_of_two_admins_who_leave_at_once_one_stays(database):
         stayed = [name for name in pool.map(leave, names) if name]
     with database.read() as tx:
         assert (len(stayed), tx.users.admins()) == (1, 1)
+
+
+def test_who_has_noted_something_keeps_nobody_waiting(database):
+    """One notes first and then wants what another one has, who notes last: the log must not be held meanwhile."""
+    with database.write() as tx:
+        tx.users.add(new_user("ann", "user", 1.0))
+    changing, noted = threading.Event(), threading.Event()
+
+    def note_first():
+        with database.write() as tx:
+            tx.audit.append(1.0, "first", "do", "x")
+            noted.set()
+            assert changing.wait(30)
+            tx.users.change(replace(tx.users.named("ann"), email="first@example.org"))
+
+    def note_last():
+        with database.write() as tx:
+            tx.users.change(replace(tx.users.named("ann"), email="last@example.org"))
+            changing.set()
+            assert noted.wait(30)
+            tx.audit.append(1.0, "last", "do", "x")
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(note_first), pool.submit(note_last)]:
+            done.result()
+    with database.read() as tx:
+        assert ([row.actor for row in tx.audit.page(before=None, limit=9)], tx.audit.broken()) == (
+            ["first", "last"],
+            "",
+        )
+        assert tx.users.named("ann").email == "first@example.org"

@@ -65,7 +65,7 @@ Secured = Annotated[bool, Depends(secured)]
 
 def acting(caller: Caller, address: Address) -> Actor:
     """Return whom the audit log names for what an endpoint does."""
-    return Actor(caller.name, address)
+    return Actor(caller.name, address, caller.via)
 
 
 Acting = Annotated[Actor, Depends(acting)]

@@ -160,7 +160,9 @@ def _add_audit(app: typer.Typer, choice: Choice) -> None:
             return 0
         for row in found:
             at = datetime.fromtimestamp(row["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-            _print(f"{at}Z", row["actor"] or "?", row["action"], row["object"], row["project"], row["address"])
+            _print(
+                f"{at}Z", row["actor"] or "?", row["action"], row["object"], row["project"], row["address"], row["via"]
+            )
         return 0
 
 

@@ -145,7 +145,7 @@ RULES: Mapping[Action, Rule] = {
 class Principal:
     """Who asks. `roles` by name of a project; `scopes` None: no token, so nothing is taken away.
 
-    `project` binds a token, and every attempt, to one project.
+    `project` binds a token, and every attempt, to one project. `via`: which token or login it was, for the audit log.
     """
 
     kind: Literal["anonymous", "user", "token", "runner", "attempt"]
@@ -155,6 +155,7 @@ class Principal:
     roles: Mapping[str, Role] = field(default_factory=dict)
     scopes: frozenset[str] | None = None
     project: str | None = None
+    via: str = ""
 
     def role(self, project: str | None) -> Role | None:
         """Return the role in a project; None: it has none."""

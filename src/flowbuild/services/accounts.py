@@ -166,7 +166,7 @@ class Accounts:
             if len(found) != 1:
                 raise NotFound("there is no such login")
             tx.sessions.end(found[0].hash)
-            note(tx, self._clock(), actor, "session.end", f"session:{found[0].hash[:12]}")
+            note(tx, self._clock(), actor, "session.end", f"session:{found[0].label}")
 
     def open(self, tx: Transaction, user: UserRow, browser: Browser) -> Login:
         """Store a new login of somebody who has proved who they are, and forget those that are over."""

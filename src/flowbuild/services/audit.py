@@ -12,10 +12,17 @@ from flowbuild.store.database import Database, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, by name, and from which address."""
+    """Who acts, by name, from which address, and with what proof (`token:ID`, `session:ID`).
+
+    No proof: the user of this machine, who needs none, or the server itself.
+    """
 
     name: str
     address: str = ""
+    via: str = ""
+
+
+NOBODY = Actor("")  # who only looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,9 @@ def note(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a row in the transaction of what it tells: neither happens without the other."""
-    tx.audit.append(at, actor.name, action, object_, detail=detail, address=actor.address, project=project)
+    tx.audit.append(
+        at, actor.name, action, object_, detail=detail, address=actor.address, via=actor.via, project=project
+    )
 
 
 class AuditLog:

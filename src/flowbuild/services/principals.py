@@ -47,7 +47,7 @@ class Principals:
             if row.expires_at is not None and row.expires_at <= now:
                 raise Unauthenticated(f"the token {row.name!r} is over", hint="make a new one")
             user = _active(tx, row.user_id)
-            principal = _person(tx, user, "token", scopes=frozenset(row.scopes), project=row.project)
+            principal = _person(tx, user, "token", f"token:{row.id}", scopes=frozenset(row.scopes), project=row.project)
         if row.used_at is None or row.used_at + NOTED <= now:
             with self._database.write() as tx:
                 tx.tokens.used(row.id, now)
@@ -64,7 +64,7 @@ class Principals:
             if session is None or not alive(session, now, self._lifetimes):
                 raise Unauthenticated("the login is over", hint="log in again")
             user = _active(tx, session.user_id)
-            principal = _person(tx, user, "user")
+            principal = _person(tx, user, "user", f"session:{session.label}")
         if form_token is not None and not hmac.compare_digest(fingerprint(form_token), session.csrf_hash):
             raise Forbidden(
                 "the request does not come from a page of this server", hint="send the form token of the login"
@@ -86,8 +86,9 @@ def _person(
     tx: Transaction,
     user: UserRow,
     kind: Literal["user", "token"],
+    via: str,
     *,
     scopes: frozenset[str] | None = None,
     project: str | None = None,
 ) -> Principal:
-    return Principal(kind, user.id, user.name, user.role == ADMIN, tx.members.roles(user.id), scopes, project)
+    return Principal(kind, user.id, user.name, user.role == ADMIN, tx.members.roles(user.id), scopes, project, via)

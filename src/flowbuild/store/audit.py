@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from flowbuild.store.codec import dump_mapping, load_mapping
 from flowbuild.store.server_tables import audit
+from flowbuild.store.sharing import serialise
 
 FIRST = "0" * 64  # what the first row holds as the hash before it
 _CHUNK = 1000  # rows read at once
@@ -23,7 +24,7 @@ _CHUNK = 1000  # rows read at once
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """Who did what to what, and from where. `project`: whose maintainers may read it; "" is for admins alone."""
+    """Who did what to what, from where, and with what proof (`token:ID`, `session:ID`). `project`: whose maintainers may read it; "" is for admins alone."""
 
     seq: int
     at: float
@@ -32,6 +33,7 @@ class AuditRow:
     object: str
     detail: Mapping[str, Any]
     address: str
+    via: str
     project: str
     previous_hash: str
     hash: str
@@ -42,6 +44,7 @@ class Audit:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._noted: list[dict[str, Any]] = []
 
     def append(
         self,
@@ -52,26 +55,34 @@ class Audit:
         *,
         detail: Mapping[str, Any] | None = None,
         address: str = "",
+        via: str = "",
         project: str = "",
     ) -> None:
-        """Add a row, in the transaction of what it tells."""
-        if (
-            self._connection.dialect.name == "postgresql"
-        ):  # else two would follow the same row; SQLite has one writer anyway
-            self._connection.execute(text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"))
-        last = self.last()
+        """Add a row, in the transaction of what it tells, when that ends."""
         row = {
-            "seq": last[0] + 1,
             "at": float(at),
             "actor": actor[:128],
             "action": action,
             "object": object_[:256],
             "detail": dump_mapping(dict(detail or {})),
             "address": address[:64],
+            "via": via[:64],
             "project": project,
-            "previous_hash": last[1],
         }
-        self._connection.execute(audit.insert().values(**row, hash=_hash(row)))
+        self._noted.append(row)
+
+    def write(self) -> None:
+        """Write what was noted, as the last thing of a transaction: until it ends, all others that note something wait."""
+        if not self._noted:
+            return
+        serialise(self._connection, "audit")
+        seq, previous = self.last()
+        for row in self._noted:
+            seq += 1
+            row |= {"seq": seq, "previous_hash": previous}
+            row["hash"] = previous = _hash(row)
+        self._connection.execute(audit.insert(), self._noted)
+        self._noted = []
 
     def last(self) -> tuple[int, str]:
         """Return number and hash of the newest row."""
@@ -131,5 +142,5 @@ class Audit:
 
 def _hash(row: Mapping[str, Any]) -> str:
     parts = [row["seq"], row["at"], row["actor"], row["action"], row["object"], row["detail"], row["address"]]
-    told = json.dumps([*parts, row["project"], row["previous_hash"]])
+    told = json.dumps([*parts, row["via"], row["project"], row["previous_hash"]])
     return hashlib.sha256(told.encode()).hexdigest()

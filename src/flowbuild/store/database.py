@@ -131,7 +131,9 @@ class Database:
         _refuse_event_loop()
         try:
             with self._counted(), self._sqlite_transaction() if self._sqlite else self._engine.begin() as connection:
-                yield Transaction(connection, writing=True)
+                transaction = Transaction(connection, writing=True)
+                yield transaction
+                transaction.audit.write()
         except SQLAlchemyError as error:
             raise _failed("the database refused a write", error) from error
 

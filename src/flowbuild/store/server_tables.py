@@ -117,6 +117,7 @@ audit = Table(  # rows are never changed: each holds the hash of the one before
     Column("object", String(256), nullable=False),
     Column("detail", Text, nullable=False, server_default="{}"),
     Column("address", String(64), nullable=False, server_default=""),
+    Column("via", String(64), nullable=False, server_default=""),  # the token or login that was shown
     Column("project", String(128), nullable=False, server_default=""),  # whose maintainers may read it
     Column("previous_hash", String(64), nullable=False, unique=True),
     Column("hash", String(64), nullable=False),

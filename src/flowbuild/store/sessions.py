@@ -23,6 +23,11 @@ class SessionRow:
     address: str = ""
     agent: str = ""
 
+    @property
+    def label(self) -> str:
+        """Return what people know the login by; it opens nothing."""
+        return self.hash[:16]
+
 
 class Sessions:
     """The `sessions` table."""

@@ -5,7 +5,8 @@ SQLite has one writer at a time; there everything here is done already.
 Whoever decides about a run locks its row first and keeps it to the end, so its events, attempts, timers and effects change
 in one transaction at a time. Two transactions never wait for each other, because locks are taken in this order:
 
-1. what `serialise` names, apart from the lines of environments;  2. one run;  3. the lines of environments.
+1. what `serialise` names, apart from the lines of environments;  2. one run;  3. the lines of environments;
+4. the audit log, which is written when all else is done.
 
 Whoever has a run already takes another one only when it is free at once (`wait=False`).
 """

@@ -1,6 +1,7 @@
 """Accounts, people, tokens, roles, secrets and the audit log over HTTP, with real logins."""
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 from time import time
 
@@ -304,3 +305,4 @@ async def test_the_audit_log(open_town):
     assert [each["problem"] for each in (good, noted)] == ["", ""]
     assert "noted" in cut["problem"]
     assert everything["items"][0]["address"] == "127.0.0.1"
+    assert re.fullmatch("session:[0-9a-f]{16}", everything["items"][1]["via"])

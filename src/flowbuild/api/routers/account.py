@@ -164,7 +164,7 @@ def _logged_in(response: Response, backend: Backend, login: Login, *, secure: bo
 
 def _shown(row: SessionRow, cookie: str) -> SessionView:
     return SessionView(
-        id=row.hash[:16],
+        id=row.label,
         created_at=row.created_at,
         used_at=row.used_at,
         expires_at=row.expires_at,

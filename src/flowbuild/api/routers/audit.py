@@ -31,6 +31,7 @@ class AuditEntry(BaseModel):
     object: str
     detail: dict[str, Any]
     address: str
+    via: str = Field(description="the token or login that was shown, as `token:ID` or `session:ID`")
     project: str = Field(description="whose maintainers may read it; empty: admins of the server alone")
     previous_hash: str
     hash: str

@@ -163,6 +163,7 @@ def _access() -> None:
         sa.Column("object", sa.String(length=256), nullable=False),
         sa.Column("detail", sa.Text(), server_default="{}", nullable=False),
         sa.Column("address", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("via", sa.String(length=64), server_default="", nullable=False),
         sa.Column("project", sa.String(length=128), server_default="", nullable=False),
         sa.Column("previous_hash", sa.String(length=64), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
