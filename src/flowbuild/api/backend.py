@@ -12,8 +12,9 @@ from fastapi import Depends, Request
 from flowbuild.api.figures import Measures
 from flowbuild.core.access import Principal
 from flowbuild.services.accounts import Accounts
+from flowbuild.services.approvals import Approvals
 from flowbuild.services.attempt_tokens import AttemptTokens
-from flowbuild.services.audit import AuditLog
+from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Clock
@@ -87,12 +88,13 @@ class Machines:
 
 @dataclass(slots=True)
 class Backend:
-    """The services of a server. `client` acts for a person of that name, with `stop` all streams end."""
+    """The services of a server. `client` acts for somebody, with `stop` all streams end."""
 
     version: str
     public_url: str
     authenticator: Authenticator
     people: People
+    approvals: Approvals
     projects: ProjectService
     launcher: Launcher
     removal: Removal
@@ -104,7 +106,7 @@ class Backend:
     repositories: Repositories
     git: GitServer
     waiting: WaitService
-    client: Callable[[str], LocalClient]
+    client: Callable[[Actor], LocalClient]
     changes: Callable[[], Following]  # of the ids of runs
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
     ready: Callable[[], None]  # raises what is in the way of serving. Blocking

@@ -26,6 +26,7 @@ class ProjectSettings:
     `protected`, `protected_tags`: patterns of the branches and tags whose commits are trusted; no branch pattern means the
     default branch. `poll`: seconds between looks for what changed at a remote that sends no webhooks; None: nobody looks.
     `retention`: which runs are kept. `cancel_closed`: runs of a pull request are cancelled when that is closed or merged.
+    `four_eyes`: nobody approves what they started or have written.
     """
 
     protected: tuple[str, ...] = ()
@@ -33,6 +34,7 @@ class ProjectSettings:
     retention: Retention = field(default_factory=Retention)
     poll: float | None = None
     cancel_closed: bool = True
+    four_eyes: bool = False
 
 
 def check_name(name: str) -> None:

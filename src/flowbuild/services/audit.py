@@ -8,6 +8,9 @@ from typing import Any
 
 from flowbuild.store.audit import AuditRow
 from flowbuild.store.database import Database, Transaction
+from flowbuild.store.runs import RunRow
+
+LONGEST = 1000  # characters of a text, like a comment; the run keeps all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,22 @@ def note(
     tx.audit.append(
         at, actor.name, action, object_, detail=detail, address=actor.address, via=actor.via, project=project
     )
+
+
+def note_begun(tx: Transaction, at: float, by: Actor, row: RunRow) -> None:
+    """Note that somebody began a run; see `note_steered`."""
+    context = row.run.context
+    told = {"branch": context.branch, "tag": context.tag, "commit": context.commit, "of": row.run.rerun_of}
+    action = "run.rerun" if row.run.rerun_of else "run.start"
+    note_steered(tx, at, by, action, row, detail={name: each for name, each in told.items() if each})
+
+
+def note_steered(tx: Transaction, at: float, by: Actor, action: str, row: RunRow, *, detail: Mapping[str, Any]) -> None:
+    """Note what somebody did with a run who has shown a token or login; who needs none is not worth a line each time."""
+    if by.via:
+        cut = {name: each[:LONGEST] if isinstance(each, str) else each for name, each in detail.items()}
+        told = {"pipeline": row.run.pipeline.name, "number": row.number, **cut}
+        note(tx, at, by, action, f"run:{row.run.id}", project=row.project, detail=told)
 
 
 class AuditLog:

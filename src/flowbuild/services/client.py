@@ -13,6 +13,7 @@ from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, St
 from flowbuild.core.errors import NotFound
 from flowbuild.core.ids import RunId
 from flowbuild.core.states import StepState
+from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Clock, log_topic, phase_topic, run_topic
 from flowbuild.services.looking import Looking
 from flowbuild.services.runners import RunnerService
@@ -41,7 +42,7 @@ def _passing(view: RunView, phases: Mapping[str, str]) -> _Passing:
 
 
 class LocalClient:
-    """A client of the services of this process, acting as the user `user` in the project `project`."""
+    """A client of the services of this process, acting as `actor` in the project `project`."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class LocalClient:
         wake: Callable[[RunId], None],
         owner: str,
         project: str | None,
-        user: str,
+        actor: Actor,
         clock: Clock,
     ) -> None:
         self._runs = runs
@@ -65,12 +66,12 @@ class LocalClient:
         self._wake = wake
         self._owner = owner
         self._project = project
-        self._user = user
+        self._actor = actor
         self._clock = clock
 
     async def start(self, request: StartRequest) -> RunView:
         """See FlowClient."""
-        return await self._view(await asyncio.to_thread(self._runs.start, request, by=self._user))
+        return await self._view(await asyncio.to_thread(self._runs.start, request, by=self._actor))
 
     async def find(self, project: str, run: str) -> RunView:
         """Return a run of a project by number, id, beginning of an id, or `last`; raises NotFound, also for that of another."""
@@ -146,15 +147,15 @@ class LocalClient:
 
     async def cancel(self, run: str, *, force: bool = False) -> None:
         """See FlowClient."""
-        await self._steer(run, lambda found: self._runs.cancel(found, by=self._user, force=force))
+        await self._steer(run, lambda found: self._runs.cancel(found, by=self._actor, force=force))
 
     async def approve(self, run: str, step: str, *, comment: str = "") -> None:
         """See FlowClient."""
-        await self._steer(run, lambda found: self._runs.approve(found, step, by=self._user, comment=comment))
+        await self._steer(run, lambda found: self._runs.approve(found, step, by=self._actor, comment=comment))
 
     async def reject(self, run: str, step: str, *, comment: str = "") -> None:
         """See FlowClient."""
-        await self._steer(run, lambda found: self._runs.reject(found, step, by=self._user, comment=comment))
+        await self._steer(run, lambda found: self._runs.reject(found, step, by=self._actor, comment=comment))
 
     async def rerun(
         self,
@@ -168,7 +169,7 @@ class LocalClient:
     ) -> RunView:
         """See FlowClient."""
         old = await self._find(run)
-        rerun = functools.partial(self._runs.rerun, by=self._user, failed=failed, fresh=fresh)
+        rerun = functools.partial(self._runs.rerun, by=self._actor, failed=failed, fresh=fresh)
         new = await asyncio.to_thread(rerun, old, from_steps, variables, secrets)
         return await self._view(new)
 

@@ -13,6 +13,7 @@ from flowbuild.core.errors import NotFound
 from flowbuild.core.ids import RunId
 from flowbuild.core.model import Pipeline
 from flowbuild.core.sources import SourceEvent, SourceKind, Trust
+from flowbuild.services.audit import NOBODY, Actor
 from flowbuild.services.projects import Point, ProjectService
 from flowbuild.services.runs import Order, RunService, choose, load
 from flowbuild.services.starter import Cause
@@ -35,7 +36,7 @@ class LaunchRequest:
     inputs: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    actor: str = ""
+    by: Actor = NOBODY
     fresh: bool = False
 
 
@@ -64,7 +65,8 @@ class Launcher:
             secrets=request.secrets,
             fresh=request.fresh,
             project=request.project,
-            actor=request.actor,
+            actor=request.by.name,
+            by=request.by,
             trust=trust,
         )
         return self._runs.begin(order)

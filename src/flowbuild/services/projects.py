@@ -216,6 +216,13 @@ class ProjectService:
         except (NotFound, InvalidRequest):
             return False
 
+    def authors(self, name: str, commit: str) -> frozenset[str]:
+        """Return the e-mail addresses of who wrote a commit, in small letters; none of one that is not here."""
+        try:
+            return self._mirror(self.get(name)).authors(commit)
+        except (NotFound, InvalidRequest):
+            return frozenset()
+
     def fetch_ref(self, name: str, ref: str) -> str:
         """Fetch a ref that is no branch or tag, like that of a pull request; return its commit. Raises as `fetch`."""
         row = self.active(name)

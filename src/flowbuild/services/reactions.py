@@ -89,6 +89,7 @@ def describe(event: SourceEvent) -> dict[str, Any]:
         "title": event.title,
         "url": event.url,
         "pull_request": request.number if request else 0,
+        "author": request.author if request else "",
         "target": request.base_branch if request else "",
     }
     return {key: value for key, value in told.items() if value}

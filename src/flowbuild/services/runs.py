@@ -12,7 +12,7 @@ from typing import Any
 from flowbuild.client.base import StartRequest
 from flowbuild.client.runner import Assignment
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
-from flowbuild.core.events import Approved, CancelRequested, Rejected
+from flowbuild.core.events import Approved, CancelRequested, Event, Rejected
 from flowbuild.core.ids import RUN_ID, RunId, StepKey
 from flowbuild.core.machine import create_run, patience
 from flowbuild.core.model import Pipeline
@@ -20,6 +20,7 @@ from flowbuild.core.rerun import create_rerun, failed_steps
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
 from flowbuild.services.assignments import Assignments, SecretSource
+from flowbuild.services.audit import NOBODY, Actor, note_begun, note_steered
 from flowbuild.services.binding import bind_environments, bind_group, bind_variables
 from flowbuild.services.decisions import ALL, LEASES, Clock, Decisions
 from flowbuild.services.gate import Gate
@@ -57,8 +58,8 @@ class Places:
 class Order:
     """A run to be begun: a pipeline as its source has it, what is given to it, and why. No project: that of its directory.
 
-    `actor`, `trust` and `cause` as in `store.runs.RunRow`; an empty name of the actor is that of nobody in particular. The
-    same `key`, if there is one, never begins two runs.
+    `actor`, `trust` and `cause` as in `store.runs.RunRow`; an empty name of the actor is that of nobody in particular. `by`:
+    the person who asked for it, if one did. The same `key`, if there is one, never begins two runs.
     """
 
     source: Source
@@ -70,13 +71,17 @@ class Order:
     project: str | None = None
     event: str = "manual"
     actor: str = ""
+    by: Actor = NOBODY
     trust: str = "trusted"
     cause: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
 
 
 class RunService:
-    """Starts and steers runs that `owner`, this process, drives."""
+    """Starts and steers runs that `owner`, this process, drives.
+
+    What somebody does with a token or login of a server is noted in the audit log.
+    """
 
     def __init__(
         self,
@@ -99,7 +104,7 @@ class RunService:
         self._owner = owner
         self._clock = clock
 
-    def start(self, request: StartRequest, *, by: str) -> RunId:
+    def start(self, request: StartRequest, *, by: Actor) -> RunId:
         """Create a run of the working tree as it is and begin it. Raises InvalidFile, InvalidRequest, NotFound."""
         source = WorkingTree(Path(request.directory))
         pipeline = choose(load(source, request.file), request.pipeline)
@@ -110,7 +115,7 @@ class RunService:
             variables=request.variables,
             secrets=request.secrets,
             fresh=request.fresh,
-            actor=by,
+            actor=by.name,
         )
         return self.begin(order)
 
@@ -144,7 +149,7 @@ class RunService:
             )
             made = self._row(run, source.place, dirty=source.dirty, actor=order.actor)
             made = replace(made, project=order.project or "", trust=order.trust, cause=order.cause)
-            return self._add(made, path, key=order.key)
+            return self._add(made, path, order.by, key=order.key)
 
     def rerun(
         self,
@@ -153,7 +158,7 @@ class RunService:
         variables: Mapping[str, str],
         secrets: Mapping[str, str],
         *,
-        by: str,
+        by: Actor,
         failed: bool = False,
         fresh: bool = False,
     ) -> RunId:
@@ -177,8 +182,8 @@ class RunService:
         run = create_rerun(row.run, run_id, keys, variables=variables, fresh=fresh, now=now)
         with self._making(run_id) as path:
             RunRepository.open(Path(row.repository)).fork(path)
-            made = self._row(run, row.directory, dirty=row.dirty, actor=by)
-            return self._add(replace(made, project=row.project, trust=row.trust, cause=row.cause), path)
+            made = self._row(run, row.directory, dirty=row.dirty, actor=by.name)
+            return self._add(replace(made, project=row.project, trust=row.trust, cause=row.cause), path, by)
 
     def resume(self, run: RunId, secrets: Mapping[str, str], dead: Sequence[str]) -> None:
         """Take over a run whose owner is among the dead ones. Raises Conflict when it is final or alive."""
@@ -230,17 +235,19 @@ class RunService:
                 self._decisions.announce(run, (*ALL, LEASES))
         return taken
 
-    def cancel(self, run: RunId, *, by: str, force: bool) -> None:
+    def cancel(self, run: RunId, *, by: Actor, force: bool) -> None:
         """End a run; nothing happens when it is final."""
-        self._decisions.apply(run, CancelRequested(by, Reason.USER, force))
+        self._steer(run, CancelRequested(by.name, Reason.USER, force), by, "run.cancel", {"force": force})
 
-    def approve(self, run: RunId, step: str, *, by: str, comment: str) -> None:
+    def approve(self, run: RunId, step: str, *, by: Actor, comment: str) -> None:
         """Let a step that waits for approval act on its environment."""
-        self._decisions.apply(run, Approved(self._waiting(run, step), by, comment))
+        event = Approved(self._waiting(run, step), by.name, comment)
+        self._steer(run, event, by, "run.approve", {"step": step, "comment": comment})
 
-    def reject(self, run: RunId, step: str, *, by: str, comment: str) -> None:
+    def reject(self, run: RunId, step: str, *, by: Actor, comment: str) -> None:
         """Refuse it."""
-        self._decisions.apply(run, Rejected(self._waiting(run, step), by, comment))
+        event = Rejected(self._waiting(run, step), by.name, comment)
+        self._steer(run, event, by, "run.reject", {"step": step, "comment": comment})
 
     def debug_assignment(self, run: RunId, step: str, *, output: bool, secrets: Mapping[str, str]) -> Assignment:
         """Return an assignment for the input of a step, or for its result with `output`. Raises Conflict without one."""
@@ -264,6 +271,14 @@ class RunService:
             if seconds := patience(run, name):
                 tx.timers.set(run.id, name, self._clock() + seconds)
         return taken
+
+    def _steer(self, run: RunId, event: Event, by: Actor, action: str, detail: Mapping[str, Any]) -> None:
+        with self._database.write() as tx:
+            row = tx.runs.get(run)
+            self._decisions.apply_in(tx, run, [event])
+            if not row.run.state.final:
+                note_steered(tx, self._clock(), by, action, row, detail=detail)
+        self._decisions.announce(run, tx.topics, tx.others)
 
     def _waiting(self, run: RunId, name: str) -> StepKey:
         with self._database.read() as tx:
@@ -307,7 +322,7 @@ class RunService:
         """Return a new run that has no number and no project yet."""
         return RunRow(run, 0, "", self._owner, directory, dirty, str(self._places.repository(run.id)), actor=actor)
 
-    def _add(self, row: RunRow, made: Path, *, key: str = "") -> RunId:
+    def _add(self, row: RunRow, made: Path, by: Actor, *, key: str = "") -> RunId:
         """Store a run, whose repository was `made`, and begin it; without a project in that of its source.
 
         Return it, or the run that the key began earlier: then this one never was.
@@ -317,8 +332,10 @@ class RunService:
             known = tx.starts.add(key, run.id, run.created_at) if key else run.id
             if known == run.id:
                 project = row.project or project_of(tx, Path(row.directory))
-                tx.runs.add(replace(row, project=project, number=tx.runs.next_number(project)))
+                row = replace(row, project=project, number=tx.runs.next_number(project))
+                tx.runs.add(row)
                 self._decisions.begin_in(tx, run.id)
+                note_begun(tx, self._clock(), by, row)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 made.parent.rename(place)
         if known != run.id:

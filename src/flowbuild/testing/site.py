@@ -40,11 +40,11 @@ class Roles:
         if kind is not None and kind in self._machines:
             return self._machines[kind](token)
         if token == "admin":  # noqa: S105 (a name)
-            return Principal("user", "1", "admin", admin=True)
+            return Principal("user", "1", "admin", admin=True, via=f"token:{token}")
         if token == "stranger":  # noqa: S105 (a name)
-            return Principal("user", "2", "stranger", roles={"other": Role.MAINTAINER})
+            return Principal("user", "2", "stranger", roles={"other": Role.MAINTAINER}, via=f"token:{token}")
         if token in list(Role):
-            return Principal("user", token, token, roles={PROJECT: Role(token)})
+            return Principal("user", token, token, roles={PROJECT: Role(token)}, via=f"token:{token}")
         raise Unauthenticated("the token is not known")
 
     def of_session(self, cookie: str, form_token: str | None) -> Principal:
@@ -101,7 +101,6 @@ async def open_site(
             real,
             public_url=PUBLIC_URL,
             authenticator=Roles(known_by(real.machines)),
-            client=lambda user: life.local.client(user=user),
             public_projects=lambda: real.public_projects() | frozenset(public),
         )
         app = backend.measures.app(guarded(create_app(backend)))

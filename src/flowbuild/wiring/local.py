@@ -13,6 +13,7 @@ from time import time
 from flowbuild.core.errors import InvalidRequest, UserError, WorkspaceError
 from flowbuild.core.ids import RunId
 from flowbuild.services.assignments import Assignments, SecretBox, SecretSource
+from flowbuild.services.audit import Actor
 from flowbuild.services.cache import SecretVersions, StepCache
 from flowbuild.services.client import LocalClient
 from flowbuild.services.decisions import Decisions
@@ -89,7 +90,7 @@ class Local:
             clock=time,
         )
 
-    def client(self, user: str | None = None) -> LocalClient:
+    def client(self, actor: Actor | None = None) -> LocalClient:
         """Return a client that acts as somebody, by default the user of this process."""
         return LocalClient(
             runs=self.runs,
@@ -100,7 +101,7 @@ class Local:
             wake=self.wake,
             owner=self.ownership.token,
             project=self.project,
-            user=_user() if user is None else user,
+            actor=actor or Actor(_user()),
             clock=time,
         )
 

@@ -23,6 +23,7 @@ from flowbuild.api.figures import Measures
 from flowbuild.api.limits import App
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
+from flowbuild.services.approvals import Approvals
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.decisions import run_topic
 from flowbuild.services.launching import Launcher
@@ -89,6 +90,7 @@ def make_backend(local: Local) -> Backend:
         public_url=public_url,
         authenticator=Principals(database, time, Lifetimes(), known_by(there)),
         people=people(database, time, vault, providers_of(settings, public_url, time)),
+        approvals=Approvals(database, local.looking, projects),
         projects=projects,
         launcher=launcher,
         removal=make_removal(local),

@@ -171,6 +171,12 @@ class Mirror:
         command = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--end-of-options", old, new)
         return [path.decode("utf-8", "replace") for path in git.run(self.path, *command).stdout.split(b"\0") if path]
 
+    def authors(self, commit: str) -> frozenset[str]:
+        """Return the e-mail addresses of author and committer of a commit, in small letters. Raises NotFound."""
+        command = ("show", "--no-patch", "--format=%ae%n%ce", "--end-of-options", self.commit_of(commit))
+        text = git.run(self.path, *command).stdout.decode("utf-8", "replace")
+        return frozenset(line.casefold() for line in text.splitlines() if line)
+
     def remove(self) -> None:
         """Delete the mirror."""
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -6,6 +6,7 @@ import pytest
 
 from flowbuild.client.runner import Lease
 from flowbuild.services import client
+from flowbuild.services.audit import Actor
 from flowbuild.services.looking import Looking
 from flowbuild.store.runs import Runs
 from flowbuild.testing.engine import DummyEngine
@@ -30,7 +31,7 @@ async def test_events_never_run_ahead_of_the_view(home, monkeypatch):
             row = original(self, identifier, *args)
             if not interfered:  # between the reading of the run and that of its events
                 interfered.append(identifier)
-                life.local.runs.cancel(identifier, by="somebody", force=True)
+                life.local.runs.cancel(identifier, by=Actor("somebody"), force=True)
             return row
 
         monkeypatch.setattr(Runs, "get", get)
@@ -92,7 +93,7 @@ async def test_a_run_that_ends_as_its_program_does_was_not_interrupted(home):
         await life.until(run, "a", "running")
 
         def gone(_owner):
-            life.local.runs.cancel(run, by="somebody", force=True)
+            life.local.runs.cancel(run, by=Actor("somebody"), force=True)
             with life.local.database.write() as tx:
                 assert tx.runs.take_over(run, life.local.ownership.token, "another")
             return False

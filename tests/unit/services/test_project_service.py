@@ -201,7 +201,7 @@ async def test_a_run_of_a_branch(home, source, tmp_path):
         def start():
             projects = made(tmp_path, life.local.database)
             projects.add(ANN, "app", str(source.path))
-            request = LaunchRequest("app", ref="topic", actor="ann", variables={"X": "1"})
+            request = LaunchRequest("app", ref="topic", by=Actor("ann"), variables={"X": "1"})
             return Launcher(life.local.database, projects, life.local.runs).launch(request)
 
         def row(run):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowbuild.api.access import Acting, OnProject
+from flowbuild.api.access import Acting, Caller, OnProject
 from flowbuild.api.backend import Back
 from flowbuild.api.paging import Cursor, Limit, Page, from_cursor, to_cursor
 from flowbuild.api.problems import RESPONSES
@@ -63,8 +63,11 @@ def get_delivery(project: str, delivery: str, backend: Back) -> DeliveryView:
 
 
 @router.post("/{delivery}/approve", status_code=204, dependencies=[Depends(OnProject(Action.RUN_APPROVE))])
-def approve_delivery(project: str, delivery: str, wanted: ApprovalIn, actor: Acting, backend: Back) -> None:
+def approve_delivery(
+    project: str, delivery: str, wanted: ApprovalIn, caller: Caller, actor: Acting, backend: Back
+) -> None:
     """Let what comes from outside run, at this commit and this once. It gets no secrets."""
+    backend.approvals.require_other_eyes(caller, project, delivery)
     backend.triggers.deliveries.approve(actor, project, delivery, wanted.commit)
 
 

@@ -19,6 +19,7 @@ from flowbuild.client.logtext import LogText, to_text
 from flowbuild.core.access import Action
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RunId
+from flowbuild.services.audit import NOBODY
 
 router = APIRouter(prefix="/api/v1/runs/{run}/steps/{step}", tags=["logs"], responses=RESPONSES)
 Readable = Annotated[RunId, Depends(OnRun(Action.LOG_READ))]
@@ -111,7 +112,7 @@ async def follow_log(
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow the log of an attempt. The data of each message is a LogText, its id says where to go on: ATTEMPT:OFFSET."""
     attempt, offset = place
-    chunks = backend.client("").logs(run, step, attempt=attempt, offset=offset, service=service, follow=True)
+    chunks = backend.client(NOBODY).logs(run, step, attempt=attempt, offset=offset, service=service, follow=True)
     async for chunk in until_stopped(chunks, backend.stop):
         if isinstance(chunk, End):
             yield ServerSentEvent(data={}, event="end")
@@ -126,7 +127,7 @@ async def download_log(
     """Return the log as it was written, byte for byte, all services together or one of them."""
 
     async def pieces() -> AsyncIterator[bytes]:
-        chunks: AsyncIterator[LogChunk] = backend.client("").logs(
+        chunks: AsyncIterator[LogChunk] = backend.client(NOBODY).logs(
             run, step, attempt=place[0], offset=place[1], service=service
         )
         async for chunk in chunks:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowbuild.api.access import Acting, Caller, InList, OnProject, OnServer
+from flowbuild.api.access import Acting, InList, OnProject, OnServer
 from flowbuild.api.backend import Back
 from flowbuild.api.pipelines import PipelineView, shown_pipeline
 from flowbuild.api.problems import RESPONSES
@@ -18,6 +18,7 @@ from flowbuild.core.access import Action
 from flowbuild.core.errors import NotFound
 from flowbuild.core.project import ProjectSettings, Visibility
 from flowbuild.core.retention import Retention
+from flowbuild.services.audit import NOBODY
 from flowbuild.services.launching import LaunchRequest
 from flowbuild.services.projects import ProjectChange
 from flowbuild.spec.words import did_you_mean
@@ -57,6 +58,7 @@ class SettingsIn(_Strict):
     cancel_closed: bool = Field(
         True, description="whether runs of a pull request are cancelled when it is closed or merged"
     )
+    four_eyes: bool = Field(False, description="nobody approves what they started, or have written")
 
 
 class NewProject(_Strict):
@@ -240,7 +242,7 @@ def get_source_file(
 @router.post(
     "/{project}/pipelines/{pipeline}/runs", status_code=201, dependencies=[Depends(OnProject(Action.RUN_START))]
 )
-async def start_run(project: str, pipeline: str, wanted: StartIn, caller: Caller, backend: Back) -> RunView:
+async def start_run(project: str, pipeline: str, wanted: StartIn, actor: Acting, backend: Back) -> RunView:
     """Start a run of a pipeline at the newest state of a branch, at a tag or a commit."""
     request = LaunchRequest(
         project,
@@ -248,17 +250,17 @@ async def start_run(project: str, pipeline: str, wanted: StartIn, caller: Caller
         wanted.ref,
         inputs=wanted.inputs,
         variables=wanted.variables,
-        actor=caller.name,
+        by=actor,
         fresh=wanted.fresh,
     )
     run = await asyncio.to_thread(backend.launcher.launch, request)
-    return shown(backend, await backend.client(caller.name).get(run))
+    return shown(backend, await backend.client(NOBODY).get(run))
 
 
 @router.get("/{project}/runs/{name}", dependencies=[Depends(OnProject(Action.RUN_READ))])
 async def find_run(project: str, name: str, backend: Back) -> RunView:
     """Return a run of the project by number, id, beginning of an id, or `last`."""
-    return shown(backend, await backend.client("").find(project, name))
+    return shown(backend, await backend.client(NOBODY).find(project, name))
 
 
 def _credential(given: CredentialIn | None) -> Credential | None:
@@ -269,7 +271,14 @@ def _settings(given: SettingsIn | None) -> ProjectSettings | None:
     if given is None:
         return None
     kept = Retention(given.keep_runs, given.keep_days, given.keep_bytes)
-    return ProjectSettings(tuple(given.protected), tuple(given.protected_tags), kept, given.poll, given.cancel_closed)
+    return ProjectSettings(
+        protected=tuple(given.protected),
+        protected_tags=tuple(given.protected_tags),
+        retention=kept,
+        poll=given.poll,
+        cancel_closed=given.cancel_closed,
+        four_eyes=given.four_eyes,
+    )
 
 
 def _shown(row: ProjectRow) -> ProjectView:
@@ -287,6 +296,7 @@ def _shown(row: ProjectRow) -> ProjectView:
             keep_bytes=kept.bytes,
             poll=row.settings.poll,
             cancel_closed=row.settings.cancel_closed,
+            four_eyes=row.settings.four_eyes,
         ),
         has_credential=bool(row.sealed_credential),
         created_at=row.created_at,

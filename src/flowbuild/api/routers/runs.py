@@ -10,17 +10,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from flowbuild.api.access import Caller, OnRun
+from flowbuild.api.access import Acting, Caller, OnRun
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.streams import End, until_stopped
 from flowbuild.client.base import RunView
 from flowbuild.client.patches import RunPatch, make_patch
-from flowbuild.core.access import Action, Principal, may_approve
-from flowbuild.core.errors import Forbidden, InvalidRequest
+from flowbuild.core.access import Action
+from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RunId
+from flowbuild.services.audit import NOBODY
 from flowbuild.services.waiting import Waiting
 
 router = APIRouter(prefix="/api/v1/runs/{run}", tags=["runs"], responses=RESPONSES)
@@ -45,7 +46,7 @@ class CancelRequest(_Strict):
 class Verdict(_Strict):
     """Why a step is let through, or not."""
 
-    comment: str = ""
+    comment: str = Field("", max_length=4096)
 
 
 class RerunRequest(_Strict):
@@ -94,7 +95,7 @@ async def get_run(
     run: Readable, backend: Back, response: Response, if_none_match: Annotated[str, Header()] = ""
 ) -> RunView:
     """Return a run with its whole graph: steps, attempts with the times of their phases, edges."""
-    view = shown(backend, await backend.client("").get(run))
+    view = shown(backend, await backend.client(NOBODY).get(run))
     tag = f'W/"{hashlib.sha256(_view.dump_json(view)).hexdigest()[:32]}"'
     if tag in if_none_match:
         return Response(status_code=304, headers={"ETag": tag})  # type: ignore[return-value]  # an answer without body
@@ -114,7 +115,7 @@ async def follow_run(
     drives it: there is nothing more to come.
     """
     before: RunView | None = None
-    async for update in until_stopped(backend.client("").watch(run, after), backend.stop):
+    async for update in until_stopped(backend.client(NOBODY).watch(run, after), backend.stop):
         if isinstance(update, End):
             yield ServerSentEvent(data={}, event="end")
             return
@@ -135,20 +136,20 @@ def explain_waiting(run: Readable, step: str, backend: Back) -> Waiting:
 
 @router.post("/cancel", status_code=202)
 async def cancel_run(
-    run: Cancellable, caller: Caller, backend: Back, wanted: Annotated[CancelRequest, Body()] = CancelRequest()
+    run: Cancellable, actor: Acting, backend: Back, wanted: Annotated[CancelRequest, Body()] = CancelRequest()
 ) -> RunView:
     """End a run. Nothing happens to one that is final."""
-    client = backend.client(caller.name)
+    client = backend.client(actor)
     await client.cancel(run, force=wanted.force)
     return shown(backend, await client.get(run))
 
 
 @router.post("/rerun", status_code=201)
-async def rerun(run: Rerunnable, wanted: RerunRequest, caller: Caller, backend: Back) -> RunView:
+async def rerun(run: Rerunnable, wanted: RerunRequest, actor: Acting, backend: Back) -> RunView:
     """Start a new run from this one: all of it, from some steps, or from those that went wrong (`failed`)."""
     if wanted.failed and wanted.from_steps:
         raise InvalidRequest("either `failed` or `from_steps`, not both")
-    new = await backend.client(caller.name).rerun(
+    new = await backend.client(actor).rerun(
         run,
         from_steps=wanted.from_steps,
         variables=wanted.variables,
@@ -161,28 +162,31 @@ async def rerun(run: Rerunnable, wanted: RerunRequest, caller: Caller, backend: 
 
 @router.post("/steps/{step}/approve", status_code=202)
 async def approve_step(
-    run: Approvable, step: str, caller: Caller, backend: Back, verdict: Annotated[Verdict, Body()] = Verdict()
+    run: Approvable,
+    step: str,
+    caller: Caller,
+    actor: Acting,
+    backend: Back,
+    verdict: Annotated[Verdict, Body()] = Verdict(),
 ) -> RunView:
     """Let a step that waits for it act on its environment."""
-    await asyncio.to_thread(_may_judge, backend, caller, run, step)
-    client = backend.client(caller.name)
+    await asyncio.to_thread(backend.approvals.require_approver, caller, run, step)
+    client = backend.client(actor)
     await client.approve(run, step, comment=verdict.comment)
     return shown(backend, await client.get(run))
 
 
 @router.post("/steps/{step}/reject", status_code=202)
 async def reject_step(
-    run: Approvable, step: str, caller: Caller, backend: Back, verdict: Annotated[Verdict, Body()] = Verdict()
+    run: Approvable,
+    step: str,
+    caller: Caller,
+    actor: Acting,
+    backend: Back,
+    verdict: Annotated[Verdict, Body()] = Verdict(),
 ) -> RunView:
     """Refuse it; the step is failed."""
-    await asyncio.to_thread(_may_judge, backend, caller, run, step)
-    client = backend.client(caller.name)
+    await asyncio.to_thread(backend.approvals.require_judge, caller, run, step)
+    client = backend.client(actor)
     await client.reject(run, step, comment=verdict.comment)
     return shown(backend, await client.get(run))
-
-
-def _may_judge(backend: Backend, caller: Principal, run: RunId, step: str) -> None:
-    """Do nothing when the caller is one of those whom the pipeline names for the step; else raise Forbidden."""
-    approvers = backend.looking.approvers(run, step)
-    if not may_approve(caller, backend.looking.project(run), approvers):
-        raise Forbidden(f"step {step!r} waits for somebody else: {', '.join(approvers)}")

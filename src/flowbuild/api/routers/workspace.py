@@ -24,6 +24,7 @@ from flowbuild.api.problems import RESPONSES
 from flowbuild.client.base import FileChange, VariableChange
 from flowbuild.core.access import Action
 from flowbuild.core.ids import RunId
+from flowbuild.services.audit import NOBODY
 from flowbuild.workspace.browse import PIECE, Browser, Content
 
 router = APIRouter(prefix="/api/v1/runs/{run}", tags=["workspace"], responses=RESPONSES)
@@ -150,7 +151,7 @@ async def diff_step(
     run: Readable, step: str, backend: Back, other: Annotated[str | None, Query()] = None, patch: bool = False
 ) -> Diff:
     """Return what a step changed in files and variables, or how its result differs from that of another step."""
-    found = await backend.client("").diff(run, step, other, patch=patch)
+    found = await backend.client(NOBODY).diff(run, step, other, patch=patch)
     text = base64.b64encode(found.patch).decode() if patch else None
     return Diff(files=list(found.files), variables=list(found.variables), patch=text)
 
