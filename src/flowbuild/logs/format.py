@@ -4,7 +4,7 @@
 `data`          the masked bytes of all services in the order they arrived; `data.zst` once compressed
 `index`         one record of 24 bytes per piece; `index.zst` once compressed
 `blocks`        which services are in each 1024 records of the index; it may be absent, and end early
-`lock`          held by the one writer
+`lock`          held by whoever writes just now
 
 An index record is little-endian: offset (8), time in ns since the epoch (8), length (4), service (2, a position in the
 header's list), stream (1: 0 stdout, 1 stderr), flags (1, 0 for now). Records are contiguous: each begins where the one

@@ -1,8 +1,8 @@
-"""The one writer of an attempt's log. Appending is idempotent by offset: the sender repeats until it is acknowledged.
+"""The writer of an attempt's log. Appending is idempotent by offset: the sender repeats until it is acknowledged.
 
 What survives: a call that returned is in the kernel, so it survives the death of this program (kill -9); the end of the
 log is not forced to disk on every append, so a loss of power may take the last seconds. `sync` and `finish` force it.
-Whatever was torn is cut at the next open to the last piece of which everything is there, and the sender, told the
+Whatever was torn is cut by the next writer to the last piece of which everything is there, and the sender, told the
 offset, sends the rest again.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ from flowbuild.logs.format import (
     BLOCK_ENTRY,
     BLOCKS,
     DATA,
+    HEADER,
     INDEX,
     LOCK,
     MAX_PIECE,
@@ -35,6 +38,7 @@ from flowbuild.logs.format import (
 
 DEFAULT_LIMIT = 4 << 30  # bytes of one attempt
 _BLOCK = 4096 * RECORD.size
+_Stamp = tuple[int, int, int, int]
 
 
 class LogGap(Conflict):
@@ -48,8 +52,9 @@ class LogGap(Conflict):
 
 
 class AttemptLog:
-    """Appends to the log in `directory`, which is created. One writer at a time: another one raises Conflict.
+    """Appends to the log in `directory`, which is created. Raises Conflict when it is finished.
 
+    Several programs may write, a call at a time: a runner may go on at another server. Each takes in first what others did.
     Beyond `limit` bytes output is acknowledged and dropped, after a line of service "" that says so.
     """
 
@@ -57,33 +62,28 @@ class AttemptLog:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._limit = limit
-        self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise Conflict(f"the log in {directory} has a writer already") from None
-        self._header = Header.load(directory)
-        if self._header.finished:
-            os.close(self._lock)
-            raise Conflict(f"the log in {directory} is finished")
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._data = os.open(directory / DATA, flags, 0o644)
-        self._index = os.open(directory / INDEX, flags, 0o644)
-        self._size, self._records = _repair(self._data, self._index)
-        self._blocks = os.open(directory / BLOCKS, flags, 0o644)
-        self._mask = _repair_blocks(self._blocks, self._index, self._records)  # of the block that is not full yet
+        self._mutex = threading.Lock()  # flock does not exclude threads that share a descriptor
+        self._lock = self._data = self._index = self._blocks = -1
+        self._seen: _Stamp | None = None  # how the files were when our turn ended
         self._dropped = 0
-        self._times = self._read_times()
+        self._header = Header()
+        try:
+            with self._turn():
+                pass
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def offset(self) -> int:
         """Return the offset at which the next append is expected."""
-        return self._size + self._dropped
+        with self._turn():
+            return self._next
 
     def last_times(self) -> Mapping[str, int]:
         """Return the time of the newest piece of each service, in ns: where to resume after a restart."""
-        return dict(self._times)
+        with self._turn():
+            return dict(self._times)
 
     def append(self, offset: int, records: Sequence[Record]) -> int:
         """Append records whose first byte is byte `offset` of the log; return the offset that is expected next.
@@ -91,41 +91,44 @@ class AttemptLog:
         Bytes that are there already (a resend) are skipped exactly, also inside a record. Raises LogGap when bytes
         before `offset` are missing, and OSError when the disk refuses; then nothing is lost that was acknowledged.
         """
-        if offset > self.offset and not self._header.cut:
-            raise LogGap(self.offset, offset)
-        skip = self.offset - offset
-        pieces: list[tuple[Record, bytes]] = []
-        for record in records:
-            data = record.data[skip:] if skip > 0 else record.data
-            skip -= len(record.data)
-            pieces += ((record, data[at : at + MAX_PIECE]) for at in range(0, len(data), MAX_PIECE))
-        if self._header.cut:
-            # Only the sender knows how much it sent: after a restart the count of dropped bytes begins anew.
-            end = offset + sum(len(record.data) for record in records)
-            self._dropped = max(self._dropped, end - self._size)
-            return end
-        if pieces:
-            self._write(pieces)
-        return self.offset
+        with self._turn():
+            if offset > self._next and not self._header.cut:
+                raise LogGap(self._next, offset)
+            skip = self._next - offset
+            pieces: list[tuple[Record, bytes]] = []
+            for record in records:
+                data = record.data[skip:] if skip > 0 else record.data
+                skip -= len(record.data)
+                pieces += ((record, data[at : at + MAX_PIECE]) for at in range(0, len(data), MAX_PIECE))
+            if self._header.cut:
+                # Only the sender knows how much it sent: after a restart the count of dropped bytes begins anew.
+                end = offset + sum(len(record.data) for record in records)
+                self._dropped = max(self._dropped, end - self._size)
+                return end
+            if pieces:
+                self._write(pieces)
+            return self._next
 
     def sync(self) -> None:
         """Force what was appended to disk: data first, so that the index never speaks of bytes that are not there."""
-        os.fdatasync(self._data)
-        os.fdatasync(self._index)
+        with self._turn():
+            self._sync()
 
     def finish(self) -> None:
         """Nothing more will come: force everything to disk, close."""
-        self.sync()
-        self._header = Header(self._header.services, finished=True, cut=self._header.cut)
-        self._header.save(self._directory)
+        with self._turn():
+            self._sync()
+            self._header = Header(self._header.services, finished=True, cut=self._header.cut)
+            self._header.save(self._directory)
         self.close()
 
     def close(self) -> None:
-        """Stop writing for now; the log can be opened again. Idempotent."""
-        for handle in (self._index, self._data, self._blocks, self._lock):
-            if handle >= 0:
-                os.close(handle)
-        self._index = self._data = self._blocks = self._lock = -1
+        """Give the files back; whoever appends has them again. Idempotent."""
+        with self._mutex:
+            self._close_files()
+            if self._lock >= 0:
+                os.close(self._lock)
+            self._lock = -1
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +137,57 @@ class AttemptLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep other writers out, and know what they did. Raises Conflict when the log is finished."""
+        with self._mutex:
+            if self._lock < 0:
+                self._lock = os.open(self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            try:
+                if self._data < 0 or self._seen != self._stamp():
+                    self._load()
+                yield
+                self._seen = self._stamp()
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _load(self) -> None:
+        self._close_files()
+        self._header = Header.load(self._directory)
+        if self._header.finished:
+            raise Conflict(f"the log in {self._directory} is finished")
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._data = os.open(self._directory / DATA, flags, 0o644)
+        self._index = os.open(self._directory / INDEX, flags, 0o644)
+        self._size, self._records = _repair(self._data, self._index)
+        self._blocks = os.open(self._directory / BLOCKS, flags, 0o644)
+        self._mask = _repair_blocks(self._blocks, self._index, self._records)  # of the block that is not full yet
+        self._times = self._read_times()
+
+    def _stamp(self) -> _Stamp:
+        """Return what changes whenever somebody writes."""
+        sizes = os.fstat(self._data).st_size, os.fstat(self._index).st_size
+        try:
+            header = (self._directory / HEADER).stat()
+        except FileNotFoundError:
+            return (*sizes, 0, 0)
+        return (*sizes, header.st_ino, header.st_mtime_ns)
+
+    def _close_files(self) -> None:
+        for handle in (self._index, self._data, self._blocks):
+            if handle >= 0:
+                os.close(handle)
+        self._index = self._data = self._blocks = -1
+
+    @property
+    def _next(self) -> int:
+        return self._size + self._dropped
+
+    def _sync(self) -> None:
+        os.fdatasync(self._data)
+        os.fdatasync(self._index)
 
     def _write(self, pieces: Sequence[tuple[Record, bytes]]) -> None:
         room = self._limit - self._size

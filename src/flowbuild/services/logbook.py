@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import structlog
 
 from flowbuild.client.runner import Lease, LogEntry
-from flowbuild.core.errors import FlowError
+from flowbuild.core.errors import Conflict, FlowError
 from flowbuild.logs.compress import compress
 from flowbuild.logs.writer import AttemptLog
 
 log = structlog.get_logger()
+OPEN = 256  # logs whose files are at hand: those of attempts that went on at another server are not closed here
 WORTH_IT = 64 << 10  # bytes from which a finished log is compressed; a smaller one would save less than a few blocks
 
 
@@ -26,7 +28,7 @@ class Logbook:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._open: dict[Lease, AttemptLog] = {}
+        self._open: OrderedDict[Lease, AttemptLog] = OrderedDict()  # used last comes last
         self._lock = threading.Lock()
         self._packer = ThreadPoolExecutor(1, thread_name_prefix="compress-logs")
 
@@ -45,12 +47,18 @@ class Logbook:
 
     def close(self, lease: Lease) -> None:
         """Finish the log of an attempt that ended."""
-        with self._lock:
-            finished = self._open.pop(lease, None)
-        if finished is not None:
+        if not self.directory(lease).exists():
+            return
+        try:
+            finished = self._log(lease)
+            with self._lock:
+                self._open.pop(lease, None)
+            size = finished.offset
             finished.finish()
-            if finished.offset >= WORTH_IT:
-                self._packer.submit(_pack, self.directory(lease))
+        except Conflict:  # it was finished elsewhere
+            return
+        if size >= WORTH_IT:
+            self._packer.submit(_pack, self.directory(lease))
 
     def close_all(self) -> None:
         """Close what is open and wait for what is being compressed, for the end of the program."""
@@ -64,6 +72,9 @@ class Logbook:
             found = self._open.get(lease)
             if found is None:
                 found = self._open[lease] = AttemptLog(self.directory(lease))
+                if len(self._open) > OPEN:
+                    self._open.popitem(last=False)[1].close()  # whoever uses it just now opens it once more
+            self._open.move_to_end(lease)
             return found
 
 

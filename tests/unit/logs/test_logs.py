@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,13 +121,52 @@ def test_last_times_survive_reopening(tmp_path, log):
         assert again.offset == len(WHOLE)
 
 
-def test_one_writer_only_and_none_after_the_end(tmp_path, log):
-    with pytest.raises(Conflict, match="writer already"):
-        AttemptLog(tmp_path / "log")
+def test_none_writes_after_the_end(tmp_path, log):
+    other = AttemptLog(tmp_path / "log")
     log.finish()
-    with pytest.raises(Conflict, match="finished"):
-        AttemptLog(tmp_path / "log")
+    files = len([*Path("/proc/self/fd").iterdir()])
+    for late in (lambda: AttemptLog(tmp_path / "log"), lambda: other.append(len(WHOLE), RECORDS), lambda: log.offset):
+        with pytest.raises(Conflict, match="finished"):
+            late()
     log.close()  # idempotent
+    other.close()
+    assert len([*Path("/proc/self/fd").iterdir()]) < files  # who was refused keeps nothing open
+
+
+def test_writers_take_turns(tmp_path):
+    """As when a runner speaks to one server, then to another, and back: each goes on where the log is."""
+    directory, stream = tmp_path / "log", [Rec(f"s{n % 5}", "stdout", n, b"%d" % n * (n % 7 + 1)) for n in range(60)]
+    writers = [AttemptLog(directory), AttemptLog(directory)]
+    offset = 0
+    for n, record in enumerate(stream):
+        assert writers[n % 2].offset == offset
+        offset = writers[n % 2].append(offset, [record])
+        assert writers[(n + 1) % 2].append(offset - len(record.data), [record]) == offset  # sent again to the other one
+    writers[0].close()
+    assert writers[0].last_times() == writers[1].last_times()  # opened once more
+    writers[1].finish()
+    writers[0].close()
+    assert content(directory) == b"".join(record.data for record in stream)
+    for service in ("s0", "s3"):
+        mine = b"".join(record.data for record in stream if record.service == service)
+        assert content(directory, services={service}) == mine
+
+
+def test_a_writer_takes_in_what_another_one_tore(tmp_path):
+    directory = tmp_path / "log"
+    with AttemptLog(directory) as log:
+        log.append(0, [Rec("a", "stdout", 1, b"whole")])
+        with (directory / "data").open("ab") as data:  # another server died while it wrote
+            data.write(b"torn")
+        assert log.append(5, [Rec("a", "stdout", 2, b" and more")]) == 14
+    assert content(directory) == b"whole and more"
+
+
+def test_threads_write_one_after_another(tmp_path):
+    record = Rec("a", "stdout", 1, b"x" * 1000)
+    with AttemptLog(tmp_path / "log") as log, ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: log.append(0, [record] * 100), range(40))) == {100_000}
+    assert content(tmp_path / "log") == record.data * 100
 
 
 def test_torn_at_every_byte(tmp_path, log):

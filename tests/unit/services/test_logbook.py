@@ -50,3 +50,30 @@ def test_an_attempt_that_goes_on_is_left_alone(tmp_path):
     again = Logbook(tmp_path)
     assert again.append(LEASE, 2 * WORTH_IT, [LogEntry("main", "stdout", 2, b"y")]) == 2 * WORTH_IT + 1
     again.close_all()
+
+
+def test_few_logs_have_their_files_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(logbook, "OPEN", 3)
+    book = Logbook(tmp_path)
+    leases = [Lease("run", f"step-{n}", 1, 1) for n in range(9)]
+    for n, lease in enumerate(leases * 2):
+        at = len(b"line\n") * (n // 9)
+        assert book.append(lease, at, [LogEntry("main", "stdout", 1, b"line\n")]) == at + 5
+    assert len(book._open) == 3
+    for lease in leases:
+        book.close(lease)
+        book.close(lease)  # nothing is left to do
+    book.close_all()
+    assert {read(book.directory(lease)) for lease in leases} == {b"line\nline\n"}
+
+
+def test_what_was_written_at_another_server_is_finished_here(tmp_path):
+    book, other = Logbook(tmp_path), Logbook(tmp_path)
+    other.append(LEASE, 0, [LogEntry("main", "stdout", 1, b"line\n" * WORTH_IT)])
+    book.close(LEASE)
+    book.close_all()
+    other.close_all()
+    assert (book.directory(LEASE) / "data.zst").exists()
+    assert read(book.directory(LEASE)) == b"line\n" * WORTH_IT
+    book.close(Lease("run", "never", 1, 1))  # it wrote nothing
+    assert not book.directory(Lease("run", "never", 1, 1)).exists()
