@@ -129,7 +129,7 @@ def test_who_is_not_meant_hears_nothing(postgres):
     heard = queue.Queue()
     with closing(Database(postgres.database())) as database:
         presence = Presence(database.address)
-        presence.begin("0" * 16, lambda: heard.put(None))
+        presence.begin("0" * 16, heard.put)
         for token in ("1" * 16, EVERYBODY, "1" * 16, "0" * 16):  # the last one comes last
             with database.write() as tx:
                 tx.owners.tell(token)
@@ -145,7 +145,7 @@ def test_the_database_asks_whether_an_owner_still_lives(postgres):
     """A machine without power closes no connection."""
     with closing(Database(postgres.database())) as database:
         presence = Presence(database.address)
-        presence.begin("0" * 16, lambda: None)
+        presence.begin("0" * 16, lambda _: None)
         query = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
         with database.read() as tx:
             assert len(tx._connection.exec_driver_sql(query).all()) == 1

@@ -59,11 +59,11 @@ class Succession:
                 await self._signals.wait(OWNERS, token)
 
     def _dead(self) -> Sequence[str]:
-        """Return the owners of runs that are missing; we are woken when one of the others is."""
+        """Return the owners of runs of servers that are missing; we are woken when one of the others is."""
         for token in self._owners.living():
             self._owners.mind(token, self._signals)
         with self._database.read() as tx:
-            return self._owners.dead(tx.runs.owners())
+            return self._owners.dead(tx.runs.owners(served=True))
 
     def _inherit(self) -> None:
         dead = self._dead()

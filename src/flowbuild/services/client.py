@@ -23,7 +23,7 @@ from flowbuild.services.views import with_phases
 from flowbuild.store.runs import EventRow
 from flowbuild.workspace.git import clone
 
-# A run that another process drives sends no signals here, nor does who holds a lock: look again this often, in seconds.
+# What another process does is not notified here, unless both are servers over one database: look this often, in seconds.
 FOREIGN_INTERVAL = 0.5
 
 
@@ -53,7 +53,7 @@ class LocalClient:
         signals: Signals,
         dead_owners: Callable[[], Sequence[str]],
         wake: Callable[[RunId], None],
-        owner: str,
+        hears: Callable[[RunId], bool],
         project: str | None,
         actor: Actor,
         clock: Clock,
@@ -64,7 +64,7 @@ class LocalClient:
         self._signals = signals
         self._dead_owners = dead_owners
         self._wake = wake
-        self._owner = owner
+        self._hears = hears
         self._project = project
         self._actor = actor
         self._clock = clock
@@ -115,8 +115,7 @@ class LocalClient:
                 yield RunUpdate(after, self._clock(), {"type": "run_interrupted"}, view)
             if view.state.final or view.interrupted:
                 return
-            waits = any(step.holder is not None for step in view.steps)
-            if not await self._signals.wait(phase_topic(run_id), token, FOREIGN_INTERVAL if waits else interval):
+            if not await self._signals.wait(phase_topic(run_id), token, interval):
                 looked = -1
 
     async def logs(
@@ -195,9 +194,8 @@ class LocalClient:
         return view
 
     async def _interval(self, run: RunId) -> float | None:
-        """Return how often to look at a run unasked: never at one of this process, which sends signals."""
-        own = await asyncio.to_thread(self._looking.owner, run) == self._owner
-        return None if own else FOREIGN_INTERVAL
+        """Return how often to look at a run unasked: never at one of which we hear."""
+        return None if await asyncio.to_thread(self._hears, run) else FOREIGN_INTERVAL
 
     async def _find(self, run: str) -> RunId:
         return await asyncio.to_thread(self._looking.find, self._project, run)

@@ -42,9 +42,12 @@ class LogLook:
 
 
 class Looking:
-    """Reads what the other services wrote. `driven` tells whether a program lives that drives the runs of an owner."""
+    """Reads what the other services wrote.
 
-    def __init__(self, database: Database, logbook: Logbook, driven: Callable[[str], bool]) -> None:
+    `driven` tells whether somebody drives the runs of an owner: those that are served, as is said, or the others.
+    """
+
+    def __init__(self, database: Database, logbook: Logbook, driven: Callable[[str, bool], bool]) -> None:
         self._database = database
         self._logbook = logbook
         self._driven = driven
@@ -82,10 +85,10 @@ class Looking:
             return tx.runs.statistics(project, pipeline, limit)
 
     def interrupted(self, project: str | None, dead: Sequence[str]) -> RunId | None:
-        """Return the newest open run of the project whose owner is dead."""
+        """Return the newest open run of the project whose owner is dead, but of servers: those go on by themselves."""
         with self._database.read() as tx:
             for row in tx.runs.newest(project, 1000):
-                if not row.run.state.final and row.owner in dead:
+                if not row.run.state.final and not row.served and row.owner in dead:
                     return row.run.id
         return None
 
@@ -117,7 +120,9 @@ class Looking:
             if found is None:
                 ended, interrupted = self._no_attempt(tx, tx.runs.get(run), step, attempt)
                 return LogLook((), 0, offset, ended, interrupted)
-            driven = self._driven(tx.runs.owner(run))  # most often so: then there is no need to read the run
+            driven = self._driven(
+                tx.runs.owner(run), tx.runs.is_served(run)
+            )  # most often so: then there is no need to read the run
             interrupted = not driven and self._interrupted(tx, tx.runs.get(run))
         key = found.key
         lease = Lease(key.run, key.step, key.attempt, key.epoch)
@@ -239,7 +244,7 @@ class Looking:
         return found
 
     def _interrupted(self, tx: Transaction, row: RunRow) -> bool:
-        if row.run.state.final or self._driven(row.owner):
+        if row.run.state.final or self._driven(row.owner, row.served):
             return False
         now = tx.runs.get(row.run.id)  # it may have ended, or been taken over, just before its program let go of it
         return now.owner == row.owner and not now.run.state.final

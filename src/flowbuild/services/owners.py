@@ -26,12 +26,13 @@ class Owners(Protocol):
 
     token: str  # of this process, once `claim` was called
     patience: float  # seconds after which who is missing is dead: until then it may only have lost its connection
+    hears_all: bool  # whether all that other processes notify is notified here, once `listen` was called
 
     def claim(self, token: str = "") -> None:
         """Become an owner, of that name if one is given."""
 
     def listen(self, signals: Signals) -> None:
-        """Pass on wake-ups from other processes; needs a running event loop."""
+        """Pass on wake-ups from other processes, and ours to them; needs a running event loop."""
 
     def wake(self, token: str) -> None:
         """Tell another owner that one of its runs changed; nothing happens when it is gone."""
@@ -60,6 +61,7 @@ class Ownership:
         directory.mkdir(parents=True, exist_ok=True)
         self.token = ""
         self.patience = 0.0
+        self.hears_all = False  # only what concerns runs of its own
         self._lock: int | None = None
         self._socket: socket.socket | None = None
         self._minded: set[str] = set()

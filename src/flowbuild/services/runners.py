@@ -42,7 +42,7 @@ class _Poll:
 
 
 class RunnerService:
-    """Hands out the attempts of one owner's runs."""
+    """Hands out attempts: to the embedded runner those of one owner's runs, to others those of all servers' runs."""
 
     def __init__(
         self,
@@ -64,7 +64,6 @@ class RunnerService:
         self._cache = cache
         self._owner = owner
         self._clock = clock
-        self._phases: dict[tuple[str, str], str] = {}
         self._polls: dict[_Poll, None] = {}  # popped by threads, too; a key may be there twice: its answer was lost
         self._told: dict[AttemptKey, str] = {}  # orders to stop what was not yet reported: its assignment is on its way
         self._over: set[RunId] = set()
@@ -91,12 +90,11 @@ class RunnerService:
 
     async def phase(self, lease: Lease, phase: str) -> None:
         """See RunnerClient."""
-        self._phases[lease.run, lease.step] = phase
-        self._signals.notify(phase_topic(lease.run))
+        self._signals.say(phase_topic(lease.run), lease.step, phase)
 
     def phases(self, run: str) -> Mapping[str, str]:
         """Return what the running steps of a run do now, by step key."""
-        return {step: phase for (of, step), phase in self._phases.items() if of == run}
+        return self._signals.said(phase_topic(run))
 
     async def cached(self, lease: Lease, key: str) -> AttemptResult | None:
         """See RunnerClient."""
@@ -131,7 +129,7 @@ class RunnerService:
     async def finish(self, lease: Lease, result: AttemptResult) -> None:
         """See RunnerClient."""
         await asyncio.to_thread(self._finish, lease, result)
-        self._phases.pop((lease.run, lease.step), None)
+        self._signals.say(phase_topic(lease.run), lease.step, "")
 
     async def forgotten(self, runner: str, run: str) -> None:
         """See RunnerClient."""
@@ -152,6 +150,8 @@ class RunnerService:
         """Tell runners to clear away what they have of a run. Blocking."""
         with self._database.write() as tx:
             tx.leftovers.end(run)
+        for step in self.phases(run):
+            self._signals.say(phase_topic(run), step, "")
         self._over.add(run)
         self._signals.notify(ORDERS, run_topic(run))
 
@@ -189,7 +189,8 @@ class RunnerService:
         if row is None:
             row = tx.attempts.adopt(**asking, owner=self._owner, now=now, wait=wait)
         if row is None and (name == EMBEDDED or tx.runners.is_active(name)):
-            row = tx.attempts.claim(**asking, owner=self._owner, now=now, lease=LEASE_SECONDS, wait=wait)
+            owner = self._owner if name == EMBEDDED else None
+            row = tx.attempts.claim(**asking, owner=owner, now=now, lease=LEASE_SECONDS, wait=wait)
         if row is None:
             return None
         tx.leftovers.add(name, row.key.run)

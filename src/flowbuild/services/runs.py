@@ -78,7 +78,7 @@ class Order:
 
 
 class RunService:
-    """Starts and steers runs that `owner`, this process, drives.
+    """Starts and steers runs that `owner`, this process, drives; as a server if it `serves`.
 
     What somebody does with a token or login of a server is noted in the audit log.
     """
@@ -93,9 +93,11 @@ class RunService:
         places: Places,
         gate: Gate,
         owner: str,
+        serves: bool,
         clock: Clock,
     ) -> None:
         self._database = database
+        self._serves = serves
         self._decisions = decisions
         self._secrets = secrets
         self._assignments = assignments
@@ -191,6 +193,8 @@ class RunService:
             row = tx.runs.get(run)
             if row.run.state.final:
                 raise Conflict(f"run {row.number} is finished: {row.run.state}", hint="flow rerun starts it again")
+            if row.served:
+                raise Conflict(f"run {row.number} is one of a server", hint="it goes on when the server does")
             if row.owner not in dead:
                 raise Conflict(f"run {row.number} is being driven by another program", hint="flow logs -f follows it")
             if row.run.state is not RunState.CANCELLING:  # else nothing starts any more that would need them
@@ -199,11 +203,11 @@ class RunService:
         self._decisions.announce(run)
 
     def abandon(self, dead: Sequence[str]) -> list[RunRow]:
-        """Take over and end every open run of dead owners; return them."""
+        """Take over and end every open run of dead owners; return them. Those of servers are left to servers."""
         ended = []
         for owner in dead:
             with self._database.read() as tx:
-                runs = [tx.runs.get(run) for run in tx.runs.open_runs(owner)]
+                runs = [tx.runs.get(run) for run in tx.runs.open_runs(owner, served=False)]
             for row in runs:
                 with self._database.write() as tx:
                     taken = self._take_over(tx, row.run, owner)
@@ -213,21 +217,22 @@ class RunService:
         return ended
 
     def complete(self, dead: Sequence[str]) -> list[RunId]:
-        """Take over the final runs of dead owners whose last effects (results, locks) are not yet carried out."""
+        """Take over the final runs of dead owners whose last effects (results, locks) are not yet carried out; not those of servers."""
         taken = []
         for owner in dead:
             with self._database.write() as tx:
-                taken += [run for run in tx.runs.unfinished(owner) if tx.runs.take_over(run, owner, self._owner)]
+                runs = tx.runs.unfinished(owner, served=False)
+                taken += [run for run in runs if tx.runs.take_over(run, owner, self._owner)]
         for run in taken:
             self._decisions.announce(run)
         return taken
 
     def inherit(self, dead: Sequence[str]) -> list[RunId]:
-        """Take over every run of dead owners on which there is something left to do; return those."""
+        """Take over every run of dead servers on which there is something left to do; return those."""
         taken = []
         for owner in dead:
             with self._database.read() as tx:
-                runs = [*tx.runs.open_runs(owner), *tx.runs.unfinished(owner)]
+                runs = [*tx.runs.open_runs(owner, served=True), *tx.runs.unfinished(owner, served=True)]
             for run in runs:
                 with self._database.write() as tx:
                     if self._take_over(tx, tx.runs.get(run).run, owner):
@@ -320,7 +325,8 @@ class RunService:
 
     def _row(self, run: Run, directory: str, *, dirty: bool, actor: str) -> RunRow:
         """Return a new run that has no number and no project yet."""
-        return RunRow(run, 0, "", self._owner, directory, dirty, str(self._places.repository(run.id)), actor=actor)
+        repository = str(self._places.repository(run.id))
+        return RunRow(run, 0, "", self._owner, directory, dirty, repository, served=self._serves, actor=actor)
 
     def _add(self, row: RunRow, made: Path, by: Actor, *, key: str = "") -> RunId:
         """Store a run, whose repository was `made`, and begin it; without a project in that of its source.

@@ -1,13 +1,16 @@
-"""Which processes drive runs when they share a PostgreSQL database, on one machine or on several."""
+"""Which processes drive runs when they share a PostgreSQL database, on one machine or on several.
+
+Each hears what the others notify, so whoever waits for something here is woken by what happens there.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from flowbuild.core.errors import StoreError
-from flowbuild.services.signals import Signals
+from flowbuild.services.signals import News, Signals
 from flowbuild.store.database import Database
 from flowbuild.store.owners import EVERYBODY
 from flowbuild.store.presence import Presence
@@ -26,6 +29,7 @@ class SharedOwners:
         self._minded: set[str] = set()
         self.token = ""
         self.patience = PATIENCE
+        self.hears_all = False
 
     def claim(self, token: str = "") -> None:
         """See Owners."""
@@ -36,9 +40,12 @@ class SharedOwners:
     def listen(self, signals: Signals) -> None:
         """See Owners."""
         self._signals = signals
+        signals.share(self._presence.tell)
+        self.hears_all = True
 
     def wake(self, token: str) -> None:
-        """See Owners."""
+        """See Owners; who tells nobody else what it does wakes all of them."""
+        token = token if self.hears_all else EVERYBODY
         with suppress(StoreError), self._database.write() as tx:
             tx.owners.tell(token)
 
@@ -73,6 +80,10 @@ class SharedOwners:
         with self._database.read() as tx:
             return tx.owners.living()
 
-    def _heard(self) -> None:
-        if self._signals is not None:
+    def _heard(self, news: Sequence[News] | None) -> None:
+        if self._signals is None:
+            return
+        if news is None:
             self._signals.notify_all()
+        else:
+            self._signals.hear(news)

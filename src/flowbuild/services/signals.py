@@ -2,6 +2,7 @@
 
 A waiter takes a token first, looks at the state, then waits: a change in between is never missed. Topics come and go
 with runs, so what is known of them is bounded: beyond LIMIT all are forgotten at once, which looks like a change of each.
+Servers that share a database pass on to each other what changes (see `services.shared_owners`).
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 LIMIT = 4096  # topics that are remembered
+# What is passed on: a topic that changed, a key below it and the word that is now said about that; both empty if none is.
+News = tuple[str, str, str]
 _Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
@@ -20,6 +24,8 @@ class Signals:
     """Topics by name. `notify` may be called from any thread, `wait` from any event loop."""
 
     def __init__(self) -> None:
+        self._pass_on: Callable[[Iterable[News]], None] | None = None
+        self._words: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._lock = threading.Lock()
         self._count = 0
         self._forgotten = 0  # the count when the topics without a version were forgotten
@@ -34,6 +40,39 @@ class Signals:
 
     def notify(self, *topics: str) -> None:
         """Say that something about the topics changed."""
+        self._wake(topics)
+        if self._pass_on is not None:
+            self._pass_on((topic, "", "") for topic in topics)
+
+    def say(self, topic: str, key: str, word: str) -> None:
+        """Keep a word about something below a topic, an empty one: none any more; it is not stored, and may be lost."""
+        self.hear([(topic, key, word)])
+        if self._pass_on is not None:
+            self._pass_on([(topic, key, word)])
+
+    def said(self, topic: str) -> Mapping[str, str]:
+        """Return the last words about what is below a topic, by key."""
+        with self._lock:
+            return dict(self._words.get(topic, {}))
+
+    def share(self, pass_on: Callable[[Iterable[News]], None]) -> None:
+        """Pass on what is said and notified here, to others who let theirs `hear` it."""
+        self._pass_on = pass_on
+
+    def hear(self, news: Iterable[News]) -> None:
+        """Take in what was said elsewhere."""
+        news = tuple(news)
+        with self._lock:
+            for topic, key, word in news:
+                if word:
+                    self._words[topic][key] = word
+                elif key:
+                    self._words[topic].pop(key, None)
+                    if not self._words[topic]:
+                        del self._words[topic]
+        self._wake([topic for topic, _key, _word in news])
+
+    def _wake(self, topics: Sequence[str]) -> None:
         with self._lock:
             self._count += 1
             waiting: list[_Waiter] = []
@@ -43,7 +82,7 @@ class Signals:
             waiting.extend(waiter for each in self._followers for waiter in each.add(topics))
             if len(self._versions) > LIMIT:
                 self._forget()
-        _wake(waiting)
+        _set(waiting)
 
     def notify_all(self) -> None:
         """Wake everybody: another process changed something."""
@@ -53,7 +92,7 @@ class Signals:
             waiting = [waiter for waiters in self._waiting.values() for waiter in waiters]
             waiting.extend(waiter for each in self._followers for waiter in each.add(None))
             self._waiting.clear()
-        _wake(waiting)
+        _set(waiting)
 
     async def wait(self, topic: str, token: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109 (a long poll: running out of time is a normal answer)
         """Return True as soon as the topic changed after `token` was taken, False after `timeout` seconds."""
@@ -113,7 +152,7 @@ class Following:
             self._all, self._waiter = False, None
         return None if everything else found
 
-    def add(self, topics: tuple[str, ...] | None) -> list[_Waiter]:
+    def add(self, topics: Sequence[str] | None) -> list[_Waiter]:
         """Take in what changed, under the lock of the signals; return whom to wake. None: everything."""
         if topics is None:
             self._all = True
@@ -133,7 +172,7 @@ class Following:
             self._followers.discard(self)
 
 
-def _wake(waiters: list[_Waiter]) -> None:
+def _set(waiters: list[_Waiter]) -> None:
     for loop, event in waiters:
         if not loop.is_closed():
             loop.call_soon_threadsafe(event.set)

@@ -89,9 +89,9 @@ class Attempts:
         return None if row is None else _row(row)
 
     def claim(
-        self, *, runner: str, owner: str, request_key: str, now: float, lease: float, wait: bool = True
+        self, *, runner: str, owner: str | None, request_key: str, now: float, lease: float, wait: bool = True
     ) -> AttemptRow | None:
-        """Lease the oldest queued attempt of an owner's runs to a runner.
+        """Lease the oldest queued attempt of an owner's runs, None: of all runs of servers, to a runner.
 
         Without `wait`, for a transaction that has a run already, attempts of runs that others have are not looked at.
         """
@@ -243,15 +243,16 @@ class Attempts:
             query = query.join(runs, runs.c.id == attempts.c.run_id).where(runs.c.owner == owner)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
-    def _oldest(self, owner: str, *, wait: bool) -> AttemptKey | None:
-        """Return the oldest queued attempt of an owner and lock its run: at first of runs that nobody has.
+    def _oldest(self, owner: str | None, *, wait: bool) -> AttemptKey | None:
+        """Return the oldest queued attempt as of `claim` and lock its run: at first of runs that nobody has.
 
         Somebody may have taken the attempt before we got its run.
         """
         query = (
             select(attempts)
             .join(runs, runs.c.id == attempts.c.run_id)
-            .where(attempts.c.state == "queued", attempts.c.stop == "", runs.c.owner == owner)
+            .where(attempts.c.state == "queued", attempts.c.stop == "")
+            .where(runs.c.served == 1 if owner is None else runs.c.owner == owner)
             .order_by(attempts.c.queued_at, attempts.c.step)
             .limit(1)
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +18,8 @@ import structlog
 from psycopg import AsyncConnection, Error
 
 from flowbuild.core.errors import StoreError
-from flowbuild.store.owners import CHANNEL, EVERYBODY
+from flowbuild.store.owners import CHANNEL
+from flowbuild.store.telling import Mailbox, News, read
 
 log = structlog.get_logger()
 RECONNECT_SECONDS = 0.5  # between two tries
@@ -39,12 +40,25 @@ class Presence:
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._mailbox = Mailbox()
+        self._posted = asyncio.Event()
 
-    def begin(self, token: str, heard: Callable[[], None]) -> None:
-        """Live as `token` from now on; `heard` is called, in a thread, when others say so. Raises StoreError."""
+    def begin(self, token: str, heard: Callable[[Sequence[News] | None], None]) -> None:
+        """Live as `token` from now on; `heard` is called, in a thread, with what others tell, None: anything. Raises StoreError."""
         ready: Future[None] = Future()
         self._spawn(self._live(token, heard, ready))
         ready.result()
+        self._spawn(self._tell_all(token))
+
+    def tell(self, news: Iterable[News]) -> None:
+        """Let the others hear something, at once but beside everything else.
+
+        What comes up while something is being told goes together. When we die before it is told, the others learn of that.
+        """
+        self._mailbox.put(news)
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._posted.set)
 
     def outlive(self, token: str, gone: Callable[[], None]) -> None:
         """Call `gone` when nobody lives as `token` (any more); also, too early, when the database was away."""
@@ -61,24 +75,40 @@ class Presence:
             thread.join()
             loop.close()
 
-    async def _live(self, token: str, heard: Callable[[], None], ready: Future[None]) -> None:
+    async def _live(self, token: str, heard: Callable[[Sequence[News] | None], None], ready: Future[None]) -> None:
         while True:
             try:
                 async with self._connected() as connection:
                     await connection.execute("SELECT pg_advisory_lock(%s)", [_key(token)])
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     if ready.done():
-                        heard()  # what was told meanwhile is lost
+                        heard(None)  # what was told meanwhile is lost
                     else:
                         ready.set_result(None)
                     async for note in connection.notifies():
-                        if note.payload in (token, EVERYBODY):
-                            heard()
+                        news = read(note.payload, token)
+                        if news is None or news:
+                            heard(news)
             except Error as error:
                 if not ready.done():
                     ready.set_exception(StoreError(f"the database cannot be reached: {error}"))
                     return
                 log.warning("presence_lost", error=str(error))
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _tell_all(self, token: str) -> None:
+        while True:
+            try:
+                async with self._connected() as connection:
+                    while True:
+                        await self._posted.wait()
+                        self._posted.clear()
+                        for message in self._mailbox.take(token):
+                            await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, message])
+            except Error as error:
+                log.warning("not_told", error=str(error))
+                self._mailbox.fail()
+                self._posted.set()
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _outlive(self, token: str, gone: Callable[[], None]) -> None:

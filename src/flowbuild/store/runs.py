@@ -33,6 +33,7 @@ from flowbuild.store.tables import events, outbox, runs
 class RunRow:
     """A run and what the rules need not know about it. Paths are absolute.
 
+    `served`: it was begun by a server, so that any server may go on with it; else only who has the secrets that came with it.
     `actor` began it; how far that is trusted, `trust`, is one of `core.sources.Trust`; `cause` is what else is shown of why.
     """
 
@@ -44,6 +45,7 @@ class RunRow:
     dirty: bool
     repository: str
     last_seq: int = 0
+    served: bool = False
     actor: str = ""
     trust: str = "trusted"
     cause: Mapping[str, Any] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class Runs:
                 pipeline=run.pipeline.name,
                 state=run.state,
                 owner=row.owner,
+                served=int(row.served),
                 directory=row.directory,
                 dirty=int(row.dirty),
                 repository=row.repository,
@@ -117,6 +120,10 @@ class Runs:
     def owner(self, run: RunId) -> str:
         """Return which process drives a run, or did so last; empty when there is no such run."""
         return self._connection.execute(select(runs.c.owner).where(runs.c.id == run)).scalar() or ""
+
+    def is_served(self, run: RunId) -> bool:
+        """Whether a run was begun by a server."""
+        return bool(self._connection.execute(select(runs.c.served).where(runs.c.id == run)).scalar())
 
     def project(self, run: RunId) -> str:
         """Return the project of a run; raises NotFound."""
@@ -176,17 +183,16 @@ class Runs:
         query = run_lists.figures(project, pipeline, limit)
         return [run_lists.figure(row) for row in self._connection.execute(query).mappings()]
 
-    def owners(self) -> Sequence[str]:
-        """Return who owns runs that are not final, or have effects that are not yet carried out."""
-        open_ = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES))
-        with_effects = select(runs.c.owner).join(outbox, outbox.c.run_id == runs.c.id)
+    def owners(self, *, served: bool | None = None) -> Sequence[str]:
+        """Return who owns runs that are not final, or have effects that are not yet carried out; `served` as in `open_runs`."""
+        open_ = select(runs.c.owner).where(runs.c.state.in_(OPEN_STATES), *_served(served))
+        with_effects = select(runs.c.owner).join(outbox, outbox.c.run_id == runs.c.id).where(*_served(served))
         return list(self._connection.execute(union(open_, with_effects)).scalars())
 
-    def open_runs(self, owner: str) -> Sequence[RunId]:
-        """Return the runs of an owner that are not final, the oldest first."""
-        query = (
-            select(runs.c.id).where(runs.c.owner == owner, runs.c.state.in_(OPEN_STATES)).order_by(runs.c.created_at)
-        )
+    def open_runs(self, owner: str, *, served: bool | None = None) -> Sequence[RunId]:
+        """Return the runs of an owner that are not final, the oldest first; only those that are `served`, or not, if it is said."""
+        mine = (runs.c.owner == owner, runs.c.state.in_(OPEN_STATES), *_served(served))
+        query = select(runs.c.id).where(*mine).order_by(runs.c.created_at)
         return [RunId(identifier) for identifier in self._connection.execute(query).scalars()]
 
     def open_lines(self, project: str) -> Sequence[RunLine]:
@@ -194,10 +200,10 @@ class Runs:
         query = run_lists.lines(runs.c.project == project, runs.c.state.in_(OPEN_STATES))
         return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
 
-    def unfinished(self, owner: str) -> Sequence[RunId]:
-        """Return the final runs of an owner whose last effects are not yet carried out."""
-        final = runs.c.state.not_in(OPEN_STATES)
-        query = select(runs.c.id).where(runs.c.owner == owner, final, _with_effects()).order_by(runs.c.id)
+    def unfinished(self, owner: str, *, served: bool) -> Sequence[RunId]:
+        """Return the final runs of an owner whose last effects are not yet carried out; `served` as in `open_runs`."""
+        mine = (runs.c.owner == owner, runs.c.state.not_in(OPEN_STATES), *_served(served))
+        query = select(runs.c.id).where(*mine, _with_effects()).order_by(runs.c.id)
         return [RunId(identifier) for identifier in self._connection.execute(query).scalars()]
 
     def take_over(self, run: RunId, old_owner: str, new_owner: str) -> bool:
@@ -246,6 +252,10 @@ def _over() -> ColumnElement[bool]:
     return and_(runs.c.state.not_in(OPEN_STATES), told, *(runs.c.id.not_in(select(column)) for column in waiting))
 
 
+def _served(wanted: bool | None) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 (a value of a column)
+    return () if wanted is None else (runs.c.served == int(wanted),)
+
+
 def _with_effects() -> ColumnElement[bool]:
     return runs.c.id.in_(select(outbox.c.run_id))
 
@@ -260,6 +270,7 @@ def _row(row: RowMapping) -> RunRow:
         dirty=bool(row["dirty"]),
         repository=row["repository"],
         last_seq=row["last_seq"],
+        served=bool(row["served"]),
         actor=row["actor"],
         trust=row["trust"],
         cause=load_mapping(row["cause"]),

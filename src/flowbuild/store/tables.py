@@ -33,6 +33,7 @@ runs = Table(
     Column("pipeline", String(128), nullable=False),
     Column("state", String(16), nullable=False),
     Column("owner", String(64), nullable=False),  # the process that drives the run
+    Column("served", Integer, nullable=False, server_default="0"),  # whether any server may go on with it
     Column("directory", Text, nullable=False),  # of the source work tree
     Column("dirty", Integer, nullable=False),
     Column("repository", Text, nullable=False),  # the run repository

@@ -144,11 +144,11 @@ class Home:
             database=self.database,
         )
 
-    def local(self, *, drive: bool) -> Local:
+    def local(self, *, drive: bool, serve: bool = False) -> Local:
         """Return the services of a further process. Blocks."""
         local = Local(self.settings(), str(self.project))
         fill(self.data / "flow.db")
-        local.open(drive=drive)
+        local.open(drive=drive, serve=serve)
         return local
 
     @asynccontextmanager
@@ -165,10 +165,10 @@ class Home:
         self, *, abandon: bool = False, serving: bool = False, engine: Engine | None = None
     ) -> AsyncIterator[Life]:
         """Live as a program that drives runs."""
-        local = await asyncio.to_thread(self.local, drive=True)
+        local = await asyncio.to_thread(self.local, drive=True, serve=serving)
         try:
             local.ownership.listen(local.signals)
-            async with driving(local, abandon=abandon, serving=serving, on=engine or self.engine()) as abandoned:
+            async with driving(local, abandon=abandon, on=engine or self.engine()) as abandoned:
                 yield Life(local, local.client(), tuple(abandoned))
         finally:
             local.ownership.release()
@@ -177,7 +177,7 @@ class Home:
     @asynccontextmanager
     async def directing(self) -> AsyncIterator[Life]:
         """Live as a server whose runners are all on other machines; it goes on with what earlier lives began."""
-        local = await asyncio.to_thread(self.local, drive=True)
+        local = await asyncio.to_thread(self.local, drive=True, serve=True)
         try:
             local.ownership.listen(local.signals)
             async with directing(local):

@@ -31,14 +31,12 @@ from flowbuild.workspace.slots import Slots
 
 
 @asynccontextmanager
-async def driving(
-    local: Local, *, abandon: bool = False, serving: bool = False, on: Engine | None = None
-) -> AsyncIterator[Sequence[RunView]]:
+async def driving(local: Local, *, abandon: bool = False, on: Engine | None = None) -> AsyncIterator[Sequence[RunView]]:
     """Drive the runs of this process while the context is open; yields the interrupted runs that were ended.
 
-    What earlier lives left in the engine and on the disk is swept first. With `abandon` their open runs are ended. With
-    `serving` they go on here, and so do the runs of whoever dies later, and runners on other machines are watched over.
-    Otherwise they stay as they are, to be resumed. `on` stands in for the engine of this machine; it is closed, too.
+    What earlier lives left in the engine and on the disk is swept first. With `abandon` their open runs are ended; otherwise
+    they stay as they are, to be resumed. At a server those of earlier servers go on, and so do the runs of one that dies later, and
+    runners on other machines are watched over. `on` stands in for the engine of this machine; it is closed, too.
     """
     async with _closing(on or _engine(local)) as engine:
         await engine.ready()
@@ -50,13 +48,12 @@ async def driving(
         slots, spool = Slots(local.settings.home / "work"), Spool(local.settings.home / "spool")
         await _sweep(local, engine, slots, spool, instance)
         worker = _worker(local, engine, slots, spool, instance)
-        local.inherits = serving
         succession = _succession(local)
-        if serving:
+        if local.serves:
             await succession.begin()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
-            if serving:
+            if local.serves:
                 tasks += [group.create_task(succession.run()), group.create_task(_watch(local).run())]
             yield views
             for run in (*completed, *(RunId(view.id) for view in views)):
@@ -68,8 +65,7 @@ async def driving(
 
 @asynccontextmanager
 async def directing(local: Local) -> AsyncIterator[None]:
-    """Do what a server does that leaves all attempts to other machines: as `driving` with `serving`, without an engine."""
-    local.inherits = True
+    """Do what a server does that leaves all attempts to other machines: as `driving`, without an engine."""
     succession = _succession(local)
     await succession.begin()
     async with asyncio.TaskGroup() as group:

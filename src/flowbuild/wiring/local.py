@@ -39,7 +39,7 @@ class Local:
 
     def __init__(self, settings: Settings, directory: str | None) -> None:
         self.project: str | None = None  # known once it is open; None outside of any repository
-        self.inherits = False  # runs that have lost their program go on here, so none counts as interrupted
+        self.serves = False  # as a server: what another one began goes on here, so it never counts as interrupted
         self._source = None if directory is None else _source(directory)
         home = settings.home
         self.settings = settings
@@ -60,8 +60,9 @@ class Local:
         self.looking = Looking(self.database, self.logbook, self.driven)
         self.places = Places(runs=home / "runs", starting=home / "starting", lfs=home / "lfs")
 
-    def open(self, *, drive: bool) -> None:
-        """Bring the database up to date; with `drive`, become the owner of runs."""
+    def open(self, *, drive: bool, serve: bool = False) -> None:
+        """Bring the database up to date; with `drive`, become the owner of runs, as a server with `serve`."""
+        self.serves = serve
         self.database.migrate()
         if self._source is not None:
             with self.database.read() as tx:
@@ -77,6 +78,7 @@ class Local:
             places=self.places,
             gate=self.gate,
             owner=self.ownership.token,
+            serves=self.serves,
             clock=time,
         )
         self.runners = RunnerService(
@@ -99,7 +101,7 @@ class Local:
             signals=self.signals,
             dead_owners=self.dead_owners,
             wake=self.wake,
-            owner=self.ownership.token,
+            hears=self.hears,
             project=self.project,
             actor=actor or Actor(_user()),
             clock=time,
@@ -115,9 +117,16 @@ class Local:
         with self.database.read() as tx:
             return self.ownership.dead(tx.runs.owners())
 
-    def driven(self, owner: str) -> bool:
-        """Whether a program lives that drives the runs of an owner; everybody here is woken when another one dies."""
-        if self.inherits or owner == self.ownership.token:
+    def hears(self, run: RunId) -> bool:
+        """Whether everything that happens to a run is notified here. Blocking."""
+        if self.ownership.hears_all:
+            return True
+        with self.database.read() as tx:
+            return tx.runs.owner(run) == self.ownership.token
+
+    def driven(self, owner: str, served: bool) -> bool:  # noqa: FBT001 (it tells two kinds of runs apart)
+        """See services.looking.Looking; everybody here is woken when another owner dies."""
+        if (self.serves and served) or owner == self.ownership.token:
             return True
         if self.ownership.dead([owner]):
             return False

@@ -61,10 +61,10 @@ async def serve(settings: Settings) -> None:
     with _listen(settings) as listening:  # first: if another server is there nothing is touched
         local = Local(settings, None)
         local.secrets = ProjectSecrets(SecretService(local.database, open_vault(local), time))
-        await asyncio.to_thread(local.open, drive=True)
+        await asyncio.to_thread(local.open, drive=True, serve=True)
         try:
             local.ownership.listen(local.signals)
-            async with driving(local, serving=True) if settings.runner else directing(local):
+            async with driving(local) if settings.runner else directing(local):
                 backend = make_backend(local)
                 began = triggering(local, backend.triggers, backend.projects, policy_of(local), backend.public_url)
                 async with began:

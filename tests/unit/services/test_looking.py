@@ -92,7 +92,7 @@ async def test_a_run_that_ends_as_its_program_does_was_not_interrupted(home):
         run = (await life.start(home)).id
         await life.until(run, "a", "running")
 
-        def gone(_owner):
+        def gone(_owner, _served):
             life.local.runs.cancel(run, by=Actor("somebody"), force=True)
             with life.local.database.write() as tx:
                 assert tx.runs.take_over(run, life.local.ownership.token, "another")
@@ -100,7 +100,7 @@ async def test_a_run_that_ends_as_its_program_does_was_not_interrupted(home):
 
         looking = Looking(life.local.database, life.local.logbook, gone)
         assert not (await asyncio.to_thread(looking.run, run, {})).interrupted
-        with_nobody = Looking(life.local.database, life.local.logbook, lambda _owner: False)
+        with_nobody = Looking(life.local.database, life.local.logbook, lambda _owner, _served: False)
         assert (await asyncio.to_thread(with_nobody.run, run, {})).interrupted  # the negative control
         await asyncio.to_thread(take_back, life, run)
         looked.set()

@@ -21,6 +21,7 @@ def upgrade() -> None:
 
 def _runs() -> None:
     """Add columns, filled from now on only: what older runs hold in their snapshots is not worth a migration."""
+    op.add_column("runs", sa.Column("served", sa.Integer(), server_default="0", nullable=False))
     op.add_column("runs", sa.Column("event", sa.String(length=32), server_default="manual", nullable=False))
     op.add_column("runs", sa.Column("branch", sa.String(length=512), server_default="", nullable=False))
     op.add_column("runs", sa.Column("commit", sa.String(length=64), server_default="", nullable=False))
