@@ -24,7 +24,14 @@ def add_runner(app: typer.Typer, operator: Operator) -> None:
 
     @app.command("runner")
     def runner(
-        server: Annotated[str, typer.Option("--server", metavar="URL", help="Like https://flow.example.org.")] = "",
+        server: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--server",
+                metavar="URL",
+                help="Like https://flow.example.org; may be repeated when servers share a database.",
+            ),
+        ] = None,
         code: Annotated[str, typer.Option("--code", help="What `flow runners add` printed; once per machine.")] = "",
         name: Annotated[str, typer.Option("--name", help="What the runner is called; default: this machine.")] = "",
         label: Annotated[
@@ -36,7 +43,8 @@ def add_runner(app: typer.Typer, operator: Operator) -> None:
         The first time with --server and --code; it then knows who it is. SIGTERM or Ctrl-C stops it, and containers go on:
         the next start finds them, within a minute. `flow runners drain` lets it finish what it has.
         """
-        operator.work(RunnerRequest(normal(server) if server else "", code, name, options.pairs(label, "label")))
+        servers = tuple(dict.fromkeys(normal(each) for each in server or ()))
+        operator.work(RunnerRequest(servers, code, name, options.pairs(label, "label")))
 
 
 def add_commands(app: typer.Typer, choice: Choice) -> None:

@@ -33,7 +33,7 @@ class AttemptView:
     finished_at: float | None = None
     phase: str = ""  # what it does now
     phases: Mapping[str, float] = field(default_factory=dict)
-    node: str = ""
+    node: str = ""  # the runner on another machine that has it, or had it
     input_commit: str | None = None
     commit: str | None = None
     changes: Mapping[str, int] = field(default_factory=dict)
@@ -352,9 +352,12 @@ class Dial(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunnerRequest:
-    """Which server a machine works for. With a `code` it registers; without, it goes on as who it is."""
+    """Which server a machine works for: its addresses, several when servers share a database.
 
-    server: str = ""
+    With a `code` the machine registers; without, it goes on as who it is.
+    """
+
+    servers: tuple[str, ...] = ()
     code: str = ""
     name: str = ""  # of the machine, when empty
     labels: Mapping[str, str] = field(default_factory=dict)

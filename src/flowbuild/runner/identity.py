@@ -13,9 +13,9 @@ from flowbuild.core.errors import WorkspaceError
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A runner of the server at `url`; `instance` marks what it makes in the engine."""
+    """A runner of the server at these addresses; `instance` marks what it makes in the engine."""
 
-    url: str
+    urls: tuple[str, ...]
     name: str
     key: str
     instance: str

@@ -1,7 +1,7 @@
 """The runner protocol over HTTP, for a runner that is not in the program of the server.
 
-Every request has a deadline. What may be repeated is repeated while the server is away: steps go on without it, and
-what they have to say waits. Claims and heartbeats are not repeated here; the worker asks again anyway.
+Every request has a deadline. What may be repeated is repeated while the server is away, at another one if there is: steps
+go on without it, and what they have to say waits. Claims and heartbeats are not repeated here; the worker asks again anyway.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from flowbuild.client import wire
 from flowbuild.client.problems import error_of
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Facts, Lease, LogEntry, Report
 from flowbuild.core.errors import FlowError, ServerUnreachable
+from flowbuild.runner.servers import Servers
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class RemoteClient:
 
     def __init__(
         self,
-        url: str,
+        servers: Servers,
         key: str,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -45,8 +46,8 @@ class RemoteClient:
         deadline: float = DEADLINE,
     ) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=None, transport=transport)
-        self._url = url
+        self._http = httpx2.AsyncClient(headers=headers, timeout=None, transport=transport)
+        self._servers = servers
         self._sleep = sleep
         self._deadline = deadline
         self._phases: dict[Lease, str] = {}
@@ -155,15 +156,18 @@ class RemoteClient:
         self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0, deadline: float | None = None
     ) -> bytes:
         headers = {} if body is None else {"Content-Type": "application/json"}
+        url = self._servers.url
         try:
             async with asyncio.timeout(wait + (self._deadline if deadline is None else deadline)):
-                answer = await self._http.request(method, BASE + path, content=body, headers=headers)
+                answer = await self._http.request(method, url + BASE + path, content=body, headers=headers)
         except (httpx2.TransportError, TimeoutError) as error:
+            self._servers.silent(url)
             words = str(error) or type(error).__name__
-            raise ServerUnreachable(f"{self._url} cannot be reached: {words}") from error
+            raise ServerUnreachable(f"{url} cannot be reached: {words}") from error
         if answer.status_code in AWAY:
+            self._servers.silent(url)
             told = error_of(answer.status_code, answer.content)
-            raise ServerUnreachable(f"{self._url} is not available: {told.message}")
+            raise ServerUnreachable(f"{url} is not available: {told.message}")
         if not answer.is_success:
             raise error_of(answer.status_code, answer.content)
         return answer.content

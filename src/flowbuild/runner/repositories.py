@@ -30,6 +30,7 @@ from flowbuild.core.errors import FlowError, ServerUnreachable, WorkspaceError
 from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.ids import CommitId, attempt_ref
 from flowbuild.runner.remote import AWAY, PATIENCE, RETRY_MOST, RETRY_SECONDS
+from flowbuild.runner.servers import Servers
 from flowbuild.workspace import git
 from flowbuild.workspace.git import GitError, GitFailure
 from flowbuild.workspace.lfs import Pointer
@@ -76,12 +77,12 @@ _objects: TypeAdapter[Objects] = TypeAdapter(Objects)
 
 
 class FarRepositories:
-    """See runner.tools.Repositories; those of the server at `url`, kept below `root` with large files in `lfs`."""
+    """See runner.tools.Repositories; those of a server, kept below `root` with large files in `lfs`."""
 
     def __init__(
-        self, url: str, root: Path, lfs: Path, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self, servers: Servers, root: Path, lfs: Path, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        self._url = url
+        self._servers = servers
         self._root = root
         self._lfs = lfs
         self._sleep = sleep
@@ -163,7 +164,7 @@ class FarRepositories:
 
     def _git(self, assignment: Assignment, repository: RunRepository, verb: str, refspec: str) -> None:
         credential = Credential("attempt", assignment.token)
-        remote = reach(parse(urljoin(self._url, assignment.repository)), OPERATOR, credential)
+        remote = reach(parse(urljoin(self._servers.url, assignment.repository)), OPERATOR, credential)
         options = ("--no-tags", "--no-write-fetch-head") if verb == "fetch" else ()
         with access(remote, Path(os.devnull)) as config:
             words = (verb, "--quiet", *options, remote.url.text, refspec)
@@ -177,7 +178,7 @@ class FarRepositories:
         while part := list(islice(left, BATCH)):
             objects = [{"oid": pointer.oid, "size": pointer.size} for pointer in part]
             body = {"operation": operation, "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
-            where = urljoin(self._url, f"{assignment.repository}/info/lfs/objects/batch")
+            where = urljoin(self._servers.url, f"{assignment.repository}/info/lfs/objects/batch")
             headers = {"Accept": MEDIA, "Content-Type": MEDIA, "Authorization": f"Bearer {assignment.token}"}
             answer = await self._http.post(where, content=wire.json(body), headers=headers)
             told = {one.oid: one for one in _read(answer).objects}
@@ -214,6 +215,7 @@ class FarRepositories:
         """Do work that may be repeated until the server is there for all of it."""
         waited, pause = 0.0, RETRY_SECONDS
         while True:
+            url = self._servers.url
             try:
                 return await work()
             except (ServerUnreachable, Unreachable, httpx2.TransportError, GitError) as error:
@@ -221,6 +223,7 @@ class FarRepositories:
                 if not away or waited >= PATIENCE:
                     raise _told(error) from error
                 log.warning("repository_away", error=str(error))
+                self._servers.silent(url)
             jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
             await self._sleep(jittered)
             waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)

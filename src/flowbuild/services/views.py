@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from flowbuild.client.base import AttemptView, EdgeView, HolderView, RunView, StepView
 from flowbuild.core.cache import Origin
+from flowbuild.core.ids import EMBEDDED, runner_name
 from flowbuild.core.model import Step
 from flowbuild.core.run import Run, StepRun
 from flowbuild.core.states import StepState
@@ -109,7 +110,7 @@ def _step_view(
 
 
 def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
-    details = row.details
+    details, runner = row.details, runner_name(row.runner)
     return AttemptView(
         attempt=row.key.attempt,
         epoch=row.key.epoch,
@@ -123,7 +124,7 @@ def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
         finished_at=row.finished_at,
         phase=phase if row.state in ("leased", "launched") else "",
         phases=details.get("phases", {}),
-        node=details.get("node", ""),
+        node="" if runner == EMBEDDED else runner,
         input_commit=row.input_commit,
         commit=row.commit,
         changes=details.get("changes", {}),

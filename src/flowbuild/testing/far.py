@@ -37,15 +37,15 @@ class FarMachine:
         """Make the machine a runner of a server, as asked if that is given."""
         if request is None:
             answer = await site.post("/api/v1/runners/codes", "admin")
-            request = RunnerRequest(site.url, answer.json()["code"], self.name)
+            request = RunnerRequest((site.url,), answer.json()["code"], self.name)
         self.home.mkdir(parents=True, exist_ok=True)
         await runner.identify(self.home, request, self.capacity, self.engine())
 
     @asynccontextmanager
-    async def life(self, *, url: str = "", engine: Engine | None = None) -> AsyncIterator[Worker]:
-        """Live as a runner; at the end the program is gone, and containers go on. `url`: where the server is now."""
+    async def life(self, *, urls: tuple[str, ...] = (), engine: Engine | None = None) -> AsyncIterator[Worker]:
+        """Live as a runner; at the end the program is gone, and containers go on. `urls`: where the server is now."""
         identity = await runner.identify(self.home, RunnerRequest(), self.capacity, engine or self.engine())
-        identity = replace(identity, url=url or identity.url)
+        identity = replace(identity, urls=urls or identity.urls)
         async with runner.machine(self.home, identity, self.capacity, engine or self.engine()) as worker:
             working = asyncio.create_task(worker.run())
             try:

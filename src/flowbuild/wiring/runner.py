@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from flowbuild.runner.identity import Identity, keep_identity, kept_identity
 from flowbuild.runner.plan import project_name
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
+from flowbuild.runner.servers import Servers
 from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.watchdog import Watchdog
@@ -51,7 +53,7 @@ async def run_runner(settings: Settings, request: RunnerRequest) -> None:
         )
         try:
             identity = await identify(home, request, settings.capacity, engine)
-            print(f"runner {identity.name} of {identity.url}", flush=True)  # noqa: T201 (for who started it)
+            print(f"runner {identity.name} of {', '.join(identity.urls)}", flush=True)  # noqa: T201 (for who started it)
             watchdog = stack.enter_context(Watchdog(_restart))
             async with machine(home, identity, settings.capacity, engine, alive=watchdog.alive) as worker:
                 await _until_told(worker)
@@ -81,15 +83,18 @@ async def identify(home: Path, request: RunnerRequest, capacity: int, engine: En
     path = home / "identity.json"
     known = await asyncio.to_thread(kept_identity, path)
     if not request.code:
-        if known is None or request.server not in ("", known.url):
+        if known is None or not set(request.servers or known.urls) & set(known.urls):
             raise InvalidRequest(
                 "this machine is no runner of that server yet",
                 hint="flow runners add makes a code: --server URL --code CODE",
             )
+        if request.servers not in ((), known.urls):  # it has further addresses now, or fewer
+            known = replace(known, urls=request.servers)
+            await asyncio.to_thread(keep_identity, path, known)
         return known
-    if not request.server:
+    if not request.servers:
         raise InvalidRequest("a code of which server?", hint="give --server URL")
-    client = RemoteClient(request.server, "")
+    client = RemoteClient(Servers(request.servers), "")
     try:
         facts = await facts_of(engine)
         name = request.name or platform.node().partition(".")[0].lower()
@@ -97,7 +102,7 @@ async def identify(home: Path, request: RunnerRequest, capacity: int, engine: En
     finally:
         await client.close()
     instance = known.instance if known is not None else secrets.token_hex(6)
-    identity = Identity(request.server, made.name, made.key, instance)
+    identity = Identity(request.servers, made.name, made.key, instance)
     await asyncio.to_thread(keep_identity, path, identity)
     return identity
 
@@ -122,9 +127,10 @@ async def machine(
     """Begin a life of a runner: yields the worker, to be run; what earlier lives left is swept first."""
     await engine.ready()
     name = f"{identity.name}/{secrets.token_hex(8)}"
-    client = RemoteClient(identity.url, identity.key)
+    servers = Servers(identity.urls)
+    client = RemoteClient(servers, identity.key)
     slots, spool = Slots(home / "work"), Spool(home / "spool")
-    repositories = FarRepositories(identity.url, home / "runs", home / "lfs")
+    repositories = FarRepositories(servers, home / "runs", home / "lfs")
     try:
         held = await client.hello(name, capacity=capacity, facts=await facts_of(engine))
         launched = frozenset(project_name(each.lease) for each in held if each.launched)

@@ -40,7 +40,7 @@ async def test_a_runner_from_its_code_to_its_end(open_site, flow, tmp_path):
         words = printed.split()
         assert (code, words[:4]) == (0, ["flow", "runner", "--server", served.url])
         far = FarMachine(tmp_path / "far")
-        await far.register(served, RunnerRequest(served.url, words[-1], "far", {"disk": "fast"}))
+        await far.register(served, RunnerRequest((served.url,), words[-1], "far", {"disk": "fast"}))
         assert await flow(served, "list") == (0, "far  active  2 at once  never heard of  disk=fast\n")
         async with far.life() as worker:
             _, printed = await flow(served, "list")
@@ -66,7 +66,11 @@ class Operator:
         ([], RunnerRequest()),
         (
             ["--server", "https://flow.example/", "--code", "c", "--name", "n", "--label", "a=b"],
-            RunnerRequest("https://flow.example", "c", "n", {"a": "b"}),
+            RunnerRequest(("https://flow.example",), "c", "n", {"a": "b"}),
+        ),
+        (
+            ["--server", "https://one.example/", "--server", "https://two.example", "--server", "https://one.example"],
+            RunnerRequest(("https://one.example", "https://two.example")),
         ),
     ],
 )

@@ -66,7 +66,7 @@ async def test_a_run_on_another_machine(home, open_site, far):
             run = (await served.life.start(home)).id
             view = await over(served, run)
             assert view.state == "succeeded"
-            assert {each.attempts[0].node for each in view.steps} <= {"far", ""}
+            assert {each.attempts[0].node for each in view.steps} == {"far"}
             diff = await served.life.client.diff(run, "d")
             assert [each.path for each in diff.files] == ["d"]
             assert await served.life.log(run, "d", service="main") == b"merged\n"
@@ -316,14 +316,17 @@ async def test_who_a_machine_is(home, open_site, far):
         with pytest.raises(InvalidRequest, match="no runner of that server"):
             await identify(far.home, RunnerRequest(), 1, far.engine())
         with pytest.raises(Unauthenticated):
-            await identify(far.home, RunnerRequest(served.url, "flowc_" + "A" * 43, "far"), 1, far.engine())
+            await identify(far.home, RunnerRequest((served.url,), "flowc_" + "A" * 43, "far"), 1, far.engine())
         await far.register(served)
         kept = far.home / "identity.json"
         assert kept.stat().st_mode & 0o777 == 0o600
         known = await identify(far.home, RunnerRequest(), 1, far.engine())
-        assert (known.url, known.name) == (served.url, "far")
+        assert (known.urls, known.name) == ((served.url,), "far")
         with pytest.raises(InvalidRequest):
-            await identify(far.home, RunnerRequest("http://elsewhere.example"), 1, far.engine())
+            await identify(far.home, RunnerRequest(("http://elsewhere.example",)), 1, far.engine())
+        both = (served.url, "http://elsewhere.example")
+        assert (await identify(far.home, RunnerRequest(both), 1, far.engine())).urls == both  # one more address
+        assert (await identify(far.home, RunnerRequest(), 1, far.engine())).urls == both  # from now on
 
 
 def test_one_program_per_machine(far):

@@ -27,6 +27,7 @@ from flowbuild.core.errors import (
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.runner import remote
 from flowbuild.runner.remote import RemoteClient
+from flowbuild.runner.servers import Servers
 from flowbuild.services.decisions import QUEUE
 from flowbuild.services.signals import Signals
 from flowbuild.testing import site
@@ -59,7 +60,7 @@ async def registered(served, name="far"):
 
 @asynccontextmanager
 async def client(served, key, **options):
-    made = RemoteClient(served.url, key, **options)
+    made = RemoteClient(Servers([served.url]), key, **options)
     try:
         yield made
     finally:
@@ -440,7 +441,8 @@ async def test_a_server_that_accepts_and_never_answers():
     accepted = []
     silent = await asyncio.start_server(lambda _reader, writer: accepted.append(writer), "127.0.0.1", 0)
     async with silent:
-        far = RemoteClient(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", "x", deadline=0.05)
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        far = RemoteClient(Servers([url]), "x", deadline=0.05)
         with pytest.raises(ServerUnreachable):
             await claim(far)
         await far.close()
@@ -453,7 +455,7 @@ async def test_a_server_that_accepts_and_never_answers():
 @pytest.mark.parametrize("body", [b"", b"hello", b"[]", b'{"stops": 7}'])
 async def test_answers_of_something_else(body):
     transport = httpx2.MockTransport(lambda _request: httpx2.Response(200, content=body))
-    far = RemoteClient("http://far.example", "x", transport=transport)
+    far = RemoteClient(Servers(["http://far.example"]), "x", transport=transport)
     with pytest.raises(ServerUnreachable, match="no answer of a flow server"):
         await far.heartbeat(FAR, Report(), wait=0.0)
     await far.close()
