@@ -141,6 +141,40 @@ def test_who_is_not_meant_hears_nothing(postgres):
         assert presence._thread is None
 
 
+async def test_owners_of_one_database_hear_what_is_notified():
+    """Also what was to be told while the database was away."""
+    with running() as server:
+        place = server.database()
+        with owners_at(place) as me, owners_at(place) as other:
+            ours, theirs = Signals(), Signals()
+            for owners, signals in ((me, ours), (other, theirs)):
+                await asyncio.to_thread(owners.claim)
+                owners.listen(signals)
+                assert owners.hears_all
+            seen = theirs.token("t")
+            ours.notify("t")
+            assert await theirs.wait("t", seen, LIMIT)
+            seen = theirs.token("phase")
+            ours.say("phase", "a", "pull")
+            assert await theirs.wait("phase", seen, LIMIT)
+            assert theirs.said("phase") == {"a": "pull"}
+            await asyncio.to_thread(server.stop)
+            seen = ours.token("t")
+            theirs.notify("t")
+            await asyncio.to_thread(server.start)
+            assert await ours.wait("t", seen, LIMIT)
+
+
+def test_who_drives_nothing_wakes_everybody(postgres):
+    heard = queue.Queue()
+    with closing(Database(postgres.database())) as database, closing(SharedOwners(database)) as looking:
+        presence = Presence(database.address)
+        presence.begin("0" * 16, heard.put)
+        looking.wake("1" * 16)
+        assert heard.get(timeout=LIMIT) is None
+        presence.end()
+
+
 def test_the_database_asks_whether_an_owner_still_lives(postgres):
     """A machine without power closes no connection."""
     with closing(Database(postgres.database())) as database:

@@ -1,4 +1,4 @@
-"""Wake-ups: none is missed, none is for ever remembered."""
+"""Wake-ups: none is missed, none is for ever remembered, and what one process notifies and says others hear."""
 
 import asyncio
 
@@ -76,3 +76,39 @@ async def test_a_follower_gets_each_topic_once():
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await following.changed()
+
+
+async def changed(signals, topic, act):
+    """Whether something about a topic changes by what `act` does."""
+    token = signals.token(topic)
+    act()
+    return await signals.wait(topic, token, 0)
+
+
+def connected():
+    """Return two that hear each other."""
+    one, two = Signals(), Signals()
+    one.share(lambda news: two.hear([*news]))
+    two.share(lambda news: one.hear([*news]))
+    return one, two
+
+
+async def test_what_changes_here_changes_there():
+    one, two = connected()
+    assert await changed(two, "t", lambda: one.notify("t", "u"))
+    assert not await changed(two, "t", lambda: one.notify("u"))
+    assert not await changed(two, "t", one.notify_all)  # it says only that somebody else changed something
+    assert await changed(one, "t", lambda: two.notify("t"))
+
+
+async def test_the_last_word_counts_and_an_empty_one_is_none():
+    one, two = connected()
+    assert await changed(two, "phase", lambda: one.say("phase", "a", "pull"))
+    one.say("phase", "b", "run")
+    two.say("phase", "a", "run")
+    assert one.said("phase") == two.said("phase") == {"a": "run", "b": "run"}
+    one.say("phase", "a", "")
+    two.say("phase", "b", "")
+    assert one.said("phase") == two.said("phase") == {}
+    assert not one._words
+    assert not two._words
