@@ -1,4 +1,7 @@
-"""Two servers over one PostgreSQL database: kill -9 of the one that began a run costs its running step nothing."""
+"""Two servers over one PostgreSQL database: kill -9 of the one that began a run costs its running step nothing.
+
+Whether the step runs beside that server or on a machine that spoke to it.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,13 @@ pytestmark = pytest.mark.docker
 class Site:
     """Two servers over one home directory and one database, and a user who is logged in to both."""
 
-    def __init__(self, top: Path, postgres: Postgres, stack: ExitStack) -> None:
+    def __init__(self, top: Path, postgres: Postgres, stack: ExitStack, **own: str) -> None:
         source = top / "source"
         source.mkdir()
         (source / ".flow.yml").write_text(PIPELINES)
         repository = make_repository(source, top / "repository", message="Two servers")
         self.database = postgres.database()
-        own = {"FLOW_DATABASE": self.database, "FLOW_ALLOW_LOCAL": str(top), "FLOW_PASSWORD": "correct horse battery"}
+        own |= {"FLOW_DATABASE": self.database, "FLOW_ALLOW_LOCAL": str(top), "FLOW_PASSWORD": "correct horse battery"}
         own |= {"XDG_CONFIG_HOME": str(top / "user"), "FLOW_PROJECT": "project"}
         self.program = Program(top / "home", repository, own)
         self.ports = [free_port(), free_port()]
@@ -93,21 +96,50 @@ def containers(run: str) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.split()
 
 
-@pytest.mark.parametrize("ends", ["while nobody drives the run", "after the other one took it over"])
-def test_a_step_survives_the_server_that_began_it(site: Site, ends: str) -> None:
+def begin(site: Site) -> tuple[str, str]:
+    """Begin a run; return it and the container of its first step once that works."""
     run = site.ok(0, "trigger", "project", "test", "--detach").strip()
-    following = Started(site.program, "logs", run, "a", "-f", environment=site.at(0))
+    following = Started(site.program, "logs", run, "a", "-f", environment=site.at(1))  # whoever drives it
     following.wait_for("working")
     following.kill()
-    first, (container,) = site.owner(run), containers(run)
-    site.servers[0].kill()
-    while ends.startswith("after") and site.owner(run) == first:
-        pass  # the database tells nobody
+    (container,) = containers(run)
+    return run, container
+
+
+def finish(site: Site, run: str, container: str) -> None:
+    """Let the first step end, and look at the run at the server that is left."""
     subprocess.run(["docker", "exec", container, "touch", "/tmp/go"], check=True, timeout=60)
     site.ok(1, "watch", run)
     view = json.loads(site.ok(1, "show", run, "--json"))
     assert view["state"] == "succeeded"
     assert {step["key"]: len(step["attempts"]) for step in view["steps"]} == {"a": 1, "b": 1}
-    assert site.owner(run) != first
     assert "over" in site.ok(1, "logs", run, "b")
+
+
+@pytest.mark.parametrize("ends", ["while nobody drives the run", "after the other one took it over"])
+def test_a_step_survives_the_server_that_began_it(site: Site, ends: str) -> None:
+    run, container = begin(site)
+    first = site.owner(run)
+    site.servers[0].kill()
+    while ends.startswith("after") and site.owner(run) == first:
+        pass  # the database tells nobody
+    finish(site, run, container)
+    assert site.owner(run) != first
     assert leftovers([run]) == []
+
+
+def test_a_machine_goes_on_with_the_other_server(tmp_path: Path, postgres: Postgres) -> None:
+    with ExitStack() as stack:
+        site = Site(tmp_path, postgres, stack, FLOW_RUNNER="false")
+        *_, code = site.ok(0, "runners", "add").split()
+        machine = Program(tmp_path / "machine", tmp_path, {"FLOW_NETWORK_POOL": "10.214.0.0/16"})
+        addresses = [word for number in (0, 1) for word in ("--server", site.address(number))]
+        working = Started(machine, "runner", *addresses, "--code", code, "--name", "far")
+        stack.callback(working.kill)
+        working.wait_for("runner far of")
+        run, container = begin(site)
+        site.servers[0].kill()
+        finish(site, run, container)
+        site.ok(1, "runners", "drain", "far")
+        assert working.end().code == 0
+        assert leftovers([run]) == []
