@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from flowbuild.engine.base import EngineUnreachable
 from flowbuild.testing.engine import DummyEngine, Machine
+from flowbuild.testing.engine_socket import SocketEngine, serving_engine
 from flowbuild.testing.engine_suite import MISSING_IMAGE, EngineSuite, Names, finish, service
 
 
@@ -35,6 +37,33 @@ def names():
 
 class TestDummyEngine(EngineSuite):
     pass
+
+
+class TestBehindASocket(EngineSuite):
+    @pytest.fixture
+    async def address(self, machine, tmp_path_factory):
+        address = tmp_path_factory.mktemp("s") / "engine.sock"
+        async with serving_engine(DummyEngine(machine, sleep=fast_sleep), address):
+            yield address
+
+    @pytest.fixture
+    def again(self, address):
+        return lambda: SocketEngine(str(address))
+
+    async def test_who_hangs_up_waits_no_more(self, engine, names, machine):
+        unit = await engine.create(names.spec({"a": service(sleep=36000)}), lambda _line: None)
+        await engine.start(unit)
+        waiting = asyncio.create_task(engine.wait(unit))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await engine.stop(unit, grace=0, force=True)
+        await engine.remove(unit)
+        assert machine.units == {}
+
+    async def test_without_a_server_the_engine_is_cut_off(self, tmp_path):
+        with pytest.raises(EngineUnreachable):
+            await SocketEngine(str(tmp_path / "none")).ready()
 
 
 async def test_hours_take_no_time(names):

@@ -279,6 +279,7 @@ class DummyEngine:
         ]
         for name in networks:
             del self.machine.networks[name]
+        self.machine.touch()
         return Swept(containers, tuple(networks))
 
     async def run_here(self, program: HostProgram) -> bytes:

@@ -88,11 +88,13 @@ def finish(process: subprocess.Popen[str], limit: float = LIMIT) -> Output:
 
 
 class Started:
-    """A program that runs; `wait_for` reads its output up to a text. It is killed when it goes on for too long."""
+    """A program that runs; `wait_for` reads its output up to a text. It is killed when it goes on for more than `limit` seconds."""
 
-    def __init__(self, program: Program, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, program: Program, *arguments: str, environment: Mapping[str, str] | None = None, limit: float = LIMIT
+    ) -> None:
         self.process = program.start(*arguments, environment=environment)
-        self._watchdog = threading.Timer(LIMIT, self.process.kill)
+        self._watchdog = threading.Timer(limit, self.process.kill)
         self._watchdog.start()
         self._seen = ""
 
