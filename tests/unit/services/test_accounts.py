@@ -200,7 +200,9 @@ class TestUsers:
 class TestLogin:
     def test_name_and_password(self, server, ann):
         login = server.accounts.login(" Ann ", GOOD, HOME)
-        assert asks(server, login) == Principal("user", ann.id, "ann")
+        principal = asks(server, login)
+        assert principal == Principal("user", ann.id, "ann", via=principal.via)
+        assert principal.via.startswith("session:")
         assert server.accounts.me(ann.id) == ann
 
     def test_all_refusals_look_the_same(self, server, ann):

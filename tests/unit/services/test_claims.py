@@ -9,6 +9,7 @@ from flowbuild.client.base import StartRequest
 from flowbuild.client.runner import AttemptResult
 from flowbuild.core.errors import StoreError
 from flowbuild.core.states import Outcome
+from flowbuild.services.audit import Actor
 from flowbuild.testing.home import LIMIT, Home, step
 
 
@@ -22,7 +23,7 @@ async def runners(home):
     """The server's side of the protocol, with a run of two steps, of which a runner has the first."""
     home.write({"a": step(then="b"), "b": step()})
     local = await asyncio.to_thread(home.local, drive=True)
-    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)), by="me")
+    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)), by=Actor("me"))
     yield local.runners
     local.ownership.release()
     local.close()

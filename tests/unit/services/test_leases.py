@@ -10,6 +10,7 @@ from flowbuild.client.base import StartRequest
 from flowbuild.client.runner import AttemptResult, Lease, LogEntry
 from flowbuild.core.errors import LeaseLost
 from flowbuild.core.states import Outcome
+from flowbuild.services.audit import Actor
 from flowbuild.services.runners import RunnerService
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
@@ -38,7 +39,7 @@ async def program(home):
 
 async def begun(home, local):
     """Start a run and claim its attempt."""
-    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)), by="me")
+    await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)), by=Actor("me"))
     return (await local.runners.claim("local/r", request_key="k", wait=0)).lease
 
 

@@ -29,10 +29,10 @@ ANN = Actor("ann")
 class Served(Home):
     """A home whose secrets come from its project, as on a server."""
 
-    def local(self, *, drive):
+    def local(self, *, drive, serve=False):
         local = Local(Settings(home=self.data, capacity=self.capacity), str(self.project))
         local.secrets = ProjectSecrets(self.service(local))
-        local.open(drive=drive)
+        local.open(drive=drive, serve=serve)
         with local.database.write() as tx:
             if not tx.projects.list():
                 tx.projects.add(ProjectRow(new_id(time()), "project", "https://git.example/project", time()))

@@ -49,7 +49,9 @@ class Server:
         return self.now
 
     async def start(self):
-        return await asyncio.to_thread(self.local.runs.start, StartRequest(str(self.local.project_directory)), by="ada")
+        return await asyncio.to_thread(
+            self.local.runs.start, StartRequest(str(self.local.project_directory)), by=Actor("ada")
+        )
 
     async def claim(self, runner, key=""):
         return await self.runners.claim(runner, request_key=key or uuid.uuid4().hex, wait=0)
@@ -62,7 +64,7 @@ class Server:
         return next(step for step in view.steps if step.key == key)
 
     async def cancel(self, run, *, force=False):
-        await asyncio.to_thread(self.local.runs.cancel, run, by="ada", force=force)
+        await asyncio.to_thread(self.local.runs.cancel, run, by=Actor("ada"), force=force)
 
     async def end(self, run):
         """Do what the effect FinishRun does."""
