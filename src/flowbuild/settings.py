@@ -113,6 +113,16 @@ class Settings(BaseSettings):
         default=(),
         description="hosts and networks that are not public and may be asked for projects, separated by commas; * for all",
     )
+    git_clients: int = Field(
+        default=16, ge=1, le=1024, description="git clients that are served at once; others wait for half a minute"
+    )
+    git_seconds: float = Field(default=3600, ge=1, description="seconds that one request of a git client may take")
+    git_slow: float = Field(
+        default=60,
+        ge=1,
+        description="seconds after which a git client that neither sends nor takes anything is given up",
+    )
+    git_push_bytes: int = Field(default=4 << 30, ge=1 << 20, description="bytes that a runner may push for one step")
     key_file: Path | None = Field(
         default=None, description="the keys that seal secrets (default: vault.keys in the home directory)"
     )

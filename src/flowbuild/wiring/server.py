@@ -40,7 +40,7 @@ from flowbuild.wiring.machines import known_by, machines
 from flowbuild.wiring.people import people, providers_of
 from flowbuild.wiring.projects import make_removal, open_vault, policy_of, project_service
 from flowbuild.wiring.triggers import make_triggers, triggering
-from flowbuild.workspace.serve import GitServer
+from flowbuild.workspace.serve import Bounds, GitServer
 
 log = structlog.get_logger()
 GRACE = 5  # seconds for requests that are being answered
@@ -100,7 +100,7 @@ def make_backend(local: Local) -> Backend:
         overview=Overview(database, projects),
         browsing=Browsing(database),
         repositories=Repositories(database),
-        git=GitServer(),
+        git=GitServer(_bounds(settings)),
         waiting=WaitService(database, local.looking, lambda: _places(settings, there.registration)),
         client=local.client,
         changes=lambda: local.signals.follow(run_topic("")),
@@ -108,6 +108,16 @@ def make_backend(local: Local) -> Backend:
         ready=lambda: _ready(local),
         measures=measures,
         clock=time,
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    """Return what clients of git may cost."""
+    return Bounds(
+        seconds=settings.git_seconds,
+        slow=settings.git_slow,
+        push_bytes=settings.git_push_bytes,
+        children=settings.git_clients,
     )
 
 

@@ -35,7 +35,6 @@ _COMMANDS_MAX = 1 << 16  # bytes of what a push says before its pack
 _ANSWER_MAX = 1 << 18  # bytes of what git answers to a push
 _WANTS_MAX = 64 << 20  # bytes of what a fetch asks for
 _HEAD_MAX = 1 << 14
-_SLOW = 60.0  # seconds in which a client must take a piece of an answer
 _COMMAND = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) (refs/[^\0\n]+)(?:\0[^\n]*)?\n?")
 
 _CONFIG = {
@@ -51,9 +50,13 @@ _CONFIG = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one client may cost: seconds of a request, bytes of a push; and how many children there are at once."""
+    """What one client may cost, and how many children there are at once.
+
+    `seconds`: of a request; `slow`: in which it has to send something, or to take a piece of an answer; `push_bytes`: of a push.
+    """
 
     seconds: float = 3600.0
+    slow: float = 60.0
     push_bytes: int = 4 << 30
     children: int = 16
     wait: float = 30.0  # seconds to wait for one of them to end
@@ -138,13 +141,14 @@ class GitAnswer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer. Raises FlowError as long as nothing was answered."""
         headers = {name.lower(): value for name, value in scope["headers"]}
-        body = _Body(receive, self.server.bounds.push_bytes if self.door else _WANTS_MAX)
+        bounds = self.server.bounds
+        body = _Body(receive, bounds.push_bytes if self.door else _WANTS_MAX, bounds.slow)
         commit = ""
         if self.door is not None and (commit := await _announced(body, headers, self.door.ref)):
             await asyncio.to_thread(self.door.open)
         env = self._environment(scope, headers, pushing=self.service == RECEIVE)
         try:
-            async with asyncio.timeout(self.server.bounds.seconds), self.server.child(env) as child:
+            async with asyncio.timeout(bounds.seconds), self.server.child(env) as child:
                 feeding = asyncio.create_task(_feed(child, body))
                 try:
                     await self._relay(child, body, send, commit)
@@ -165,14 +169,19 @@ class GitAnswer:
                 await asyncio.to_thread(self.door.accept, commit)
         if body.error is not None:
             raise body.error
-        await _send(send, {"type": "http.response.start", "status": status, "headers": headers})
-        await _send(send, {"type": "http.response.body", "body": answer, "more_body": True})
+        await self._send(send, {"type": "http.response.start", "status": status, "headers": headers})
+        await self._send(send, {"type": "http.response.body", "body": answer, "more_body": True})
         while chunk := await child.stdout.read(_CHUNK):
-            await _send(send, {"type": "http.response.body", "body": chunk, "more_body": True})
-        if body.error is not None:
-            raise body.error
-        if not body.gone:
-            await _send(send, {"type": "http.response.body", "body": b""})
+            await self._send(send, {"type": "http.response.body", "body": chunk, "more_body": True})
+        if body.error is not None:  # the answer stays incomplete, which the client sees
+            log.info("git_client_refused", repository=str(self.repository), why=body.error.message)
+        elif not body.gone:
+            await self._send(send, {"type": "http.response.body", "body": b""})
+
+    async def _send(self, send: Send, message: Message) -> None:
+        """Send a piece; raises TimeoutError when the client does not take it."""
+        async with asyncio.timeout(self.server.bounds.slow):
+            await send(message)
 
     def _environment(self, scope: Scope, headers: Mapping[bytes, bytes], *, pushing: bool) -> dict[str, str]:
         config = {**_CONFIG, "http.receivepack": str(pushing).lower()}
@@ -213,9 +222,10 @@ async def _announced(body: _Body, headers: Mapping[bytes, bytes], ref: str) -> s
 class _Body:
     """The body of a request, with what was read ahead of it."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, slow: float) -> None:
         self._receive = receive
         self._left = limit
+        self._slow = slow
         self._ahead = b""
         self._ended = False
         self.gone = False  # the client is
@@ -259,9 +269,14 @@ class _Body:
         return len(self._ahead)
 
     async def _next(self) -> bytes:
-        """Return a piece that is not empty; nothing at the end. Raises TooLarge."""
+        """Return a piece that is not empty; nothing at the end. Raises TooLarge, and InvalidRequest when nothing comes."""
         while not self._ended:
-            message = await self._receive()
+            try:
+                async with asyncio.timeout(self._slow):
+                    message = await self._receive()
+            except TimeoutError as error:
+                self._ended = True
+                raise InvalidRequest(f"nothing more of the request came for {self._slow:.0f} s") from error
             if message["type"] == "http.disconnect":
                 self.gone = self._ended = True
                 break
@@ -313,12 +328,6 @@ async def _all(stdout: asyncio.StreamReader) -> bytes:
     while piece := await stdout.read(_CHUNK):
         kept += piece[: max(0, _ANSWER_MAX - len(kept))]
     return kept
-
-
-async def _send(send: Send, message: Message) -> None:
-    """Send a piece; raises TimeoutError when the client does not take it."""
-    async with asyncio.timeout(_SLOW):
-        await send(message)
 
 
 def _protocol(value: bytes) -> str:

@@ -19,9 +19,8 @@ from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.ids import RunId
 from flowbuild.services.attempt_tokens import AttemptTokens
-from flowbuild.testing.home import step
+from flowbuild.testing.home import LIMIT, step
 from flowbuild.workspace import git as own_git
-from flowbuild.workspace import serve
 from flowbuild.workspace.mirror import Mirror
 from flowbuild.workspace.remote import Credential, reach
 from flowbuild.workspace.repo import RunRepository
@@ -387,15 +386,14 @@ async def test_clients_that_go_away_leave_no_child(home, open_site, client, monk
         await client.done("clone", "--quiet", address(site, run, "viewer"), "clone")  # there is only one place for all
 
 
-async def test_clients_that_do_not_read_are_given_up(home, open_site, client, monkeypatch):
+async def test_clients_that_do_not_read_are_given_up(home, open_site, client):
     home.write({"a": step()})
     for number in range(30):
         (home.project / f"data{number}").write_bytes(os.urandom(1_000_000))
     async with open_site() as site:
         run = (await site.life.finished((await site.life.start(home)).id)).id
         head = (await refs(site, run))[1]["refs/heads/main"]
-        site.backend.git = GitServer(Bounds(children=1))
-        monkeypatch.setattr(serve, "_SLOW", 0.5)
+        site.backend.git = GitServer(Bounds(children=1, slow=0.5))
         lines = ["command=fetch", "object-format=sha256", None, "no-progress", f"want {head}", "done"]
         body = "".join("0001" if line is None else f"{len(line) + 4:04x}{line}" for line in lines) + "0000"
         host, port = site.url.removeprefix("http://").split(":")
@@ -411,6 +409,24 @@ async def test_clients_that_do_not_read_are_given_up(home, open_site, client, mo
             await client.done(
                 "clone", "--quiet", "--no-checkout", address(site, run, "viewer"), "clone"
             )  # needs its place
+
+
+@pytest.mark.parametrize("sent", [b"", b"00", b"0032want " + b"1" * 10])
+async def test_clients_that_do_not_send_are_given_up(home, open_site, client, sent):
+    home.write({"a": step()})
+    async with open_site() as site:
+        run = (await site.life.finished((await site.life.start(home)).id)).id
+        site.backend.git = GitServer(Bounds(children=1, slow=0.5))
+        host, port = site.url.removeprefix("http://").split(":")
+        head = f"POST /git/runs/{run}.git/git-upload-pack HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer viewer\r\n"
+        head += "Content-Type: application/x-git-upload-pack-request\r\nContent-Length: 1000\r\n\r\n"
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head.encode() + sent)
+        async with asyncio.timeout(LIMIT):
+            answer = await reader.read()  # to the end of the connection
+        assert b" 400 " in answer or not answer.endswith(b"\r\n0\r\n\r\n")  # git may have begun its answer
+        await client.done("clone", "--quiet", "--no-checkout", address(site, run, "viewer"), "clone")  # has its place
+        writer.close()
 
 
 @pytest.mark.parametrize(
