@@ -117,6 +117,14 @@ async def test_nobody_takes_over_while_the_other_one_lives(home):
         process.kill()
 
 
+async def test_nothing_looks_like_a_database_in_the_home_directory(home):
+    home.write({"a": step()})
+    async with home.life(serving=True) as life:
+        assert (await life.finished((await life.start(home)).id)).state == "succeeded"
+    assert not (home.data / "flow.db").exists()
+    assert (home.data / "flow.log").exists()
+
+
 async def test_servers_that_work_side_by_side_do_everything_once(home):
     home.write({"a": step(then="b c"), "b": step(then="d"), "c": step(then="d"), "d": step()})
     async with home.life(serving=True) as one, home.life(serving=True) as two:

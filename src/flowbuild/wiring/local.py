@@ -31,7 +31,6 @@ from flowbuild.wiring.journal import close_journal, open_journal
 from flowbuild.workspace.source import WorkingTree, source_objects
 
 DIRECTORIES = ("debugging", "lfs", "logs", "owners", "runs", "spool", "starting", "work")
-FILES = ("flow.db", "flow.log")
 
 
 class Local:
@@ -44,7 +43,7 @@ class Local:
         home = settings.home
         self.settings = settings
         try:
-            _make_private(home)
+            _make_private(home, with_database=not settings.database)
             self.journal = open_journal(home / "flow.log", settings.log_level)
         except OSError as error:
             message = f"the data directory {home} cannot be used: {error.strerror}"
@@ -161,14 +160,14 @@ def _owners(database: Database, settings: Settings) -> Owners:
     return SharedOwners(database)
 
 
-def _make_private(home: Path) -> None:
+def _make_private(home: Path, *, with_database: bool) -> None:
     """Make the data directory, or what is below one that others can read: logs, variables, files with the bits of a step."""
     if not home.is_dir():
         home.mkdir(parents=True, mode=0o700)
         (home / ".gitignore").write_text("*\n")  # inside of a repository it would become part of every workspace
     for name in DIRECTORIES:
         (home / name).mkdir(exist_ok=True, mode=0o700)
-    for name in FILES:
+    for name in ("flow.log", "flow.db") if with_database else ("flow.log",):
         (home / name).touch(mode=0o600)
 
 
