@@ -140,11 +140,9 @@ class Attempt:
         return await self._run_unit(unit, repository, slot, since)
 
     def _acquire(self, repository: RunRepository, plan: Plan, *, adopted: bool) -> Slot:
-        slots, lease = self._tools.slots, self._lease
-        commit = CommitId(self.assignment.input_commit)
-        if adopted:
-            return slots.adopt(repository, lease.run, commit, plan.directory)
-        return slots.acquire(repository, lease.run, commit, plan.directory)
+        slots, run, trusted = self._tools.slots, self._lease.run, self.assignment.trusted
+        make = slots.adopt if adopted else slots.acquire
+        return make(repository, run, CommitId(self.assignment.input_commit), plan.directory, trusted=trusted)
 
     async def _images(self, plan: Plan, *, adopted: bool) -> Mapping[str, str]:
         """Make the network of the run and the images ready; containers that exist already have theirs."""

@@ -45,7 +45,8 @@ async def open_shell(
     run = assignment.lease.run
     try:
         commit = CommitId(assignment.input_commit)
-        await asyncio.to_thread(slots.acquire, repository, run, commit, plan.directory)
+        trusted = assignment.trusted
+        await asyncio.to_thread(slots.acquire, repository, run, commit, plan.directory, trusted=trusted)
         await engine.network(plan.network, plan.run_labels)
         plan = replace(plan, digests=await engine.images(plan.images, _tell))
         spec = await asyncio.to_thread(plan.spec)

@@ -52,6 +52,7 @@ class Rights:
                 commit=slot.commit,
                 message=message,
                 trailers=trailers,
+                trusted=slot.trusted,
             )
             writable = (str(self._slots.root), str(repository.path), str(repository.lfs.root))
             try:

@@ -44,6 +44,7 @@ class Request:
     commit: str = ""
     message: str = ""
     trailers: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = True
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -79,7 +80,8 @@ def main(arguments: list[str]) -> int:
 
 def _store(request: Request) -> Committed:
     repository, slots = RunRepository.open(Path(request.repository)), Slots(Path(request.root))
-    slot = slots.adopt(repository, request.run, CommitId(request.commit), Path(request.at))
+    commit, at = CommitId(request.commit), Path(request.at)
+    slot = slots.adopt(repository, request.run, commit, at, trusted=request.trusted)
     return slots.commit(slot, repository, message=request.message, trailers=request.trailers)
 
 

@@ -29,7 +29,7 @@ from flowbuild.workspace.commits import Commit
 from flowbuild.workspace.layout import Layout, TreeKeeper
 from flowbuild.workspace.materialise import materialise, update
 from flowbuild.workspace.repo import RunRepository
-from flowbuild.workspace.snapshot import Dropped, snapshot
+from flowbuild.workspace.snapshot import Dropped, Options, snapshot
 from flowbuild.workspace.statcache import StatCache
 
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -54,7 +54,10 @@ class _Warm:
 
 @dataclass(slots=True)
 class Slot:
-    """The directories of one attempt. `warm`: they were there already; `lost`: what could not be restored."""
+    """The directories of one attempt. `warm`: they were there already; `lost`: what could not be restored.
+
+    What an attempt that is not `trusted` leaves loses set-user-ID, set-group-ID and capabilities.
+    """
 
     path: Path
     workspace: Path
@@ -63,6 +66,7 @@ class Slot:
     run: str
     warm: bool
     lost: tuple[str, ...] = ()
+    trusted: bool = True
     _content: _Content | None = field(default=None, repr=False)  # None: somebody may have changed it since
 
 
@@ -92,8 +96,8 @@ class Slots:
         self._stuck = False
         root.mkdir(parents=True, exist_ok=True)
 
-    def acquire(self, repo: RunRepository, run: str, commit: CommitId, at: Path) -> Slot:
-        """Make `at/workspace` and `at/variables` hold a commit exactly.
+    def acquire(self, repo: RunRepository, run: str, commit: CommitId, at: Path, *, trusted: bool = True) -> Slot:
+        """Make `at/workspace` and `at/variables` hold a commit exactly. All attempts of a run are trusted, or none is.
 
         `at` must be on the file system of `root`. It may exist with both directories empty, because containers refer to
         them already; anything else there is a leftover and is removed. Raises WorkspaceError.
@@ -104,21 +108,20 @@ class Slots:
         at.mkdir(parents=True, exist_ok=True)
         self._make_room(workspace)
         warm = self._take(repo, run, wanted)
-        slot = Slot(at, workspace, at / "variables", commit, run, warm is not None)
+        slot = Slot(at, workspace, at / "variables", commit, run, warm is not None, trusted=trusted)
         if warm is not None:
             warm.path.rename(workspace)
-            slot.lost = self._adapt(repo, warm.content, wanted, workspace)
+            slot.lost = self._adapt(repo, warm.content, wanted, slot)
             slot._content = warm.content  # noqa: SLF001 - the slot is made here
         else:
             cache = StatCache()
-            slot.lost = _lines(
-                materialise(repo.db, wanted.workspace, wanted.meta, workspace, lfs=repo.lfs, cache=cache)
-            )
-            slot._content = _Content(wanted.workspace, wanted.meta, cache)  # noqa: SLF001
+            has = wanted.workspace, wanted.meta
+            slot.lost = _lines(materialise(repo.db, *has, workspace, lfs=repo.lfs, cache=cache, options=_options(slot)))
+            slot._content = _Content(*has, cache)  # noqa: SLF001
         variables.write_directory(slot.variables, wanted.variables)
         return slot
 
-    def adopt(self, repo: RunRepository, run: str, commit: CommitId, at: Path) -> Slot:
+    def adopt(self, repo: RunRepository, run: str, commit: CommitId, at: Path, *, trusted: bool = True) -> Slot:
         """Take over the directories of an attempt that another program began and whose containers still run.
 
         Nothing is touched. Raises WorkspaceError when they are not there.
@@ -127,7 +130,7 @@ class Slots:
         repo.layout(commit)
         if not (at / "workspace").is_dir():
             raise WorkspaceError(f"the workspace {at / 'workspace'} is gone")
-        return Slot(at, at / "workspace", at / "variables", commit, run, warm=False)
+        return Slot(at, at / "workspace", at / "variables", commit, run, warm=False, trusted=trusted)
 
     def commit(self, slot: Slot, repo: RunRepository, *, message: str, trailers: Mapping[str, str]) -> Committed:
         """Store what is in the slot as a child of its input; nobody may write there meanwhile.
@@ -139,7 +142,8 @@ class Slots:
         content = slot._content or _Content(b"", b"", StatCache())  # noqa: SLF001 - Slots owns its slots
         slot._content = None  # noqa: SLF001 - unknown until this has worked
         with TreeKeeper(repo.path, repo.db) as writer:
-            stored = snapshot(slot.workspace, writer, lfs=repo.lfs, cache=content.cache)
+            options = _options(slot)
+            stored = snapshot(slot.workspace, writer, lfs=repo.lfs, cache=content.cache, options=options)
             after = Layout(stored.tree, stored.meta, values.values, tuple(sorted(stored.large)), before.record)
             differences = layout.differences(before.workspace, stored.tree, writer.tree)
             changed = Counter(diff.status(one).replace("T", "M") for one in differences)
@@ -214,17 +218,18 @@ class Slots:
             candidates.remove(best)
             return best
 
-    def _adapt(self, repo: RunRepository, content: _Content, wanted: Layout, workspace: Path) -> tuple[str, ...]:
+    def _adapt(self, repo: RunRepository, content: _Content, wanted: Layout, slot: Slot) -> tuple[str, ...]:
         """Turn a warm directory into what is wanted, or make it anew when it is not what it should be."""
         if (content.tree, content.meta) == (wanted.workspace, wanted.meta):
             return ()
-        new = wanted.workspace, wanted.meta
+        new, to, options = (wanted.workspace, wanted.meta), slot.workspace, _options(slot)
         try:
-            lost = update(repo.db, content.tree, content.meta, *new, workspace, lfs=repo.lfs, cache=content.cache)
+            old = content.tree, content.meta
+            lost = update(repo.db, *old, *new, to, lfs=repo.lfs, cache=content.cache, options=options)
         except WorkspaceError:
-            self._discard(workspace)
+            self._discard(to)
             content.cache = StatCache()
-            lost = materialise(repo.db, *new, workspace, lfs=repo.lfs, cache=content.cache)
+            lost = materialise(repo.db, *new, to, lfs=repo.lfs, cache=content.cache, options=options)
         content.tree, content.meta = new
         return _lines(lost)
 
@@ -266,6 +271,10 @@ def _distance(repo: RunRepository, content: _Content, wanted: Layout) -> int:
 
 def _lines(dropped: tuple[Dropped, ...]) -> tuple[str, ...]:
     return tuple(f"{one.path.decode('utf-8', 'backslashreplace')}: {one.why}" for one in dropped)
+
+
+def _options(slot: Slot) -> Options:
+    return Options(setid=slot.trusted)
 
 
 def _check_run(run: str) -> None:

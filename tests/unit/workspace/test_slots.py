@@ -167,3 +167,18 @@ def test_stock_clients_get_the_real_bytes(bench):
     assert status.stdout == b""
     with pytest.raises(InvalidRequest, match="already exists"):
         git.clone(bench.repo.path, bench.top / "clone")
+
+
+@pytest.mark.parametrize(("trusted", "mode"), [(True, 0o4755), (False, 0o755)])
+def test_what_an_untrusted_attempt_leaves_is_no_program_of_another_user(bench, trusted, mode):
+    def acquire(commit, name, slots):
+        return slots.acquire(bench.repo, "r", commit, bench.top / "work" / "r" / name, trusted=trusted)
+
+    slot = acquire(bench.start, "a", bench.slots)
+    (slot.workspace / "tool").write_text("#!/bin/sh\n")
+    (slot.workspace / "tool").chmod(0o4755)
+    done = bench.slots.commit(slot, bench.repo, message="a", trailers={})
+    bench.slots.release(slot, reuse=False)
+    again = acquire(done.commit, "b", bench.slots)
+    assert (again.workspace / "tool").stat().st_mode & 0o7777 == mode
+    assert again.trusted is trusted
