@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -54,19 +55,20 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
 
     @runners.command("list")
     def list_runners(as_json: options.Json = False) -> None:
-        """List the machines that execute steps besides that of the server."""
+        """List the machines that execute steps besides that of the server, and what they work on."""
         found = asking(choice, lambda client: client.ask("GET", "runners"))
         if as_json:
             print_json(found)
             return
+        work = asking(choice, lambda client: client.ask("GET", "queue", limit="1000"))
         now = time.time()
         for each in found:
-            labels = "".join(f"  {key}={value}" for key, value in each["labels"].items())
-            print(
-                clean(
-                    f"{each['name']}  {each['state']}  {each['capacity']} at once  {_seen(each['seen_at'], now)}{labels}"
-                )
-            )
+            print(clean(_line(each, now)))
+            for one in work:
+                if one["runner"] == each["name"]:
+                    print(
+                        clean(f"    {one['project']} {one['number']}  {one['step']}  {_since(one['started_at'], now)}")
+                    )
 
     @runners.command("add")
     def add() -> None:
@@ -89,6 +91,18 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
     def revoke(runner: Name) -> None:
         """Never let a runner in again; what it works on is lost."""
         asking(choice, lambda client: client.ask("DELETE", f"runners/{quote(runner, safe='')}"))
+
+
+def _line(runner: Mapping[str, Any], now: float) -> str:
+    silent = runner["state"] != "revoked" and not runner["heard"] and runner["seen_at"] is not None
+    state = f"{runner['state']}, silent" if silent else runner["state"]
+    parts = [runner["name"], state, f"{runner['busy']} of {runner['capacity']} busy", _seen(runner["seen_at"], now)]
+    parts += [version] if (version := runner["facts"].get("version")) else []
+    return "  ".join([*parts, *(f"{key}={value}" for key, value in runner["labels"].items())])
+
+
+def _since(at: float | None, now: float) -> str:
+    return "is being prepared" if at is None else f"for {max(0, now - at):.0f} s"
 
 
 def _seen(at: float | None, now: float) -> str:

@@ -112,10 +112,18 @@ class Registration:
         with self._database.read() as tx:
             return tx.runners.all()
 
+    def busy(self) -> Mapping[str, int]:
+        """Return how many attempts each runner has, by its name."""
+        with self._database.read() as tx:
+            return tx.work.busy()
+
+    def is_heard(self, row: RunnerRow) -> bool:
+        """Whether a runner was heard of lately, so that it may be counted on."""
+        return row.state != "revoked" and (row.seen_at or 0.0) > self._clock() - LEASE_SECONDS
+
     def places(self) -> tuple[int, int]:
         """Return how many attempts may run at once on machines that were heard of lately, and how many machines these are."""
-        since = self._clock() - LEASE_SECONDS
-        here = [row for row in self.runners() if row.state == "active" and (row.seen_at or 0.0) > since]
+        here = [row for row in self.runners() if row.state == "active" and self.is_heard(row)]
         return sum(row.capacity for row in here), len(here)
 
     def drain(self, name: str, by: Actor) -> None:

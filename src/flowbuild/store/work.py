@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from flowbuild.core.ids import RunId, StepKey, runner_name
+from flowbuild.store.attempts import LIVE
 from flowbuild.store.tables import attempts, runs
 
 
@@ -32,6 +34,11 @@ class Work:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def busy(self) -> Mapping[str, int]:
+        """Return how many attempts each runner has, by its name."""
+        held = select(attempts.c.runner).where(attempts.c.state.in_(LIVE))
+        return Counter(runner_name(runner) for runner in self._connection.execute(held).scalars())
 
     def lines(self, projects: Collection[str] | None, limit: int) -> Sequence[WorkLine]:
         """Return them in the order in which they were queued, of some projects or of all (None)."""

@@ -1,22 +1,31 @@
 """`flow runners` over a real server; `flow runner` says what it is to be."""
 
 import asyncio
+import json
+import re
 from functools import partial
+from importlib.metadata import version
 
 import pytest
 
+from flowbuild.cli import machines
 from flowbuild.cli.main import run_program
 from flowbuild.client.base import RunnerRequest
 from flowbuild.testing import site
 from flowbuild.testing.far import FarMachine
-from flowbuild.testing.home import Home
+from flowbuild.testing.home import Home, step
 from flowbuild.wiring.remote import dial
 
 
 @pytest.fixture
-def open_site(tmp_path):
+def home(tmp_path):
     (tmp_path / "server").mkdir()
-    return partial(site.open_site, Home(tmp_path / "server"), embedded=False)
+    return Home(tmp_path / "server")
+
+
+@pytest.fixture
+def open_site(home):
+    return partial(site.open_site, home, embedded=False)
 
 
 @pytest.fixture
@@ -41,7 +50,10 @@ async def test_a_runner_from_its_code_to_its_end(open_site, flow, tmp_path):
         assert (code, words[:4]) == (0, ["flow", "runner", "--server", served.url])
         far = FarMachine(tmp_path / "far")
         await far.register(served, RunnerRequest((served.url,), words[-1], "far", {"disk": "fast"}))
-        assert await flow(served, "list") == (0, "far  active  2 at once  never heard of  disk=fast\n")
+        assert await flow(served, "list") == (
+            0,
+            f"far  active  0 of 2 busy  never heard of  {version('flow-build-server')}  disk=fast\n",
+        )
         async with far.life() as worker:
             _, printed = await flow(served, "list")
             assert "heard of 0 s ago" in printed
@@ -53,6 +65,39 @@ async def test_a_runner_from_its_code_to_its_end(open_site, flow, tmp_path):
         assert "revoked" in (await flow(served, "list", "--json"))[1]
         assert (await flow(served, "drain", "far"))[0] == 2
         assert (await flow(served, "drain", "nobody"))[0] == 2
+
+
+async def test_what_runners_work_on(home, open_site, flow, tmp_path):
+    home.write({"a": step(log="first\n", sleep=100_000)})
+    async with open_site() as served:
+        far = FarMachine(tmp_path / "far")
+        await far.register(served)
+        async with far.life():
+            run = (await served.life.start(home)).id
+            await served.life.speaks(run, "a")
+            first, second = (await flow(served, "list"))[1].splitlines()
+            assert first.split("  ")[:3] == ["far", "active", "1 of 2 busy"]
+            assert first.endswith(f"  {version('flow-build-server')}")
+            assert re.fullmatch(r" {4}project 1  a  for \d+ s", second)
+            (told,) = json.loads((await flow(served, "list", "--json"))[1])
+            assert (told["busy"], told["heard"], told["facts"]["version"]) == (1, True, version("flow-build-server"))
+            await served.life.client.cancel(run, force=True)
+            await served.life.updates(run)
+
+
+@pytest.mark.parametrize(
+    ("state", "heard", "seen_at", "shown"),
+    [
+        ("active", True, 97.0, "m  active  0 of 2 busy  heard of 3 s ago"),
+        ("active", False, 0.0, "m  active, silent  0 of 2 busy  heard of 100 s ago"),
+        ("draining", False, 0.0, "m  draining, silent  0 of 2 busy  heard of 100 s ago"),
+        ("revoked", False, 0.0, "m  revoked  0 of 2 busy  heard of 100 s ago"),
+        ("active", False, None, "m  active  0 of 2 busy  never heard of"),
+    ],
+)
+def test_how_a_runner_is_shown(state, heard, seen_at, shown):
+    told = {"name": "m", "state": state, "heard": heard, "seen_at": seen_at, "busy": 0, "capacity": 2}
+    assert machines._line({**told, "facts": {}, "labels": {}}, 100.0) == shown
 
 
 class Operator:

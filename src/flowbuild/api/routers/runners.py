@@ -29,12 +29,16 @@ class RunnerInfo(BaseModel):
     facts: dict[str, Any] = Field(description="what it says of its machine")
     created_at: float
     seen_at: float | None = Field(description="when it was last heard of")
+    heard: bool = Field(description="whether that was lately; what a runner has that is silent will be lost")
+    busy: int = Field(description="attempts that it has; the queue tells which")
 
 
 @router.get("", dependencies=[Depends(OnServer(Action.RUNNER_READ))])
 def list_runners(backend: Back) -> list[RunnerInfo]:
     """Return all runners by name, those that were revoked, too."""
-    return [_info(row) for row in backend.machines.registration.runners()]
+    registration = backend.machines.registration
+    busy = registration.busy()
+    return [_info(row, registration.is_heard(row), busy.get(row.name, 0)) for row in registration.runners()]
 
 
 @router.post("/codes", status_code=201, dependencies=REGISTER)
@@ -61,7 +65,7 @@ def revoke_runner(name: str, actor: Acting, backend: Back) -> None:
     backend.machines.registration.revoke(name, actor)
 
 
-def _info(row: RunnerRow) -> RunnerInfo:
+def _info(row: RunnerRow, heard: bool, busy: int) -> RunnerInfo:
     return RunnerInfo(
         name=row.name,
         state=row.state,
@@ -70,4 +74,6 @@ def _info(row: RunnerRow) -> RunnerInfo:
         facts=dict(row.facts),
         created_at=row.created_at,
         seen_at=row.seen_at,
+        heard=heard,
+        busy=busy,
     )
