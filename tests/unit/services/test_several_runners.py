@@ -83,7 +83,7 @@ def steps():
 async def server(tmp_path, steps):
     home = Home(tmp_path)
     home.write(steps)
-    local = await asyncio.to_thread(home.local, drive=True)
+    local = await asyncio.to_thread(home.local, drive=True, serve=True)
     local.project_directory = home.project
 
     def add():
