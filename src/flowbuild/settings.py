@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     git_slow: float = Field(
         default=60,
         ge=1,
-        description="seconds after which a git client that neither sends nor takes anything is given up",
+        description="seconds after which a git client that takes nothing is given up",
     )
     git_push_bytes: int = Field(default=4 << 30, ge=1 << 20, description="bytes that a runner may push for one step")
     key_file: Path | None = Field(

@@ -52,7 +52,7 @@ _CONFIG = {
 class Bounds:
     """What one client may cost, and how many children there are at once.
 
-    `seconds`: of a request; `slow`: in which it has to send something, or to take a piece of an answer; `push_bytes`: of a push.
+    `seconds`: of a request; `slow`: in which it has to take a piece of an answer; `push_bytes`: of a push.
     """
 
     seconds: float = 3600.0
@@ -142,7 +142,7 @@ class GitAnswer:
         """Answer. Raises FlowError as long as nothing was answered."""
         headers = {name.lower(): value for name, value in scope["headers"]}
         bounds = self.server.bounds
-        body = _Body(receive, bounds.push_bytes if self.door else _WANTS_MAX, bounds.slow)
+        body = _Body(receive, bounds.push_bytes if self.door else _WANTS_MAX)
         commit = ""
         if self.door is not None and (commit := await _announced(body, headers, self.door.ref)):
             await asyncio.to_thread(self.door.open)
@@ -222,10 +222,9 @@ async def _announced(body: _Body, headers: Mapping[bytes, bytes], ref: str) -> s
 class _Body:
     """The body of a request, with what was read ahead of it."""
 
-    def __init__(self, receive: Receive, limit: int, slow: float) -> None:
+    def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
         self._left = limit
-        self._slow = slow
         self._ahead = b""
         self._ended = False
         self.gone = False  # the client is
@@ -269,14 +268,9 @@ class _Body:
         return len(self._ahead)
 
     async def _next(self) -> bytes:
-        """Return a piece that is not empty; nothing at the end. Raises TooLarge, and InvalidRequest when nothing comes."""
+        """Return a piece that is not empty; nothing at the end. Raises TooLarge."""
         while not self._ended:
-            try:
-                async with asyncio.timeout(self._slow):
-                    message = await self._receive()
-            except TimeoutError as error:
-                self._ended = True
-                raise InvalidRequest(f"nothing more of the request came for {self._slow:.0f} s") from error
+            message = await self._receive()
             if message["type"] == "http.disconnect":
                 self.gone = self._ended = True
                 break

@@ -19,7 +19,7 @@ from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.ids import RunId
 from flowbuild.services.attempt_tokens import AttemptTokens
-from flowbuild.testing.home import LIMIT, step
+from flowbuild.testing.home import step
 from flowbuild.workspace import git as own_git
 from flowbuild.workspace.mirror import Mirror
 from flowbuild.workspace.remote import Credential, reach
@@ -409,24 +409,6 @@ async def test_clients_that_do_not_read_are_given_up(home, open_site, client):
             await client.done(
                 "clone", "--quiet", "--no-checkout", address(site, run, "viewer"), "clone"
             )  # needs its place
-
-
-@pytest.mark.parametrize("sent", [b"", b"00", b"0032want " + b"1" * 10])
-async def test_clients_that_do_not_send_are_given_up(home, open_site, client, sent):
-    home.write({"a": step()})
-    async with open_site() as site:
-        run = (await site.life.finished((await site.life.start(home)).id)).id
-        site.backend.git = GitServer(Bounds(children=1, slow=0.5))
-        host, port = site.url.removeprefix("http://").split(":")
-        head = f"POST /git/runs/{run}.git/git-upload-pack HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer viewer\r\n"
-        head += "Content-Type: application/x-git-upload-pack-request\r\nContent-Length: 1000\r\n\r\n"
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(head.encode() + sent)
-        async with asyncio.timeout(LIMIT):
-            answer = await reader.read()  # to the end of the connection
-        assert b" 400 " in answer or not answer.endswith(b"\r\n0\r\n\r\n")  # git may have begun its answer
-        await client.done("clone", "--quiet", "--no-checkout", address(site, run, "viewer"), "clone")  # has its place
-        writer.close()
 
 
 @pytest.mark.parametrize(
