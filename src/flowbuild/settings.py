@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)),
         ge=1,
         le=256,
-        description="attempts whose containers run at once",
+        description="attempts whose containers run at once; background steps that are up do not count",
     )
     network_pool: Annotated[str, AfterValidator(_pool)] = Field(
         default="10.201.0.0/16",

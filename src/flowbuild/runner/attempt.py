@@ -35,12 +35,17 @@ T = TypeVar("T")
 class Attempt:
     """Works on one assignment. `run` is awaited once; `stop` may come at any time, also before.
 
-    `free` is called when its containers have ended: others need not wait until the result is stored and handed in.
+    `free` is called when its containers have ended: others need not wait until the result is stored and handed in. When
+    they only serve other steps from now on it is called, too, and `rest`: those steps would wait for ever for a place that
+    services have until the run is over.
     """
 
-    def __init__(self, assignment: Assignment, tools: Tools, free: Callable[[], None]) -> None:
+    def __init__(
+        self, assignment: Assignment, tools: Tools, free: Callable[[], None], rest: Callable[[], None]
+    ) -> None:
         self.assignment = assignment
         self.free = free
+        self.rest = rest
         self._tools = tools
         self._lease = assignment.lease
         self._phases: dict[str, float] = {}
@@ -280,6 +285,8 @@ class Attempt:
         committed = await self._commit(repository, slot, healthy)
         result = replace(_result(healthy, committed, unit), phases=self._phases)
         await self._tools.client.healthy(self._lease, result)
+        self.free()
+        self.rest()
         await self._tell("serving")
         ended = await self._bounded(unit, lambda: self._tools.engine.wait(unit), None)
         if isinstance(ended, Verdict):

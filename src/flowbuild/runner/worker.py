@@ -35,7 +35,7 @@ STOP_SECONDS = 60.0  # before a lease on something exclusive is over, what was s
 
 
 class Worker:
-    """A runner named `name` (NAME/LIFE) whose containers belong to at most `capacity` attempts at once.
+    """A runner named `name` (NAME/LIFE) whose containers belong to at most `capacity` attempts at once, besides those that serve.
 
     `repositories`: None when the server is on the same machine. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does.
     """
@@ -128,7 +128,7 @@ class Worker:
                 return found
 
     def _begin(self, group: asyncio.TaskGroup, assignment: Assignment) -> None:
-        attempt = Attempt(assignment, self._tools, Once(self._free.release))
+        attempt = Attempt(assignment, self._tools, Once(self._free.release), Once(self._room.release))
         self._running[assignment.lease] = attempt
         if assignment.lease in self._early:
             attempt.stop(force=self._early.pop(assignment.lease))
@@ -145,7 +145,7 @@ class Worker:
         finally:
             self._running.pop(lease, None)
             attempt.free()
-            self._room.release()
+            attempt.rest()
             self._look_whether_drained()
 
     async def _obey(self) -> None:

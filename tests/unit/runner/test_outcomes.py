@@ -60,6 +60,17 @@ async def test_ends(home, script, expected):
     assert {"checkout", "pull", "create", "run", "commit", "push"} <= set(steps["a"].attempts[0].phases)
 
 
+async def test_services_take_no_place_from_the_steps_that_use_them(home):
+    """Also when there are more of them than twice the places."""
+    home.capacity = 1
+    names = ["x", "y", "z"]
+    served = {name: step(health=True, sleep=FOREVER, then="last", more={"background": True}) for name in names}
+    home.write({"first": step(then=" ".join(names)), **served, "last": step()})
+    async with home.life() as life:
+        run = await life.finished((await life.start(home)).id)
+    assert [(each.outcome, len(each.attempts)) for each in run.steps] == [("succeeded", 1)] * 5
+
+
 async def test_a_background_step_that_ends_late_stays_succeeded(home):
     home.write({"a": step(health=True, sleep=1, exit=3, then="b", more={"background": True}), "b": step(sleep=2)})
     may_end = {1: asyncio.Event(), 2: asyncio.Event()}  # by how long they sleep: first the one, then the other

@@ -64,8 +64,8 @@ class Attempts:
     def __init__(self):
         self.all = {}
 
-    def __call__(self, assignment, _tools, free):
-        made = SimpleNamespace(assignment=assignment, free=free, stopping="", go=asyncio.Event())
+    def __call__(self, assignment, _tools, free, rest):
+        made = SimpleNamespace(assignment=assignment, free=free, rest=rest, stopping="", go=asyncio.Event())
 
         def stop(*, force):
             made.stopping = "force" if force else "graceful"
