@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from flowbuild.logs.format import (
     BLOCK,
     BLOCK_ENTRY,
     BLOCKS,
+    COMPRESSED,
     DATA,
     HEADER,
     INDEX,
@@ -254,6 +256,15 @@ class AttemptLog:
                 times[name] = max(time_ns, times.get(name, 0))
             end = start
         return times
+
+
+def reopen(directory: Path) -> None:
+    """Let a finished log go on; one that was compressed begins anew."""
+    header = Header.load(directory)
+    if (directory / (DATA + COMPRESSED)).exists():
+        shutil.rmtree(directory)
+    elif header.finished:
+        Header(header.services, cut=header.cut).save(directory)
 
 
 def _repair(data: int, index: int) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """Backups of a server while it works: one directory that holds all that a new one needs. Blocking.
 
 The database comes first, the files after it. So the files may know of later results than the database does, never of
-fewer: a step whose result the database has not seen is simply not finished after a restore. Files that never change
-(packs, large files) are copied once; a second backup into the same directory takes what is new and drops what is gone.
+fewer; `services.restoring` takes back what the database has not seen. In a repository refs come before objects: what they
+name was written before them. What disappears while it is copied (small packs that became one) has left something in its
+place, so such a directory is looked at again. Files that never change (packs, large files) are copied once; a second backup
+into the same directory takes what is new and drops what is gone.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,10 +28,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup is. It is written last: without one a backup is not complete.
-
-    `home`: repositories name each other by whole paths, so it can be restored there only.
-    """
+    """What a backup is. It is written last: without one a backup is not complete. `home`: where the server was."""
 
     format: int
     version: str
@@ -57,41 +56,20 @@ def back_up(home: Path, database: str, target: Path, *, keys: Path | None, versi
         (target / MANIFEST).unlink(missing_ok=True)
         taken_at = clock()
         dump.dump(database, target)
-        files = size = 0
+        copied: dict[Path, int] = {}
         for name in FOLDERS:
-            kept = set()
-            for path in _files(home / name):
-                relative = path.relative_to(home)
-                size += _copy(path, target / relative)
-                files += 1
-                kept.add(relative)
-            _drop(target, name, kept)
+            found = {path.relative_to(home): size for path, size in _copied(home / name, home, target)}
+            _drop(target, name, found.keys())
+            copied |= found
         (target / KEYS).unlink(missing_ok=True)
         if keys is not None:
-            _copy(keys, target / KEYS)
-        manifest = Manifest(FORMAT, version, str(home.resolve()), taken_at, files, size, keys is not None)
+            copy(keys, target / KEYS)
+        manifest = Manifest(
+            FORMAT, version, str(home.absolute()), taken_at, len(copied), sum(copied.values()), keys is not None
+        )
         _write(target / MANIFEST, json.dumps(asdict(manifest), indent=2).encode())
     except OSError as error:
         raise WorkspaceError(f"the backup cannot be written: {error}") from error
-    return manifest
-
-
-def restore(source: Path, home: Path, database: str) -> Manifest:
-    """Make a server at `home`, where there is none, of a backup. Raises InvalidRequest, Conflict, StoreError."""
-    manifest = read_manifest(source)
-    dump.check(source)
-    if str(home.resolve()) != manifest.home:
-        raise InvalidRequest(f"the backup is of the server at {manifest.home}", hint=f"FLOW_HOME={manifest.home}")
-    if home.exists() and any(path.name not in ("flow.log", ".gitignore") for path in home.iterdir()):
-        raise Conflict(f"{home} is not empty", hint="restore into an empty directory: FLOW_HOME names it")
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in (*FOLDERS, *([KEYS] if manifest.keys else [])):
-            for path in _files(source / name):
-                _copy(path, home / path.relative_to(source))
-        dump.load(source, database)
-    except OSError as error:
-        raise WorkspaceError(f"the backup cannot be restored: {error}") from error
     return manifest
 
 
@@ -106,18 +84,24 @@ def read_manifest(source: Path) -> Manifest:
     return manifest
 
 
-def _files(top: Path) -> Iterator[Path]:
-    """Yield all files and links below a directory (or the file itself); what is removed meanwhile is left out."""
+def files(top: Path) -> Iterator[Path]:
+    """Yield all files and links below a directory (or the file itself), what is below `objects` last."""
     if top.is_file() or top.is_symlink():
         yield top
         return
+    later: list[Path] = []
     for folder, folders, names in os.walk(top):
+        if "objects" in folders:
+            folders.remove("objects")
+            later.append(Path(folder) / "objects")
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         yield from (Path(folder) / name for name in (*names, *links) if not name.startswith("tmp_"))
+    for objects in later:
+        yield from files(objects)
 
 
-def _copy(source: Path, target: Path) -> int:
-    """Copy a file unless the target is the same already; return its size. A file that has gone is no error."""
+def copy(source: Path, target: Path) -> int | None:
+    """Copy a file unless the target is the same already; return its size, None when it has gone."""
     try:
         found = source.lstat()
         if source.is_symlink():
@@ -131,17 +115,32 @@ def _copy(source: Path, target: Path) -> int:
             shutil.copy2(source, new)
             new.replace(target)
     except FileNotFoundError:
-        return 0
+        return None
     return found.st_size
+
+
+def _copied(folder: Path, home: Path, target: Path) -> Iterator[tuple[Path, int]]:
+    """Copy what is below a folder, one of its entries after the other; yield what was copied, and the sizes."""
+    for top in sorted(folder.iterdir()) if folder.is_dir() else ():
+        while True:
+            found = [(path, copy(path, target / path.relative_to(home))) for path in files(top)]
+            if not any(size is None and _stays(path) for path, size in found):
+                break
+        yield from ((path, size) for path, size in found if size is not None)
+
+
+def _stays(path: Path) -> bool:
+    """Whether it says something that a file has gone: locks come and go."""
+    return path.suffix not in (".lock", ".new")
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _drop(target: Path, folder: str, kept: set[Path]) -> None:
+def _drop(target: Path, folder: str, kept: Collection[Path]) -> None:
     """Remove from a backup what the server does not have any more."""
-    for path in list(_files(target / folder)):
+    for path in list(files(target / folder)):
         if path.relative_to(target) not in kept:
             path.unlink()
 

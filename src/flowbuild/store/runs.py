@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, select, union
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, literal, select, union
 
 from flowbuild.core.errors import NotFound
 from flowbuild.core.events import Event
@@ -210,6 +210,13 @@ class Runs:
         """Become the owner of a run; False when somebody else was faster."""
         statement = runs.update().where(runs.c.id == run, runs.c.owner == old_owner).values(owner=new_owner)
         return self._connection.execute(statement).rowcount == 1
+
+    def move(self, old: str, new: str) -> None:
+        """Let the places below a directory be below another one."""
+        for column in (runs.c.repository, runs.c.directory):
+            moved = literal(new) + func.substr(column, len(old) + 1)
+            below = column.startswith(f"{old}/", autoescape=True)
+            self._connection.execute(runs.update().where(below).values({column: moved}))
 
     def removable(self, project: str) -> Sequence[RunLine]:
         """Return the runs of a project of which nothing is left to do: final, carried out, told, cleared away."""

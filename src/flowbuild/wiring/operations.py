@@ -13,8 +13,8 @@ from flowbuild.client.base import Check
 from flowbuild.core.errors import FlowError, InvalidRequest
 from flowbuild.services.audit import Actor
 from flowbuild.services.backup import Manifest, back_up
-from flowbuild.services.backup import restore as restore_into
 from flowbuild.services.keys import KeyService
+from flowbuild.services.restoring import restore as restore_into
 from flowbuild.settings import Settings, read_settings
 from flowbuild.store.database import Database
 from flowbuild.vault.keys import KeyFile

@@ -107,6 +107,11 @@ class Refs:
             if durable:
                 self._syncer.names(path.parent)
 
+    def remove(self, name: str) -> None:
+        """Remove a ref that is a file of its own; nothing happens when there is none."""
+        with self.exclusive():
+            self._path(name).unlink(missing_ok=True)
+
     def _path(self, name: str) -> Path:
         if not _is_name(name):
             raise InvalidRequest(f"not a ref name: {name!r}")

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,11 +93,9 @@ class RunRepository:
             raise Conflict(f"{path} already exists") from error
         for directory in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
             (path / directory).mkdir(parents=True)
-        storage = "".join(_QUOTE.get(char, char) for char in str(lfs.absolute()))
-        (path / "config").write_text(_CONFIG.format(lfs=storage), "utf-8", "surrogateescape")
-        # git-lfs serves a local clone from here: started by git it reads the configuration of the clone, not this one.
-        (path / "lfs").symlink_to(lfs.absolute(), target_is_directory=True)
-        (path / "HEAD").write_text(f"ref: {MAIN}\n", "ascii")  # last: without it this is no repository
+        _name_storage(path, lfs)
+        (path / "HEAD.new").write_text(f"ref: {MAIN}\n", "ascii")
+        (path / "HEAD.new").rename(path / "HEAD")  # last and whole: without it this is no repository
         return cls(path, LfsStore(lfs))
 
     @classmethod
@@ -111,6 +109,19 @@ class RunRepository:
         if match is None or not (path / "HEAD").is_file():
             raise WorkspaceError(f"{path} is not a run repository")
         return cls(path, LfsStore(Path(re.sub(r"\\(.)", lambda quoted: _UNQUOTE[quoted[1]], match[1]))))
+
+    @staticmethod
+    def move_large(path: Path, lfs: Path) -> None:
+        """Tell the repository at `path` that its large files are kept in `lfs` now."""
+        _name_storage(path, lfs)
+
+    def take_back(self, initial: CommitId, attempts: Collection[str]) -> None:
+        """Go back to the time when only the refs `attempts` were there, and no result was accepted."""
+        for name in self.refs.list("refs/attempts/").keys() - set(attempts):
+            self.refs.remove(name)
+        for name in self.refs.list(STEPS):
+            self.refs.remove(name)
+        self.refs.update(MAIN, initial, old=self.refs.read(MAIN))
 
     def fork(self, path: Path) -> RunRepository:
         """Make a repository with the same objects (hard links where possible) and large files, but refs of its own.
@@ -349,6 +360,14 @@ class RunRepository:
 def _check_step(step: str) -> None:
     if not STEP_NAME.fullmatch(step):
         raise InvalidRequest(f"not the name of a step: {step!r}")
+
+
+def _name_storage(path: Path, lfs: Path) -> None:
+    storage = "".join(_QUOTE.get(char, char) for char in str(lfs.absolute()))
+    (path / "config").write_text(_CONFIG.format(lfs=storage), "utf-8", "surrogateescape")
+    # git-lfs serves a local clone from here: started by git it reads the configuration of the clone, not this one.
+    (path / "lfs").unlink(missing_ok=True)
+    (path / "lfs").symlink_to(lfs.absolute(), target_is_directory=True)
 
 
 def _link(source: Path, target: Path) -> None:

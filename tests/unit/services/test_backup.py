@@ -8,8 +8,19 @@ from time import time
 import pytest
 
 from flowbuild.core.errors import Conflict, InvalidRequest, StoreError
-from flowbuild.services.backup import back_up, restore
+from flowbuild.services import backup
+from flowbuild.services.backup import back_up
+from flowbuild.services.restoring import restore
+from flowbuild.store import dump
 from flowbuild.testing.home import Home, step
+from flowbuild.workspace.repack import repack
+from flowbuild.workspace.repo import RunRepository
+
+
+class Moved(Home):
+    @property
+    def data(self):
+        return self.top / "elsewhere"
 
 
 @pytest.fixture
@@ -28,6 +39,10 @@ def backed_up(home, target, **options):
     return back_up(home.data, url(home), target, keys=None, version="0", clock=time, **options)
 
 
+async def restored(backup, home):
+    return await asyncio.to_thread(restore, backup, home.data, url(home))
+
+
 async def finished(home):
     async with home.life() as life:
         return await life.finished((await life.start(home)).id)
@@ -37,7 +52,7 @@ async def test_a_server_of_a_backup_is_the_server(home, tmp_path):
     run = await finished(home)
     manifest = backed_up(home, tmp_path / "backup")
     shutil.rmtree(home.data)
-    assert restore(tmp_path / "backup", home.data, url(home)) == manifest
+    assert await restored(tmp_path / "backup", home) == manifest
     async with home.looking() as life:
         again = await life.client.get(run.id)
         assert again == run
@@ -49,6 +64,70 @@ async def test_a_server_of_a_backup_is_the_server(home, tmp_path):
     assert (later.number, later.state) == (2, "succeeded")
 
 
+async def test_a_server_moves_to_another_place(home, tmp_path):
+    run = await finished(home)
+    backed_up(home, tmp_path / "backup")
+    shutil.rmtree(home.data)
+    moved = Moved(home.top)
+    await restored(tmp_path / "backup", moved)
+    async with moved.life() as life:
+        again = await life.client.get(run.id)
+        assert again.repository.startswith(str(moved.data))
+        await life.client.clone(run.id, str(tmp_path / "clone"))
+        later = await life.finished((await life.client.rerun(run.id, from_steps=["b"], variables={}, secrets={})).id)
+    assert (tmp_path / "clone" / "workspace" / "big").stat().st_size == 2 << 20
+    assert (later.state, later.steps[0].reused) == ("succeeded", True)
+    repository = moved.data / "runs" / run.id / "repository.git"
+    assert str(home.data) not in (repository / "config").read_text()
+    assert (repository / "lfs").readlink() == moved.data / "lfs"
+
+
+async def test_what_the_database_has_not_seen_is_taken_back(home, tmp_path, monkeypatch):
+    """The database is copied while the first step runs, the files when all is over."""
+
+    async with home.life() as life:
+        begun = await life.start(home)
+        await life.until(begun.id, "a", "running")
+        dumped = dump.dump(url(home), tmp_path)
+        done = await life.finished(begun.id)
+    with monkeypatch.context() as patched:
+        patched.setattr(dump, "dump", lambda _url, target: shutil.copyfile(dumped, target / dump.SQLITE))
+        backed_up(home, tmp_path / "backup")
+    assert list((tmp_path / "backup" / "runs" / begun.id / "repository.git" / "refs" / "attempts").rglob("1"))
+    shutil.rmtree(home.data)
+    home.machine.units.clear()
+    await restored(tmp_path / "backup", home)
+    assert not list((home.data / "logs").rglob("header.json"))
+    async with home.life() as life:
+        await life.client.resume(begun.id, secrets={})
+        view = await life.finished(begun.id)
+        assert await life.log(begun.id, "a", service="main") == b"from a\n"
+    assert [step.result_commit for step in view.steps] != [step.result_commit for step in done.steps]
+    assert (view.state, len(view.steps[0].attempts)) == ("succeeded", 1)
+
+
+async def test_packs_that_become_one_while_they_are_copied(home, tmp_path, monkeypatch):
+    run = await finished(home)
+    repository = RunRepository.open(home.data / "runs" / run.id / "repository.git")
+    packs = sorted(repository.path.glob("objects/pack/*.pack"))
+    real, seen = backup.copy, []
+
+    def late(source, target):
+        if source == packs[-1].with_suffix(".idx") and not seen:
+            seen.append(source)
+            assert repack(repository.path, repository.db, repository.refs.exclusive, at_least=2)
+        return real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backup, "copy", late)
+        backed_up(home, tmp_path / "backup")
+    assert seen
+    shutil.rmtree(home.data)
+    await restored(tmp_path / "backup", home)
+    await asyncio.to_thread(subprocess.run, ["git", "-C", str(repository.path), "fsck", "--strict"], check=True)
+    assert RunRepository.open(repository.path).commit(run.steps[1].result_commit)
+
+
 async def test_a_run_that_was_going_on_is_known_and_ends(home, tmp_path):
     async with home.life() as life:
         begun = await life.start(home)
@@ -57,7 +136,7 @@ async def test_a_run_that_was_going_on_is_known_and_ends(home, tmp_path):
         done = await life.finished(begun.id)
     shutil.rmtree(home.data)
     home.machine.units.clear()
-    restore(tmp_path / "backup", home.data, url(home))
+    await restored(tmp_path / "backup", home)
     async with home.life() as life:
         assert (await life.client.get(begun.id)).interrupted
         await life.client.resume(begun.id, secrets={})
@@ -96,8 +175,6 @@ async def test_what_is_no_backup_or_no_place_is_refused(home, tmp_path):
     backed_up(home, backup)
     with pytest.raises(Conflict, match="not empty"):
         restore(backup, home.data, url(home))
-    with pytest.raises(InvalidRequest, match="is of the server at"):
-        restore(backup, tmp_path / "elsewhere", f"sqlite:///{tmp_path / 'elsewhere' / 'flow.db'}")
     (backup / "flow.db").write_bytes(b"x" * 5000)
     shutil.rmtree(home.data)
     with pytest.raises(StoreError, match="damaged"):
@@ -113,7 +190,7 @@ async def test_a_backup_that_was_cut_off_is_not_taken_for_one(home, tmp_path, mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("flowbuild.services.backup._copy", full)
+        patched.setattr("flowbuild.services.backup.copy", full)
         with pytest.raises(Exception, match="No space left"):
             backed_up(home, tmp_path / "backup")
     with pytest.raises(InvalidRequest, match="no complete backup"):
