@@ -110,6 +110,9 @@ class Fleet:
         self.far = FarMachine(top / "far" / "runner")
         self.ledger: list[str] = []
         self.runs: list[str] = []  # that the server acknowledged
+        self.seen: dict[
+            tuple[str, int], float
+        ] = {}  # when the events were of which people were told, by run and number
         self.up = asyncio.Event()
         self.enough = asyncio.Event()
         self.home.write(STEPS)
@@ -203,6 +206,7 @@ class Fleet:
             try:
                 async for update in client.watch(run, seen):
                     seen, view = update.seq, update.run
+                    self.seen[run, seen] = update.at
             except ServerUnreachable:
                 await self.up.wait()
         return view

@@ -1,0 +1,113 @@
+"""Backup, wipe, restore while runs are going and webhooks come in: what was stored before the backup began is there again.
+
+FLOW_RUNS says how many runs are under way at any time. The restored server stands at another place than the first one.
+"""
+
+import asyncio
+import os
+import shutil
+import time
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from flowbuild.services.backup import read_manifest
+from flowbuild.store.database import Database
+from flowbuild.testing.fleet import PROJECT, Fleet
+from flowbuild.testing.payloads import FORGES, Push
+from flowbuild.testing.program import git, leftovers
+
+RUNS = int(os.environ.get("FLOW_RUNS", "4"))
+MOMENT = 3.0  # seconds that runs go on before the backup
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+
+@pytest.fixture
+def top(tmp_path_factory):
+    return tmp_path_factory.mktemp("r")  # sockets have short paths
+
+
+class Forge:
+    """Sends webhooks, one after the other; `acknowledged` tells when each was."""
+
+    def __init__(self, fleet):
+        self.fleet, self.acknowledged = fleet, {}
+        self.commit = git(fleet.home.project, "rev-parse", "HEAD").strip()
+
+    async def send(self):
+        async with httpx2.AsyncClient(base_url=self.fleet.url, timeout=60) as http:
+            headers = {"Authorization": f"Bearer {self.fleet.token}"}
+            made = await http.post(
+                f"/api/v1/projects/{PROJECT}/hooks", headers=headers, json={"kind": "github", "name": "forge"}
+            )
+            secret, number = made.json()["secret"], 0
+            while not self.fleet.enough.is_set():
+                number += 1
+                delivery = FORGES["github"](Push(after=self.commit, message=f"push {number}")).signed("github", secret)
+                answer = await http.post(
+                    f"/hooks/{PROJECT}/forge", content=delivery.body, headers=dict(delivery.headers)
+                )
+                assert answer.status_code == 202
+                self.acknowledged[delivery.headers["X-GitHub-Delivery"]] = time.time()
+
+
+async def test_what_was_stored_before_a_backup_is_in_it(top):
+    fleet = Fleet(top, far=False)
+    async with fleet.working():
+        await fleet.person(0, times=1)
+        forge = Forge(fleet)
+        work = [asyncio.create_task(fleet.person(number)) for number in range(RUNS)]
+        work.append(asyncio.create_task(forge.send()))
+        before = await asyncio.to_thread(stored, fleet.home.data / "flow.db")
+        await asyncio.sleep(MOMENT)
+        began = time.monotonic()
+        output = await asyncio.to_thread(
+            fleet.server.program.call, "server", "backup", str(top / "backup"), "--with-keys"
+        )
+        took = time.monotonic() - began
+        assert output.code == 0, output.text
+        await fleet.server.kill()
+        wiped_at = time.time()
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await asyncio.to_thread(shutil.rmtree, fleet.home.data)
+        moved = fleet.server.program = replace(fleet.server.program, home=top / "elsewhere")
+        output = await asyncio.to_thread(moved.call, "server", "restore", str(top / "backup"))
+        assert output.code == 0, output.text
+        found = await asyncio.to_thread(stored, top / "elsewhere" / "flow.db")
+        await fleet.server.start()
+        client = fleet.client()
+        views = [
+            await fleet.follow(client, run) for run in sorted({what[0] for what in found if isinstance(what, tuple)})
+        ]
+        again = await fleet.follow(client, await fleet.start(client, 0))
+        await client.close()
+        await fleet.rest()
+    taken_at = (await asyncio.to_thread(read_manifest, top / "backup")).taken_at
+    known = {event: at for event, at in fleet.seen.items() if at < wiped_at} | forge.acknowledged
+    lost = [at for what, at in known.items() if what not in found]
+    print(
+        f"backup {took:.1f} s beside {RUNS} runs, load {os.getloadavg()[0]:.1f}; {len(known)} events and deliveries known outside,"
+        f" {len(lost)} lost, the oldest {wiped_at - min(lost, default=wiped_at):.1f} s before the wipe"
+    )
+    assert [at for at in lost if at < taken_at] == []
+    assert [at for what, at in known.items() if what not in before and at < taken_at], "the check would find a loss"
+    assert again.state == "failed", "as the pipeline says"
+    reasons = {(str(step.outcome), str(step.reason)) for view in views for step in view.steps}
+    print(reasons)
+    assert not {reason for outcome, reason in reasons if outcome == "errored"} - {"infra_lost"}
+    assert leftovers([view.id for view in views]) == []
+
+
+def stored(path):
+    """Return what a database holds: events by run and number, deliveries by id."""
+    database = Database(f"sqlite:///{path}")
+    try:
+        with database.read() as tx:
+            events = {(run, row.seq) for run in tx.runs.ids() for row in tx.runs.events(run)}
+            return events | {row.delivery for row in tx.deliveries.page(PROJECT, None, 100_000)}
+    finally:
+        database.close()
