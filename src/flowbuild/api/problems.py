@@ -53,6 +53,7 @@ TITLES = {
     500: "The server failed",
     502: "Something that the server needs failed",
     503: "Not available just now",
+    507: "A disk is full",
 }
 
 
@@ -109,6 +110,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.FlowError, _flow_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _refused)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -156,6 +158,15 @@ def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 (it is installed for these)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     return answer(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    """Tell of a full disk, which passes; what else the machine refused nobody foresaw."""
+    if not errors.is_full(error):
+        return _unforeseen(request, error)
+    log.error("disk_full", path=request.url.path, error=str(error))
+    headers = {"Retry-After": str(AWAY_SECONDS)}
+    return answer(507, "disk_full", "A disk of the server is full.", headers=headers, hint="free some space there")
 
 
 def _unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -29,6 +29,7 @@ clients may depend on; the message says what happened and where, the hint says w
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -163,3 +164,8 @@ class ProviderError(SystemFailed):
     """A provider that says who people are did not answer as it should."""
 
     code = "provider_error"
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a disk, or what a user may have of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from flowbuild.core.commands import Command, PrepareInput
+from flowbuild.core.errors import StoreError, is_full
 from flowbuild.core.events import TimerFired
 from flowbuild.core.ids import RunId
 from flowbuild.orchestrator.effects import Effects
@@ -33,7 +34,8 @@ class Orchestrator:
 
     Inputs are prepared first: the next step waits for them, and nothing that was decided with them changes them.
     The rest happens in the order it was decided. An effect that fails is tried again, later and later; after TRIES the run
-    goes on without it where that is possible (`Effects.give_up`).
+    goes on without it where that is possible (`Effects.give_up`). With `patient` a database that is away and a full
+    disk are waited for.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Orchestrator:
         signals: Signals,
         owner: str,
         clock: Clock,
+        patient: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
@@ -53,6 +56,7 @@ class Orchestrator:
         self._signals = signals
         self._owner = owner
         self._clock = clock
+        self._patient = patient
         self._sleep = sleep
         self._busy: dict[RunId, asyncio.Task[None]] = {}
         self._failures: Counter[int] = Counter()  # by row of the outbox
@@ -138,7 +142,8 @@ class Orchestrator:
         self._failures[identifier] += 1
         tries = self._failures[identifier]
         log.error("effect_failed", run=run, command=command.type, tries=tries, error=repr(error))
-        if tries >= TRIES and self._effects.give_up(run, command, error):
+        waited_for = self._patient and (isinstance(error, StoreError) or is_full(error))
+        if tries >= TRIES and not waited_for and self._effects.give_up(run, command, error):
             return 0.0
         return min(RETRY_SECONDS * 2.0 ** (tries - 1), RETRY_MOST)
 

@@ -29,7 +29,7 @@ PHASE_DEADLINE = 5.0  # nobody needs to know an old one
 PATIENCE = 1800.0  # seconds without a server, after which an attempt gives up
 RETRY_SECONDS = 0.5  # before the first repetition; twice as long before each further one
 RETRY_MOST = 10.0
-AWAY = frozenset({429, 502, 503, 504})  # the server, or what stands in front of it, will answer later
+AWAY = frozenset({429, 502, 503, 504, 507})  # the server, or what stands in front of it, will answer later
 BASE = "/api/v1/runner"
 
 

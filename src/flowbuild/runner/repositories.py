@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from flowbuild.client import wire
 from flowbuild.client.problems import error_of
 from flowbuild.client.runner import Assignment
-from flowbuild.core.errors import FlowError, ServerUnreachable, WorkspaceError
+from flowbuild.core.errors import FlowError, ServerUnreachable, WorkspaceError, is_full
 from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.ids import CommitId, attempt_ref
 from flowbuild.runner.remote import AWAY, PATIENCE, RETRY_MOST, RETRY_SECONDS
@@ -221,15 +221,21 @@ class FarRepositories:
             url = self._servers.url
             try:
                 return await work()
-            except (ServerUnreachable, Unreachable, httpx2.TransportError, GitError) as error:
-                away = not isinstance(error, GitError) or error.failure in (GitFailure.UNREACHABLE, GitFailure.TIMEOUT)
-                if not away or waited >= PATIENCE:
+            except (ServerUnreachable, Unreachable, httpx2.TransportError, GitError, OSError) as error:
+                if not _passes(error) or waited >= PATIENCE:
                     raise _told(error) from error
                 log.warning("repository_away", error=str(error))
                 self._servers.silent(url)
             jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
             await self._sleep(jittered)
             waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
+
+
+def _passes(error: Exception) -> bool:
+    """Tell whether a server that is away, or a disk that is full, is the reason."""
+    if isinstance(error, GitError):
+        return error.failure in (GitFailure.UNREACHABLE, GitFailure.TIMEOUT, GitFailure.NO_SPACE)
+    return not isinstance(error, OSError) or is_full(error)
 
 
 def _used(repository: RunRepository, pointer: Pointer) -> bool:

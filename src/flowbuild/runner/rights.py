@@ -9,12 +9,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from flowbuild.core.errors import EngineError, Unreadable
 from flowbuild.engine.base import Engine, HostProgram, Labels
+from flowbuild.runner.patience import Patience
 from flowbuild.workspace import helper
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import Committed, Slot, Slots
@@ -30,7 +32,8 @@ ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(LIBRARIES), "PYTHONDONTWRITEBYTECOD
 class Rights:
     """The working directories of a runner, with more rights than its user has. `instance` marks what it makes."""
 
-    def __init__(self, engine: Engine, slots: Slots, instance: str) -> None:
+    def __init__(self, engine: Engine, slots: Slots, instance: str, patience: Patience) -> None:
+        self._patience = patience
         self._engine = engine
         self._slots = slots
         self._instance = instance
@@ -39,8 +42,9 @@ class Rights:
         self, slot: Slot, repository: RunRepository, *, message: str, trailers: Mapping[str, str]
     ) -> Committed:
         """Store what is in a slot; see Slots.commit. Raises Unreadable when even the engine cannot help."""
+        commit = partial(self._slots.commit, slot, repository, message=message, trailers=trailers)
         try:
-            return await asyncio.to_thread(self._slots.commit, slot, repository, message=message, trailers=trailers)
+            return await self._patience(lambda: asyncio.to_thread(commit))
         except Unreadable as error:
             if os.geteuid() == 0:
                 raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from flowbuild.client.runner import Assignment, RunnerClient
 from flowbuild.core.ids import CommitId
 from flowbuild.engine.base import Engine
+from flowbuild.runner.patience import Patience
 from flowbuild.runner.prepared import Prepared
 from flowbuild.runner.rights import Rights
 from flowbuild.runner.spool import Spool
@@ -49,7 +51,8 @@ class Repositories(Protocol):
 class NearRepositories:
     """Those of a server on the same machine: its own. Opening one costs more than a tiny step's whole git work."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
         self._open: dict[str, RunRepository] = {}
 
     async def fetch(self, assignment: Assignment) -> RunRepository:
@@ -62,7 +65,8 @@ class NearRepositories:
     async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
         """See Repositories."""
         lease = assignment.lease
-        await asyncio.to_thread(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
+        write = partial(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
+        await self._patience(lambda: asyncio.to_thread(write))
 
     async def forget(self, run: str) -> None:
         """See Repositories."""

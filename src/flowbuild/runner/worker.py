@@ -19,6 +19,7 @@ from flowbuild.core.errors import Conflict, FlowError, Unauthenticated
 from flowbuild.core.ids import runner_name
 from flowbuild.engine.base import Engine
 from flowbuild.runner.attempt import Attempt
+from flowbuild.runner.patience import Patience, PatientClient
 from flowbuild.runner.plan import make_plan
 from flowbuild.runner.prepared import Prepared
 from flowbuild.runner.rights import Rights
@@ -37,7 +38,8 @@ STOP_SECONDS = 60.0  # before a lease on something exclusive is over, what was s
 class Worker:
     """A runner named `name` (NAME/LIFE) whose containers belong to at most `capacity` attempts at once, besides those that serve.
 
-    `repositories`: None when the server is on the same machine. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does.
+    `repositories`: None when the server is on the same machine. `patience`: seconds for which a database that is away and a full
+    disk are waited for. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does.
     """
 
     def __init__(
@@ -51,18 +53,20 @@ class Worker:
         slots: Slots,
         capacity: int,
         repositories: Repositories | None = None,
+        patience: float = 0.0,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
         self._alive = alive
-        self._client = client
+        waiting = Patience(patience)
+        self._client = client = PatientClient(client, waiting) if repositories is None else client
         self._engine = engine
         self._places = places
         self._clean = Cleaner(_report)
         self._prepared = Prepared(engine, self._clean)
         self._slots = slots
         self._spool = spool
-        self._repositories = repositories or NearRepositories()
+        self._repositories = repositories or NearRepositories(waiting)
         self._running: dict[Lease, Attempt] = {}
         self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
         self._gone: set[str] = set()  # runs of which nothing may be made any more
@@ -73,7 +77,7 @@ class Worker:
         self._heard = _boot_time()  # when a heartbeat was sent that was answered
         self._free = asyncio.Semaphore(capacity)  # for attempts until their containers have ended
         self._room = asyncio.Semaphore(2 * capacity)  # for attempts until their results are handed in, too
-        self._rights = Rights(engine, slots, places.instance)
+        self._rights = Rights(engine, slots, places.instance, waiting)
         self._tools = Tools(
             client=client,
             engine=engine,

@@ -54,8 +54,14 @@ class Logbook:
             with self._lock:
                 self._open.pop(lease, None)
             size = finished.offset
-            finished.finish()
+            try:
+                finished.finish()
+            finally:
+                finished.close()
         except Conflict:  # it was finished elsewhere
+            return
+        except OSError as error:  # a full disk: what was acknowledged can be read, and nobody writes any more
+            log.error("log_not_finished", directory=str(self.directory(lease)), error=str(error))
             return
         if size >= WORTH_IT:
             self._packer.submit(_pack, self.directory(lease))

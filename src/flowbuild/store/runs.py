@@ -200,7 +200,7 @@ class Runs:
         query = run_lists.lines(runs.c.project == project, runs.c.state.in_(OPEN_STATES))
         return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
 
-    def unfinished(self, owner: str, *, served: bool) -> Sequence[RunId]:
+    def unfinished(self, owner: str, *, served: bool | None = None) -> Sequence[RunId]:
         """Return the final runs of an owner whose last effects are not yet carried out; `served` as in `open_runs`."""
         mine = (runs.c.owner == owner, runs.c.state.not_in(OPEN_STATES), *_served(served))
         query = select(runs.c.id).where(*mine, _with_effects()).order_by(runs.c.id)

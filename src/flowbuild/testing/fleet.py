@@ -118,6 +118,7 @@ class Fleet:
         self.home.write(STEPS)
         (self.home.project / ".flow.yml").write_text(pipeline())
         git(self.home.project, "commit", "--quiet", "--all", "--message", "for both engines")
+        self.commit = git(self.home.project, "rev-parse", "HEAD").strip()
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
             self.port = int(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
@@ -188,7 +189,8 @@ class Fleet:
 
     async def start(self, client: HttpClient, number: int) -> str:
         """Start a run; again, when there was no answer."""
-        path, body = f"projects/{PROJECT}/pipelines/test/runs", {"inputs": {"place": str(number % ENVIRONMENTS)}}
+        path = f"projects/{PROJECT}/pipelines/test/runs"
+        body = {"ref": self.commit, "inputs": {"place": str(number % ENVIRONMENTS)}}
         while True:
             await self.up.wait()
             try:

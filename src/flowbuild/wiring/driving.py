@@ -18,6 +18,7 @@ from flowbuild.orchestrator.loop import Orchestrator
 from flowbuild.orchestrator.succession import Succession
 from flowbuild.orchestrator.watch import Watch
 from flowbuild.runner.debug import open_shell
+from flowbuild.runner.patience import LONG
 from flowbuild.runner.plan import project_name
 from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
@@ -47,12 +48,15 @@ async def driving(local: Local, *, abandon: bool = False, on: Engine | None = No
         instance = await asyncio.to_thread(local.instance)
         slots, spool = Slots(local.settings.home / "work"), Spool(local.settings.home / "spool")
         await _sweep(local, engine, slots, spool, instance)
-        worker = _worker(local, engine, slots, spool, instance)
+        worker = _worker(local, engine, slots, spool, instance, patience=LONG if local.serves else 0.0)
         succession = _succession(local)
         if local.serves:
             await succession.begin()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_orchestrator(local).run()), group.create_task(worker.run())]
+            tasks = [
+                group.create_task(_orchestrator(local, patient=local.serves).run()),
+                group.create_task(worker.run()),
+            ]
             if local.serves:
                 tasks += [group.create_task(succession.run()), group.create_task(_watch(local).run())]
             yield views
@@ -69,7 +73,7 @@ async def directing(local: Local) -> AsyncIterator[None]:
     succession = _succession(local)
     await succession.begin()
     async with asyncio.TaskGroup() as group:
-        loops = (_orchestrator(local), _watch(local), succession)
+        loops = (_orchestrator(local, patient=True), _watch(local), succession)
         tasks = [group.create_task(loop.run()) for loop in loops]
         yield
         for task in tasks:
@@ -123,7 +127,7 @@ def _kept(local: Local) -> tuple[frozenset[str], frozenset[str]]:
     return every | shells, frozenset([*launched, *driven]) | shells
 
 
-def _orchestrator(local: Local) -> Orchestrator:
+def _orchestrator(local: Local, *, patient: bool) -> Orchestrator:
     return Orchestrator(
         database=local.database,
         decisions=local.decisions,
@@ -131,6 +135,7 @@ def _orchestrator(local: Local) -> Orchestrator:
         signals=local.signals,
         owner=local.ownership.token,
         clock=time,
+        patient=patient,
     )
 
 
@@ -143,7 +148,7 @@ def _succession(local: Local) -> Succession:
     return Succession(database=local.database, runs=local.runs, owners=local.ownership, signals=local.signals)
 
 
-def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str) -> Worker:
+def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: str, *, patience: float) -> Worker:
     return Worker(
         name=f"{EMBEDDED}/{local.ownership.token}",
         client=local.runners,
@@ -152,6 +157,7 @@ def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: 
         spool=spool,
         slots=slots,
         capacity=local.settings.capacity,
+        patience=patience,
     )
 
 

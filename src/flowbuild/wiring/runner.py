@@ -27,6 +27,7 @@ from flowbuild.core.errors import Conflict, InvalidRequest, WorkspaceError
 from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.runner.identity import Identity, keep_identity, kept_identity
+from flowbuild.runner.patience import LONG
 from flowbuild.runner.plan import project_name
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
@@ -152,6 +153,7 @@ async def machine(
             slots=slots,
             capacity=capacity,
             repositories=repositories,
+            patience=LONG,
             alive=alive,
         )
         yield worker

@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from flowbuild.core.errors import EngineError, Unreadable
+from flowbuild.runner.patience import Patience
 from flowbuild.runner.rights import Rights
 from flowbuild.testing.engine import DummyEngine
 from flowbuild.testing.users import restrained
@@ -24,7 +25,7 @@ class Bench:
         self.repository = RunRepository.create(top / "run.git", lfs=top / "lfs")
         self.start = self.repository.initial(source=None, variables={"A": "1"}, trailers={})
         self.slots = Slots(top / "work")
-        self.rights = Rights(engine, self.slots, "instance")
+        self.rights = Rights(engine, self.slots, "instance", Patience(0.0))
         (top / "lfs").mkdir(exist_ok=True)
 
     def acquire(self):
