@@ -61,7 +61,7 @@ async def test_connections_that_break_off(tmp_path, monkeypatch, requests):
     async with site.open_site(home, embedded=False) as served:
         await far.register(served)
         proxy = Cutting(served.url, requests=requests)
-        async with proxy.serving() as url, far.life(url=url):
+        async with proxy.serving() as url, far.life(urls=(url,)):
             run = (await served.life.start(home)).id
             async with asyncio.timeout(LIMIT):
                 view = (await served.life.updates(run))[-1].run
