@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
+from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, NotFound
 from flowbuild.forges.base import Headers
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
@@ -16,6 +16,7 @@ from flowbuild.services.together import Together
 from flowbuild.spec.words import printable
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.deliveries import FAILED, IGNORED, RECEIVED, WAITING, DeliveryRow
+from flowbuild.store.hooks import HookRow
 
 INTAKE = "intake"  # topic: deliveries wait
 MAX_BODY = 5 * 1024 * 1024
@@ -33,6 +34,16 @@ class Receipt:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What somebody sent to the webhook `name` of a project."""
+
+    project: str
+    name: str
+    headers: Headers
+    body: bytes
+
+
 class DeliveryService:
     """What webhooks deliver, until it is turned into runs (`services.intake`)."""
 
@@ -41,21 +52,53 @@ class DeliveryService:
         self._hooks = hooks
         self._signals = signals
         self._clock = clock
-        self._storing = Together(self._store)
+        self._together = Together(self.receive_all)
+
+    async def take(self, sent: Sent) -> Receipt:
+        """Receive a delivery along with those that come at the same time; does not block. Raises as `receive` does."""
+        return await self._together.do(sent)
 
     def receive(self, project: str, name: str, headers: Headers, body: bytes) -> Receipt:
         """Verify, read and store a delivery; when this returns, it is on the disk.
 
         Raises NotFound, Unauthenticated; InvalidRequest when it is not what the forge documents.
         """
+        (answer,) = self.receive_all([Sent(project, name, headers, body)])
+        if isinstance(answer, FlowError):
+            raise answer
+        return answer
+
+    def receive_all(self, all_sent: Sequence[Sent]) -> Sequence[Receipt | FlowError]:
+        """Receive deliveries in one transaction; for each return what is told about it, or what is wrong with it."""
+        hooks = self._hooks.find_all({(sent.project, sent.name) for sent in all_sent})
+        read: list[DeliveryRow | FlowError] = []
+        for sent in all_sent:
+            try:
+                read.append(self._read(sent, hooks[sent.project, sent.name]))
+            except FlowError as error:
+                read.append(error)
+        rows = [row for row in read if not isinstance(row, FlowError)]
+        known: Mapping[str, str] = {}
+        if rows:
+            with self._database.write() as tx:
+                known = tx.deliveries.add_all(rows)
+        if any(row.state == RECEIVED and row.id not in known for row in rows):
+            self._signals.notify(INTAKE)
+        return [row if isinstance(row, FlowError) else _receipt(row, known.get(row.id)) for row in read]
+
+    def _read(self, sent: Sent, found: tuple[HookRow, str] | NotFound) -> DeliveryRow:
+        """Verify and read a delivery; raises what is wrong with it."""
+        headers, body = sent.headers, sent.body
         if len(body) > MAX_BODY:
             raise InvalidRequest(f"the body of the delivery has more than {MAX_BODY >> 20} MiB")
-        hook = self._hooks.find(project, name)
+        if isinstance(found, NotFound):
+            raise found
+        hook, secret = found
         forge, now = forge_for(hook), self._clock()
-        forge.verify(headers, body, self._hooks.secret(hook))
+        forge.verify(headers, body, secret)
         parsed = forge.parse(headers, body)
         identifier = new_id(now)
-        row = DeliveryRow(
+        return DeliveryRow(
             id=identifier,
             hook=hook.id,
             delivery=forge.delivery(headers, body) or f"new:{identifier}",
@@ -67,17 +110,6 @@ class DeliveryService:
             result={} if parsed.events else {"note": parsed.note},
             next_at=now,
         )
-        known = self._storing.do(row)
-        if known is not None:
-            return Receipt(known, duplicate=True, note="this delivery was here before")
-        if parsed.events:
-            self._signals.notify(INTAKE)
-        return Receipt(identifier, note=parsed.note)
-
-    def _store(self, rows: Sequence[DeliveryRow]) -> Sequence[str | None]:
-        """Store deliveries; return the ids of those that were here before, None for each that is new."""
-        with self._database.write() as tx:
-            return [None if tx.deliveries.add(row) else tx.deliveries.known(row.hook, row.delivery) for row in rows]
 
     def page(self, project: str, before: str | None, limit: int) -> Sequence[DeliveryRow]:
         """Return deliveries of a project, the newest first; see `store.deliveries`."""
@@ -119,6 +151,12 @@ class DeliveryService:
             tx.deliveries.again(identifier, self._clock())
             note(tx, self._clock(), actor, "delivery.again", f"delivery:{identifier}", project=project)
         self._signals.notify(INTAKE)
+
+
+def _receipt(row: DeliveryRow, known: str | None) -> Receipt:
+    if known is not None:
+        return Receipt(known, duplicate=True, note="this delivery was here before")
+    return Receipt(row.id, note=row.result.get("note", ""))
 
 
 def _get(tx: Transaction, project: str, identifier: str) -> DeliveryRow:

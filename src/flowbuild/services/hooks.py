@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,6 +91,19 @@ class HookService:
         """Return a webhook; raises NotFound."""
         with self._database.read() as tx:
             return _find(tx, project, name)
+
+    def find_all(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[HookRow, str] | NotFound]:
+        """Return webhooks, each with its secret, by the names of their projects and their own; NotFound for what is not there."""
+        found: dict[tuple[str, str], tuple[HookRow, str] | NotFound] = {}
+        with self._database.read() as tx:
+            for project, name in names:
+                try:
+                    row = _find(tx, project, name)
+                except NotFound as error:
+                    found[project, name] = error
+                else:
+                    found[project, name] = (row, self.secret(row))
+        return found
 
     def secret(self, row: HookRow) -> str:
         """Return what deliveries of a webhook are signed with."""

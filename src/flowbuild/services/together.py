@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -13,51 +12,50 @@ MOST = 200  # that share a transaction
 
 
 class Together(Generic[T, R]):
-    """Does `work` for several threads at a time. It takes what they brought, and returns as many answers, in order.
+    """Does `work` for several callers at a time, in one thread. It takes what they brought, and returns as many answers, in order.
 
-    When it fails for several, it is done for each alone: who brought nothing wrong must not fail.
+    An answer that is an exception is raised for whom it is meant. When `work` itself fails for several, it is done for
+    each alone: who brought nothing wrong must not fail. Use it in one event loop.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
+    def __init__(self, work: Callable[[Sequence[T]], Sequence[R | Exception]]) -> None:
         self._work = work
-        self._turn = threading.Lock()
-        self._lock = threading.Lock()
-        self._waiting: list[tuple[T, Future[R]]] = []
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._working: asyncio.Task[None] | None = None
 
-    def do(self, item: T) -> R:
-        """Return the answer to `item`; raises what `work` raises for it."""
-        answer: Future[R] = Future()
-        with self._lock:
-            self._waiting.append((item, answer))
-        while not answer.done():
-            with self._turn:  # whoever has it works for all that wait; the others mostly find that they are done
-                if not answer.done():
-                    self._do_all()
-        return answer.result()
+    async def do(self, item: T) -> R:
+        """Return the answer to `item`; raises what is the answer to it, or what `work` raises for it alone."""
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._working is None:
+            self._working = asyncio.create_task(self._work_on())
+        return await answer
 
-    def _do_all(self) -> None:
-        with self._lock:
-            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+    async def _work_on(self) -> None:
         try:
-            answers = self._work([item for item, _ in batch])
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await self._answer(batch)
+        finally:
+            self._working = None
+
+    async def _answer(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            answers = await asyncio.to_thread(self._work, [item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 (told to whoever it concerns)
             if len(batch) > 1:
-                self._do_each(batch)
-            else:
-                batch[0][1].set_exception(error)
-            return
-        except BaseException as error:  # this thread ends; the others must not wait for it
-            for _, answer in batch:
-                answer.set_exception(error)
+                for one in batch:
+                    await self._answer([one])
+                return
+            answers = [error]
+        except BaseException:  # the program ends; nobody must wait for it
+            for _, future in batch:
+                future.cancel()
             raise
-        for (_, answer), result in zip(batch, answers, strict=True):
-            answer.set_result(result)
-
-    def _do_each(self, batch: Sequence[tuple[T, Future[R]]]) -> None:
-        for item, answer in batch:
-            try:
-                (result,) = self._work([item])
-            except Exception as error:  # noqa: BLE001 (told to whoever it concerns)
-                answer.set_exception(error)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():  # who asked has gone
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
             else:
-                answer.set_result(result)
+                future.set_result(answer)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, select, text
 
 from flowbuild.store.codec import dump_mapping, load_mapping
 from flowbuild.store.server_tables import deliveries, hooks, projects
-from flowbuild.store.sharing import insert_once
+from flowbuild.store.sharing import insert
 
 RECEIVED, WAITING, DONE, IGNORED, FAILED = "received", "waiting", "done", "ignored", "failed"
 
@@ -47,27 +47,20 @@ class Deliveries:
 
     def add(self, row: DeliveryRow) -> bool:
         """Store a delivery; False when the webhook has it already."""
-        return insert_once(
-            self._connection,
-            deliveries,
-            {
-                "id": row.id,
-                "hook_id": row.hook,
-                "delivery": row.delivery,
-                "event": row.event,
-                "received_at": row.received_at,
-                "headers": dump_mapping(dict(row.headers)),
-                "body": row.body,
-                "state": row.state,
-                "result": dump_mapping(dict(row.result)),
-                "next_at": row.next_at,
-            },
-        )
+        return not self.add_all([row])
 
-    def known(self, hook: str, delivery: str) -> str | None:
-        """Return the id of the row of a delivery that is stored."""
-        query = select(deliveries.c.id).where(deliveries.c.hook_id == hook, deliveries.c.delivery == delivery)
-        return self._connection.execute(query).scalar()
+    def add_all(self, rows: Sequence[DeliveryRow]) -> Mapping[str, str]:
+        """Store deliveries; of those that their webhooks have already return the ids of the stored ones, by their own."""
+        # Always in the same order: two servers that get the same ones at once would wait for each other.
+        values = [_values(row) for row in sorted(rows, key=lambda row: (row.hook, row.delivery))]
+        statement = insert(self._connection, deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
+        stored = set(self._connection.execute(statement, values).scalars())
+        return {row.id: self._known(row) for row in rows if row.id not in stored}
+
+    def _known(self, row: DeliveryRow) -> str:
+        c = deliveries.c
+        query = select(c.id).where(c.hook_id == row.hook, c.delivery == row.delivery)
+        return str(self._connection.execute(query).scalar_one())
 
     def get(self, identifier: str) -> DeliveryRow | None:
         """Return a delivery by the id of its row."""
@@ -164,6 +157,21 @@ class Deliveries:
         c = deliveries.c
         old = (c.received_at < before) & c.state.not_in((RECEIVED, WAITING)) & (c.body != b"")
         self._connection.execute(deliveries.update().where(old).values(headers="{}", body=b""))
+
+
+def _values(row: DeliveryRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "hook_id": row.hook,
+        "delivery": row.delivery,
+        "event": row.event,
+        "received_at": row.received_at,
+        "headers": dump_mapping(dict(row.headers)),
+        "body": row.body,
+        "state": row.state,
+        "result": dump_mapping(dict(row.result)),
+        "next_at": row.next_at,
+    }
 
 
 def _query() -> Select[Any]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,38 @@ class TriggerSuite(StoreBench):
                 tx.hooks.remove(row.id)
                 assert tx.deliveries.get(delivery(1).id) is None
 
+    def test_of_deliveries_that_come_together_each_is_stored_once(self, url: str) -> None:
+        with self.database(url) as database:
+            hook, other = self.hook(database), self.hook(database, "other")
+            some = [replace(delivery(number, hook.id), delivery=f"id:{number % 40}") for number in range(1, 101)]
+            some += [delivery(200 + number, other.id) for number in range(5)]
+            with database.write() as tx:
+                known = tx.deliveries.add_all(some)
+            assert len(known) == 60
+            with database.read() as tx:
+                for row in some:
+                    stored = tx.deliveries.get(known.get(row.id, row.id))
+                    assert stored is not None
+                    assert (stored.hook, stored.delivery) == (row.hook, row.delivery)
+                assert not any(tx.deliveries.get(identifier) for identifier in known)
+            with database.write() as tx:
+                assert set(tx.deliveries.add_all(some)) == {row.id for row in some}
+
+    def test_the_same_deliveries_come_to_two_servers_at_once(self, url: str) -> None:
+        """In another order: that they wait for each other is what must not happen."""
+        with self.database(url) as database:
+            hook = self.hook(database)
+            some = [delivery(number, hook.id) for number in range(1, 101)]
+
+            def store(turn: int) -> int:
+                mixed = random.Random(turn).sample(some, len(some))  # noqa: S311 (a test)
+                with database.write() as tx:
+                    rows = [replace(row, id=f"{turn}{row.id[1:]}") for row in mixed]
+                    return len(tx.deliveries.add_all(rows))
+
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                assert sum(pool.map(store, range(10))) == 9 * len(some)
+
     def test_a_delivery_is_stored_once(self, url: str) -> None:
         with self.database(url) as database:
             hook, other = self.hook(database), self.hook(database, "other")
@@ -76,9 +109,8 @@ class TriggerSuite(StoreBench):
                 assert sum(pool.map(store, range(1, 21))) == 1
             with database.write() as tx:
                 assert tx.deliveries.add(replace(delivery(30, other.id), delivery="the same"))
-                known = tx.deliveries.known(hook.id, "the same")
-                assert known is not None
-                found = tx.deliveries.get(known)
+                again = replace(delivery(31, hook.id), delivery="the same")
+                found = tx.deliveries.get(tx.deliveries.add_all([again])[again.id])
                 assert found is not None
                 assert (found.body, found.headers, found.project) == (b"{}", {"x-a": "b"}, PROJECT)
 

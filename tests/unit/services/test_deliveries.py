@@ -1,5 +1,6 @@
 """Deliveries: stored before they are acknowledged, and each of them turned into runs exactly once."""
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +12,7 @@ from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenti
 from flowbuild.core.sources import SourceKind
 from flowbuild.services.audit import Actor
 from flowbuild.services.consequences import APPROVAL
-from flowbuild.services.deliveries import INTAKE, MAX_BODY
+from flowbuild.services.deliveries import INTAKE, MAX_BODY, Sent
 from flowbuild.services.hooks import HookChange
 from flowbuild.services.intake import CLAIM, TRIES
 from flowbuild.store.database import Database
@@ -113,6 +114,22 @@ def test_many_replays_at_once_are_one(server):
         )
     assert len({receipt.id for receipt in receipts}) == 1
     assert sum(not receipt.duplicate for receipt in receipts) == 1
+
+
+async def test_what_comes_at_once_has_an_answer_each(server):
+    good = FORGES["github"](Push()).signed("github", server.secret)
+    forged = FORGES["github"](Push(after="e" * 40)).signed("github", "another secret of some length")
+    nonsense = Delivery({"x-github-event": "push"}, b"{}").signed("github", server.secret)
+    others = [FORGES["github"](Push(after=f"{n:040x}")).signed("github", server.secret) for n in range(1, 20)]
+    sent = [Sent(PROJECT, HOOK, each.headers, each.body) for each in (good, forged, nonsense, good, *others)]
+    sent.append(Sent(PROJECT, "other", good.headers, good.body))
+    answers = await asyncio.gather(*map(server.deliveries.take, sent), return_exceptions=True)
+    first, second, third, fourth, *rest, last = answers
+    assert [type(answer) for answer in (second, third, last)] == [Unauthenticated, InvalidRequest, NotFound]
+    assert fourth == replace(first, duplicate=True, note="this delivery was here before")
+    assert len({receipt.id for receipt in (first, *rest)}) == 20
+    stored = await asyncio.to_thread(server.deliveries.page, PROJECT, None, 50)
+    assert {row.id for row in stored} == {receipt.id for receipt in (first, *rest)}
 
 
 @pytest.mark.parametrize(("project", "hook"), [("team/other", HOOK), (PROJECT, "other"), ("", "")])

@@ -1,5 +1,5 @@
+import asyncio
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -8,83 +8,83 @@ from flowbuild.services.together import MOST, Together
 LIMIT = 60
 
 
-def test_alone():
-    together = Together(lambda items: [item * 2 for item in items])
-    assert [together.do(number) for number in range(3)] == [0, 2, 4]
+class Gate:
+    """Work that waits, in its thread, until it is let through."""
 
+    def __init__(self):
+        self.batches, self.begun, self.open = [], asyncio.Event(), threading.Event()
+        self._loop = asyncio.get_running_loop()
 
-def test_who_comes_while_work_is_done_shares_the_next_turn():
-    begun, gate, batches = threading.Event(), threading.Event(), []
-
-    def work(items):
-        batches.append(len(items))
-        begun.set()
-        assert gate.wait(LIMIT)
+    def __call__(self, items):
+        self.batches.append(list(items))
+        self._loop.call_soon_threadsafe(self.begun.set)
+        assert self.open.wait(LIMIT)
         return [item * 2 for item in items]
 
-    came = threading.Semaphore(0)
 
-    class Waiting(list):
-        def append(self, entry):
-            super().append(entry)
-            came.release()
-
-    together = Together(work)
-    with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(together.do, 100)
-        assert begun.wait(LIMIT)
-        together._waiting = Waiting()  # the first one has been taken out
-        rest = [pool.submit(together.do, number) for number in range(8)]
-        assert all(came.acquire(timeout=LIMIT) for _ in range(8))
-        gate.set()
-        assert [future.result(LIMIT) for future in (first, *rest)] == [200, *range(0, 16, 2)]
-    assert batches == [1, 8]
+async def come(together, *items):
+    """Let somebody bring each of the items; return when they wait."""
+    tasks = [asyncio.create_task(together.do(item)) for item in items]
+    await asyncio.sleep(0)
+    return tasks
 
 
-def test_everybody_gets_their_own_answer():
+async def test_alone():
+    together = Together(lambda items: [item * 2 for item in items])
+    assert [await together.do(number) for number in range(3)] == [0, 2, 4]
+
+
+async def test_who_comes_while_work_is_done_shares_the_next_turn():
+    gate = Gate()
+    together = Together(gate)
+    first = await come(together, 100)
+    await gate.begun.wait()
+    rest = await come(together, *range(MOST + 5))
+    gate.open.set()
+    assert await asyncio.gather(*first, *rest) == [200, *(2 * number for number in range(MOST + 5))]
+    assert [len(batch) for batch in gate.batches] == [1, MOST, 5]
+
+
+async def test_everybody_gets_their_own_answer():
     together = Together(lambda items: [str(item) for item in items])
-    with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(together.do, range(1000))) == [str(number) for number in range(1000)]
+    answers = await asyncio.gather(*(together.do(number) for number in range(1000)))
+    assert answers == [str(number) for number in range(1000)]
 
 
-def test_more_than_fit_into_one_turn():
-    batches = []
-    together = Together(lambda items: batches.append(len(items)) or items)
-    others = [Future() for _ in range(MOST + 5)]
-    together._waiting = [(number, future) for number, future in enumerate(others)]
-    assert together.do("mine") == "mine"
-    assert batches == [MOST, 6]
-    assert [future.result(LIMIT) for future in others] == list(range(MOST + 5))
-
-
-def test_one_that_fails_does_not_fail_the_others():
+@pytest.mark.parametrize("raises", [True, False], ids=["work raises", "work answers with an error"])
+async def test_one_that_fails_does_not_fail_the_others(raises):
     def work(items):
-        if "bad" in items:
+        if raises and "bad" in items:
             raise ValueError("bad")
-        return items
+        return [ValueError("bad") if item == "bad" else item for item in items]
 
     together = Together(work)
-    with ThreadPoolExecutor(16) as pool:
-        futures = [pool.submit(together.do, "bad" if number % 7 == 3 else number) for number in range(100)]
-        for number, future in enumerate(futures):
-            if number % 7 == 3:
-                with pytest.raises(ValueError, match="bad"):
-                    future.result(LIMIT)
-            else:
-                assert future.result(LIMIT) == number
-    assert together.do(1) == 1
+    items = ["bad" if number % 7 == 3 else number for number in range(100)]
+    answers = await asyncio.gather(*(together.do(item) for item in items), return_exceptions=True)
+    for item, answer in zip(items, answers, strict=True):
+        assert str(answer) == "bad" if item == "bad" else answer == item
+    assert await together.do(1) == 1
 
 
-def test_a_thread_that_is_ended_takes_the_others_along():
-    class Killed(BaseException):
-        pass
+async def test_who_goes_holds_nobody_up():
+    gate = Gate()
+    together = Together(gate)
+    gone, stays = await come(together, 1, 2)
+    await gate.begun.wait()
+    gone.cancel()
+    gate.open.set()
+    assert await stays == 4
+    assert await together.do(3) == 6
+    assert gone.cancelled()
 
-    def work(_items):
-        raise Killed
 
-    together, other = Together(work), Future()
-    together._waiting = [("theirs", other)]
-    with pytest.raises(Killed):
-        together.do("mine")
-    with pytest.raises(Killed):
-        other.result(LIMIT)
+async def test_when_the_program_ends_nobody_waits():
+    gate = Gate()
+    together = Together(gate)
+    waiting = await come(together, 1, 2)
+    await gate.begun.wait()
+    together._working.cancel()
+    gate.open.set()
+    assert all(
+        isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*waiting, return_exceptions=True)
+    )

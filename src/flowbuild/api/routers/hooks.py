@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,6 +11,7 @@ from flowbuild.api.access import Acting, OnProject, Public
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
+from flowbuild.services.deliveries import Sent
 from flowbuild.services.hooks import HookChange
 from flowbuild.store.hooks import HookRow
 
@@ -94,7 +94,7 @@ def remove_hook(project: str, name: str, actor: Acting, backend: Back) -> None:
 async def receive_delivery(project: str, name: str, request: Request, response: Response, backend: Back) -> ReceiptView:
     """Take a delivery of a webhook: signed, or with its token. It is stored when this answers; what follows, follows later."""
     headers, body = dict(request.headers), await request.body()
-    receipt = await asyncio.to_thread(backend.triggers.deliveries.receive, project, name, headers, body)
+    receipt = await backend.triggers.deliveries.take(Sent(project, name, headers, body))
     if receipt.duplicate:
         response.status_code = 200
     return ReceiptView(id=receipt.id, duplicate=receipt.duplicate, note=receipt.note)
