@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from alembic.operations import Operations
@@ -20,7 +21,7 @@ from flowbuild.testing.postgres import running
 from flowbuild.testing.project_suite import ProjectSuite
 from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import COMMIT, ONE, TWO, A, StoreBench, StoreSuite, add, make_run, refused
-from flowbuild.testing.trigger_suite import TriggerSuite
+from flowbuild.testing.trigger_suite import TriggerSuite, delivery
 
 
 @pytest.fixture
@@ -265,6 +266,24 @@ def test_a_wrong_password_is_told_without_it(postgres):
     told = refused(lambda: Database(address).migrate(), StoreError)
     assert "somebody" in told
     assert "hidden" not in told
+
+
+def test_two_servers_that_get_the_same_deliveries_do_not_wait_for_each_other(database):
+    hook = TriggerSuite().hook(database)
+    one, two = (delivery(number, hook.id) for number in (1, 2))
+
+    def store_both():
+        with database.write() as tx:
+            return tx.deliveries.add_all([replace(two, id="b" * 26), replace(one, id="a" * 26)])
+
+    with ThreadPoolExecutor(1) as threads:
+        with database.write() as tx:
+            tx.deliveries.add(one)
+            storing = threads.submit(store_both)
+            with pytest.raises(TimeoutError):
+                storing.result(0.3)  # the control: it waits for the first of the two
+            tx.deliveries.add(two)  # in the order in which they came it would have this one
+        assert storing.result(30) == {"a" * 26: one.id, "b" * 26: two.id}
 
 
 def test_a_thread_that_outlives_its_task_leaves_no_connection_open(database):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,21 +80,6 @@ class TriggerSuite(StoreBench):
                 assert not any(tx.deliveries.get(identifier) for identifier in known)
             with database.write() as tx:
                 assert set(tx.deliveries.add_all(some)) == {row.id for row in some}
-
-    def test_the_same_deliveries_come_to_two_servers_at_once(self, url: str) -> None:
-        """In another order: that they wait for each other is what must not happen."""
-        with self.database(url) as database:
-            hook = self.hook(database)
-            some = [delivery(number, hook.id) for number in range(1, 101)]
-
-            def store(turn: int) -> int:
-                mixed = random.Random(turn).sample(some, len(some))  # noqa: S311 (a test)
-                with database.write() as tx:
-                    rows = [replace(row, id=f"{turn}{row.id[1:]}") for row in mixed]
-                    return len(tx.deliveries.add_all(rows))
-
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                assert sum(pool.map(store, range(10))) == 9 * len(some)
 
     def test_a_delivery_is_stored_once(self, url: str) -> None:
         with self.database(url) as database:
