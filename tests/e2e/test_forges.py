@@ -12,9 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from flowbuild.store.database import Database
 from flowbuild.testing.forge import TOKEN, FakeForge, forge
 from flowbuild.testing.git_remote import PASSWORD, USER, Source, served
-from flowbuild.testing.payloads import FORGES, ZERO, Push
+from flowbuild.testing.payloads import FORGES, ZERO, Push, Request
 from flowbuild.testing.program import LIMIT, Program, Started, leftovers
 
 PIPELINES = """
@@ -24,6 +25,7 @@ pipelines:
   docs: {on: {push: {branches: [main], paths: ["docs/**"]}}, steps: *steps}
   next: {on: {push: {branches: [next]}}, steps: *steps}
   release: {on: tag, steps: *steps}
+  check: {on: pull_request, steps: *steps}
 """
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -34,6 +36,7 @@ class Site:
 
     def __init__(self, top: Path, source: Source, repository: str) -> None:
         self.source, self._repository = source, repository
+        self.database = Database(f"sqlite:///{top / 'home' / 'flow.db'}")
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
@@ -42,7 +45,8 @@ class Site:
             "FLOW_ALLOW_HTTP": "true",
             "FLOW_ALLOW_INTERNAL": "localhost,127.0.0.1",
         }
-        self.server = Started(Program(top / "home", top, environment), "server")
+        self.program = Program(top / "home", top, environment)
+        self.server = Started(self.program, "server")
         self.http = httpx2.AsyncClient(base_url=f"{self.url}/api/v1", timeout=LIMIT)
 
     async def set_up(self) -> None:
@@ -60,6 +64,26 @@ class Site:
         assert answer.is_success, answer.text
         return answer.json()
 
+    async def start_again(self) -> None:
+        """Start the server, which was killed."""
+        self.server = await asyncio.to_thread(Started, self.program, "server")
+        await asyncio.to_thread(self.server.wait_for, "flow server")
+
+    def looked(self) -> None:
+        """Return when the server has looked at the remote and at the forge; the database tells nobody."""
+        while True:
+            with self.database.read() as tx:
+                known = tx.source_heads.of_project(tx.projects.get("app").id)
+            if {"", "pull/forge/"} <= known.keys():
+                return
+
+    def settled(self) -> None:
+        """Return when no delivery waits to be looked at."""
+        while True:
+            with self.database.read() as tx:
+                if not tx.deliveries.pending():
+                    return
+
     async def runs(self) -> list[tuple[str, str, str, str]]:
         """Return the runs, the oldest first: pipeline, event, commit, state."""
         items = (await self.ask("GET", "runs"))["items"]
@@ -67,16 +91,17 @@ class Site:
 
     async def close(self) -> None:
         await self.http.aclose()
+        self.database.close()
         await asyncio.to_thread(self.server.kill)
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    source = Source(tmp_path)
+    source = Source(tmp_path / "team")
     source.commit({".flow.yml": PIPELINES, "src/main": "one\n"})
     async with AsyncExitStack() as stack:
         repositories = stack.enter_context(served(tmp_path, password=PASSWORD))
-        made = Site(tmp_path, source, f"{repositories.url}/source.git")
+        made = Site(tmp_path, source, f"{repositories.url}/team/source.git")
         stack.push_async_callback(made.close)
         await made.set_up()
         yield made
@@ -127,3 +152,29 @@ async def test_a_push_starts_what_it_should_once_and_the_forge_is_told(site: Sit
     assert "no changed file" in told["docs"]
     assert "branch main" in told["next"]
     assert leftovers([run["id"] for run in items]) == []
+
+
+async def test_what_happened_while_there_was_no_server(site: Site) -> None:
+    async with forge(repository="team/source") as made:
+        wanted = {"kind": "github", "name": "forge", "token": TOKEN, "api_url": made.api_url("github")}
+        hook = await site.ask("POST", "projects/app/hooks", json=wanted)
+        await asyncio.to_thread(site.looked)
+        await asyncio.to_thread(site.server.kill)
+
+        before = site.source.git("rev-parse", "HEAD")
+        after = site.source.commit({"src/main": "two\n"})
+        topic = site.source.commit({"src/main": "three\n"}, branch="topic")
+        request = Request("opened", repository="team/source", source="team/source", head="topic", commit=topic)
+        made.requests = [request]
+        await site.start_again()
+        assert (await last_word(made, after, "flow/build"))[-1] == "success"
+        assert (await last_word(made, topic, "flow/check"))[-1] == "success"
+
+        late = (Push("refs/heads/main", before, after, repository="team/source"), request)
+        answers = [await made.deliver("github", what, hook["url"], hook["secret"]) for what in late]
+        assert [answer.status_code for answer in answers] == [202, 202]
+        await asyncio.to_thread(site.settled)
+    assert sorted(await site.runs()) == [
+        ("build", "push", after, "succeeded"),
+        ("check", "pull_request", topic, "succeeded"),
+    ]

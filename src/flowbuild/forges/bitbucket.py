@@ -63,20 +63,24 @@ def _pushed(payload: Payload, change: Payload) -> SourceEvent:
 
 
 def _pull_requested(payload: Payload, change: PullRequestChange) -> Parsed:
-    """Return what became of a pull request; ids of commits are shortened there."""
-    request = payload.part("pullrequest")
+    request, repository = payload.part("pullrequest"), payload.text("repository", "full_name")
+    return Parsed((requested(request, change, _actor(payload), repository),))
+
+
+def requested(request: Payload, change: PullRequestChange, by: str, repository: str) -> SourceEvent:
+    """Return what became of a pull request that a delivery or a list describes; ids of commits are shortened there."""
     target = request.text("destination", "repository", "uuid")
     fork = request.text("source", "repository", "uuid", default="") != target
     branch = request.ref("source", "branch", "name")
     source = request.text("source", "repository", "full_name", default="")
-    event = SourceEvent(
+    return SourceEvent(
         SourceKind.PULL_REQUEST,
         branch=shown_branch(branch, fork=fork, repository=source),
         commit=request.commit("source", "commit", "hash"),
-        actor=_actor(payload),
+        actor=by,
         title=request.title("title"),
         url=request.text("links", "html", "href", default=""),
-        repository=payload.text("repository", "full_name"),
+        repository=repository,
         pull_request=PullRequest(
             number=request.number("id"),
             change=change,
@@ -87,7 +91,6 @@ def _pull_requested(payload: Payload, change: PullRequestChange) -> Parsed:
             author=request.text("author", "nickname", default=request.text("author", "display_name", default="")),
         ),
     )
-    return Parsed((event,))
 
 
 def _actor(payload: Payload) -> str:

@@ -1,4 +1,4 @@
-"""Calls to the APIs of forges: the status of a commit, with a link back to its run.
+"""Calls to the APIs of forges: the status of a commit, with a link back to its run, and the open pull requests.
 
 Which files a push or pull request changed is not asked there: the project's mirror knows, for every forge alike.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,10 +18,14 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from flowbuild.core.errors import FlowError, ForgeError
+from flowbuild.core.errors import FlowError, ForgeError, InvalidRequest
+from flowbuild.core.sources import SourceEvent
+from flowbuild.forges.payload import Payload
+from flowbuild.forges.requests import LISTS
 
 DEADLINE = 10.0  # seconds for a whole call
 MAX_ANSWER = 4096  # bytes of an answer that are read
+MAX_LIST = 16 << 20  # bytes of a list
 MAX_DESCRIPTION = 140  # characters, GitHub's limit
 _REPOSITORY = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.-]+/)+(?!\.{1,2}$)[\w.-]+")
 _TRY_AGAIN = frozenset({408, 425, 429})
@@ -52,12 +57,12 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whose status it is: repository and commit at a forge. `api_url` is empty for the usual one of that kind."""
+    """What it is about: a repository at a forge, and a commit of it. `api_url` is empty for the usual one of that kind."""
 
     kind: str
     api_url: str
     repository: str
-    commit: str
+    commit: str = ""
 
 
 _APIS = {
@@ -75,9 +80,11 @@ _BITBUCKET = dict(
 
 @dataclass(frozen=True, slots=True)
 class _Call:
+    """A request below the address of an API; with a body it is a POST. `most`: bytes of the answer that are read."""
+
     path: str
-    headers: Mapping[str, str]
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | None = None
+    most: int = MAX_ANSWER
 
 
 class ForgeClient:
@@ -90,23 +97,42 @@ class ForgeClient:
 
     async def set_status(self, target: Target, token: str, status: Status) -> None:
         """Let the forge show a status; the same twice does no harm. Raises ForgeError."""
+        await self._called(target, token, _CALLS[target.kind](target, status))
+
+    async def open_requests(self, target: Target, token: str) -> Sequence[SourceEvent]:
+        """Return the open pull requests of a repository, the ones that changed last: `requests.MOST` at most.
+
+        Each is told as if it had been opened just now. Raises ForgeError.
+        """
+        listed = LISTS[target.kind]
+        answer = await self._called(target, token, _Call(listed.path(target.repository), most=MAX_LIST))
+        try:
+            found = json.loads(answer)
+            values = {"values": found} if isinstance(found, list) else found
+            return [listed.read(each, target.repository) for each in Payload(values).items("values")]
+        except (ValueError, RecursionError, InvalidRequest) as error:
+            raise ForgeError(f"the list of pull requests cannot be read: {error}", lasting=False) from error
+
+    async def _called(self, target: Target, token: str, call: _Call) -> bytes:
+        """Return what the forge answers when it takes a call; raises ForgeError."""
         if not _REPOSITORY.fullmatch(target.repository):
             raise ForgeError(f"{target.repository!r} is not a name of a repository", lasting=True)
-        call = _CALLS[target.kind](target, token, status)
         api = target.api_url or _APIS.get(target.kind, "")
         try:
             async with asyncio.timeout(DEADLINE):
-                code, answer = await self._post(api + call.path, call)
+                answer, content = await self._sent(api + call.path, call, _AUTHORISATION[target.kind](token))
         except TimeoutError:
             raise ForgeError(f"{api} did not answer within {DEADLINE:.0f} s", lasting=False) from None
         except (httpx2.HTTPError, OSError) as error:
             raise ForgeError(f"{api} did not answer: {error}", lasting=False) from error
-        if not 200 <= code < 300 and not _is_so_already(target.kind, code, answer):
-            lasting = 300 <= code < 500 and code not in _TRY_AGAIN
-            hint = "look at the token of the webhook and what it may do" if code in (401, 403, 404) else ""
-            raise ForgeError(f"{api} said {code}: {answer[:200]}", lasting=lasting, hint=hint)
+        code, words = answer.status_code, _words(content)
+        if 200 <= code < 300 or _is_so_already(target.kind, code, words):
+            return content
+        lasting = 300 <= code < 500 and code not in _TRY_AGAIN and not _is_too_often(answer)
+        hint = "look at the token of the webhook and what it may do" if code in (401, 403, 404) and lasting else ""
+        raise ForgeError(f"{api} said {code}: {words[:200]}", lasting=lasting, hint=hint)
 
-    async def _post(self, url: str, call: _Call) -> tuple[int, str]:
+    async def _sent(self, url: str, call: _Call, authorisation: Mapping[str, str]) -> tuple[httpx2.Response, bytes]:
         """Send a call to an address that was judged, and to no other: names may mean another one a moment later."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -117,12 +143,13 @@ class ForgeClient:
             raise ForgeError(error.message, lasting=True, hint=error.hint) from error
         address = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
         pinned = parts._replace(netloc=f"{address}:{port}").geturl()
-        headers = {**call.headers, "host": parts.netloc, "user-agent": "flow-build-server"}
+        headers = {**authorisation, "host": parts.netloc, "user-agent": "flow-build-server"}
         extensions = {"sni_hostname": host}
-        request = self._http.build_request("POST", pinned, headers=headers, json=dict(call.body), extensions=extensions)
+        method, body = ("GET", None) if call.body is None else ("POST", dict(call.body))
+        request = self._http.build_request(method, pinned, headers=headers, json=body, extensions=extensions)
         answer = await self._http.send(request, stream=True, follow_redirects=False)
         try:
-            return answer.status_code, await _beginning(answer)
+            return answer, await _beginning(answer, call.most)
         finally:
             await answer.aclose()
 
@@ -132,15 +159,24 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-async def _beginning(answer: httpx2.Response) -> str:
-    """Return the beginning of an answer as text on one line."""
+async def _beginning(answer: httpx2.Response, most: int) -> bytes:
     kept = b""
     async for chunk in answer.aiter_bytes():
         kept += chunk
-        if len(kept) >= MAX_ANSWER:
+        if len(kept) >= most:
             break
-    text = " ".join(kept[:MAX_ANSWER].decode("utf-8", "replace").split())
+    return kept[:most]
+
+
+def _words(content: bytes) -> str:
+    """Return the beginning of an answer as text on one line."""
+    text = " ".join(content[:MAX_ANSWER].decode("utf-8", "replace").split())
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def _is_too_often(answer: httpx2.Response) -> bool:
+    """Whether the forge means "not now": GitHub says 403 to that, too."""
+    return "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0"
 
 
 def _is_so_already(kind: str, code: int, answer: str) -> bool:
@@ -148,14 +184,8 @@ def _is_so_already(kind: str, code: int, answer: str) -> bool:
     return kind == "gitlab" and code == 400 and "Cannot transition status" in answer
 
 
-def _github(target: Target, token: str, status: Status) -> _Call:
-    headers = {"authorization": f"Bearer {token}", "accept": "application/vnd.github+json"}
-    return _Call(f"/repos/{target.repository}/statuses/{target.commit}", headers, _fields(status, _GITHUB))
-
-
-def _gitea(target: Target, token: str, status: Status) -> _Call:
-    path = f"/repos/{target.repository}/statuses/{target.commit}"
-    return _Call(path, {"authorization": f"token {token}"}, _fields(status, _GITHUB))
+def _github(target: Target, status: Status) -> _Call:
+    return _Call(f"/repos/{target.repository}/statuses/{target.commit}", _fields(status, _GITHUB))
 
 
 def _fields(status: Status, words: Mapping[StatusState, str]) -> dict[str, str]:
@@ -167,13 +197,13 @@ def _fields(status: Status, words: Mapping[StatusState, str]) -> dict[str, str]:
     }
 
 
-def _gitlab(target: Target, token: str, status: Status) -> _Call:
+def _gitlab(target: Target, status: Status) -> _Call:
     path = f"/projects/{quote(target.repository, safe='')}/statuses/{target.commit}"
     fields = _fields(status, _GITLAB)
-    return _Call(path, {"private-token": token}, {**fields, "name": fields.pop("context")})
+    return _Call(path, {**fields, "name": fields.pop("context")})
 
 
-def _bitbucket(target: Target, token: str, status: Status) -> _Call:
+def _bitbucket(target: Target, status: Status) -> _Call:
     key = status.context if len(status.context) <= 40 else hashlib.sha256(status.context.encode()).hexdigest()[:40]
     body = {
         "key": key,
@@ -183,12 +213,18 @@ def _bitbucket(target: Target, token: str, status: Status) -> _Call:
         "url": status.url,
     }
     path = f"/repositories/{target.repository}/commit/{target.commit}/statuses/build"
-    return _Call(path, {"authorization": f"Bearer {token}"}, body)
+    return _Call(path, body)
 
 
-_CALLS: Mapping[str, Callable[[Target, str, Status], _Call]] = {
+_CALLS: Mapping[str, Callable[[Target, Status], _Call]] = {
     "github": _github,
     "gitlab": _gitlab,
-    "gitea": _gitea,
+    "gitea": _github,
     "bitbucket": _bitbucket,
+}
+_AUTHORISATION: Mapping[str, Callable[[str], Mapping[str, str]]] = {
+    "github": lambda token: {"authorization": f"Bearer {token}", "accept": "application/vnd.github+json"},
+    "gitlab": lambda token: {"private-token": token},
+    "gitea": lambda token: {"authorization": f"token {token}"},
+    "bitbucket": lambda token: {"authorization": f"Bearer {token}"},
 }

@@ -74,16 +74,21 @@ def pull_requested(payload: Payload) -> Parsed:
     change = _CHANGES.get(action, PullRequestChange.OTHER)
     if action == "edited" and (payload.find("changes", "base") or payload.find("changes", "ref")):
         change = PullRequestChange.UPDATED  # wanted in another branch than before
+    return Parsed((requested(request, change, actor(payload), payload.text("repository", "full_name")),))
+
+
+def requested(request: Payload, change: PullRequestChange, by: str, repository: str) -> SourceEvent:
+    """Return what became of a pull request that a delivery or a list describes."""
     fork, source = origin(request)
     branch = request.ref("head", "ref")
-    event = SourceEvent(
+    return SourceEvent(
         SourceKind.PULL_REQUEST,
         branch=shown_branch(branch, fork=fork, repository=source),
         commit=request.commit("head", "sha"),
-        actor=actor(payload),
+        actor=by,
         title=request.title("title"),
         url=request.text("html_url", default=""),
-        repository=payload.text("repository", "full_name"),
+        repository=repository,
         pull_request=PullRequest(
             number=request.number("number"),
             change=change,
@@ -94,7 +99,6 @@ def pull_requested(payload: Payload) -> Parsed:
             author=request.text("user", "login", default=""),
         ),
     )
-    return Parsed((event,))
 
 
 def origin(request: Payload) -> tuple[bool, str]:

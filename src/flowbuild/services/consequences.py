@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowbuild.core.errors import NotFound, UserError
@@ -16,7 +16,7 @@ from flowbuild.core.states import Reason
 from flowbuild.forges import GENERIC
 from flowbuild.forges.client import Status, StatusState
 from flowbuild.services.decisions import Clock
-from flowbuild.services.hooks import forge_for
+from flowbuild.services.missed import known_already, ref_of, said
 from flowbuild.services.notices import commit_notice, status_notice
 from flowbuild.services.reactions import Reaction, Reactions, describe
 from flowbuild.spec.findings import InvalidFile
@@ -34,11 +34,17 @@ Cancel = Callable[[RunId, str, Reason], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What followed from a delivery: its new state, what people are told of it, and what the forge is to be told."""
+    """What followed from a delivery: its new state, what people are told of it, and what the forge is to be told.
+
+    `heads`: where branches, tags and pull requests are now, by the names of `store.source_heads`; `repository`: what the
+    forge calls it.
+    """
 
     state: str
     result: Mapping[str, Any]
     notices: Sequence[Notice] = ()
+    heads: Mapping[str, str] = field(default_factory=dict)
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +77,23 @@ class Consequences:
 
     def of(self, row: DeliveryRow, hook: HookRow) -> Outcome:
         """Return what follows from a delivery, having done it. Raises SystemFailed: then try again."""
-        parsed = forge_for(hook).parse(row.headers, row.body)
+        parsed = said(row, hook)
         found = [self._of_event(row, hook, index, event) for index, event in enumerate(parsed.events)]
         result: dict[str, Any] = {"events": [each.told for each in found]}
         notices = [notice for each in found for notice in each.notices]
+        heads = {ref: _head(event) for event in parsed.events if (ref := _moved(event, hook))}
+        repository = next((event.repository for event in parsed.events), "")
         for event, each in zip(parsed.events, found, strict=True):
             if each.waits:
-                return Outcome(WAITING, result | {"commit": event.commit, **_request(event)}, notices)
+                return Outcome(
+                    WAITING, result | {"commit": event.commit, **_request(event)}, notices, heads, repository
+                )
         state = DONE if any(each.acted for each in found) else IGNORED
-        return Outcome(state, result | {"note": parsed.note}, notices)
+        return Outcome(state, result | {"note": parsed.note}, notices, heads, repository)
 
     def _of_event(self, row: DeliveryRow, hook: HookRow, index: int, event: SourceEvent) -> _Followed:
+        if reason := self._known_already(row, hook, event):
+            return _Followed({**describe(event), "why": reason})
         if event.pull_request is not None:
             self._supersede(row, event.pull_request.number)
         try:
@@ -102,6 +114,11 @@ class Consequences:
                 status = self._status(row, StatusState.WAITING, "waits until somebody has approved this commit")
                 return _Followed(told, waits=True, notices=self._notices(row, hook, index, event, status))
         return self._begun(row, hook, index, event, verdicts)
+
+    def _known_already(self, row: DeliveryRow, hook: HookRow, event: SourceEvent) -> str:
+        with self._database.read() as tx:
+            head = tx.source_heads.get(hook.project_id, ref_of(event, hook.name))
+            return known_already(tx, row, event, head)
 
     def _begun(
         self, row: DeliveryRow, hook: HookRow, index: int, event: SourceEvent, verdicts: Sequence[Verdict]
@@ -179,6 +196,18 @@ class Consequences:
 def _informed(hook: HookRow) -> bool:
     """Whether the forge of a webhook is told about commits."""
     return bool(hook.sealed_token) and hook.kind != GENERIC
+
+
+def _moved(event: SourceEvent, hook: HookRow) -> str:
+    """Return the name of what an event has moved; empty when it moved nothing."""
+    request = event.pull_request
+    return "" if request and request.change is PullRequestChange.OTHER else ref_of(event, hook.name)
+
+
+def _head(event: SourceEvent) -> str:
+    """Return where an event leaves its branch, tag or pull request; empty when that is gone."""
+    closed = event.pull_request is not None and event.pull_request.change is PullRequestChange.CLOSED
+    return "" if event.deleted or closed else event.commit
 
 
 def _had_problems(row: DeliveryRow) -> bool:

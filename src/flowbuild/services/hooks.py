@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,12 +39,15 @@ class HookChange:
 
 
 class HookService:
-    """The webhooks of projects. Secrets are told once, when they are made."""
+    """The webhooks of projects. Secrets are told once, when they are made. `added` is called when there is a new one."""
 
-    def __init__(self, database: Database, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, sealer: Sealer, clock: Clock, added: Callable[[], None] = lambda: None
+    ) -> None:
         self._database = database
         self._sealer = sealer
         self._clock = clock
+        self._added = added
 
     def add(self, actor: Actor, project: str, kind: str, name: str, change: HookChange) -> tuple[HookRow, str]:
         """Add a webhook; return it and its secret. Raises InvalidRequest, NotFound, Conflict."""
@@ -63,6 +66,7 @@ class HookService:
                     f"{project} has a webhook {name} already", hint="choose another name, or remove it first"
                 )
             note(tx, now, actor, "hook.add", f"hook:{name}", project=project, detail={"kind": kind})
+        self._added()
         return row, secret
 
     def list(self, project: str) -> Sequence[HookRow]:

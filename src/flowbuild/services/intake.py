@@ -10,6 +10,7 @@ import structlog
 from flowbuild.core.errors import FlowError, UserError
 from flowbuild.services.consequences import Consequences, Outcome
 from flowbuild.services.decisions import Clock
+from flowbuild.services.missed import is_missed
 from flowbuild.services.notices import STATUS
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database, Transaction
@@ -75,6 +76,13 @@ class IntakeService:
             tx.deliveries.postpone(row.id, self._clock() + min(2.0 ** (row.tries - 1), PAUSE_MOST), outcome.result)
         else:
             tx.deliveries.settle(row.id, outcome.state, outcome.result)
+        hook = tx.hooks.get(row.hook)
+        if hook is not None:
+            found = row.id if is_missed(row) else ""
+            for ref, commit in outcome.heads.items():
+                tx.source_heads.move(hook.project_id, ref, commit, self._clock(), found)
+            if outcome.repository and not found:
+                tx.hooks.speaks_of(hook.id, outcome.repository)
         for notice in outcome.notices:
             if notice.run is None:
                 tx.notices.put(notice)

@@ -208,6 +208,11 @@ class ProjectService:
         except InvalidRequest as error:
             raise NotFound(f"{name} has no commit {commit!r}") from error
 
+    def message(self, name: str, commit: str) -> str:
+        """Return the message of a commit that is here; raises NotFound."""
+        mirror = self._mirror(self.get(name))
+        return mirror.message(mirror.commit_of(commit))
+
     def holds(self, name: str, ref: str, commit: str) -> bool:
         """Tell whether a commit was part of a ref, by its whole name, at the last fetch; an empty one never is."""
         mirror = self._mirror(self.get(name))

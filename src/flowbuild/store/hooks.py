@@ -15,7 +15,10 @@ from flowbuild.store.sharing import insert_once
 
 @dataclass(frozen=True, slots=True)
 class HookRow:
-    """A webhook. `mapping` is that of a generic one (see `forges.generic.Mapped`); `api_url` is empty for the usual one."""
+    """A webhook. `mapping` is that of a generic one (see `forges.generic.Mapped`); `api_url` is empty for the usual one.
+
+    `repository` is what the forge called it in its last delivery.
+    """
 
     id: str
     project_id: str
@@ -27,6 +30,7 @@ class HookRow:
     sealed_token: str = ""
     api_url: str = ""
     mapping: Mapping[str, Any] = field(default_factory=dict)
+    repository: str = ""
 
 
 class Hooks:
@@ -82,6 +86,12 @@ class Hooks:
             )
         )
 
+    def speaks_of(self, identifier: str, repository: str) -> None:
+        """Store what the forge calls the repository."""
+        c = hooks.c
+        mine = (c.id == identifier) & (c.repository != repository)
+        self._connection.execute(hooks.update().where(mine).values(repository=repository))
+
     def remove(self, identifier: str) -> None:
         """Delete a webhook with all its deliveries."""
         self._connection.execute(hooks.delete().where(hooks.c.id == identifier))
@@ -103,4 +113,5 @@ def _row(row: RowMapping) -> HookRow:
         sealed_token=row["sealed_token"],
         api_url=row["api_url"],
         mapping=load_mapping(row["mapping"]),
+        repository=row["repository"],
     )

@@ -150,6 +150,7 @@ hooks = Table(
     Column("kind", String(16), nullable=False),  # github, gitlab, gitea, bitbucket, generic
     Column("name", String(64), nullable=False),
     Column("api_url", Text, nullable=False, server_default=""),  # of the forge, for statuses
+    Column("repository", Text, nullable=False, server_default=""),  # what the forge calls it
     Column("sealed_secret", Text, nullable=False),  # what deliveries are signed with
     Column("sealed_token", Text, nullable=False, server_default=""),  # for calls to the forge
     Column("mapping", Text, nullable=False, server_default="{}"),
@@ -264,11 +265,12 @@ notices = Table(  # what is to be told to others, at least once: statuses to for
     Index("ix_notices_run_id", "run_id"),
 )
 
-source_heads = Table(  # what polling saw last: a branch or tag of a project without webhooks
+source_heads = Table(  # what was seen or told last of a branch, tag or pull request
     "source_heads",
     metadata,
     _project(primary_key=True),
     Column("ref", String(512), primary_key=True),
     Column("commit", String(64), nullable=False),
     Column("seen_at", Float, nullable=False),
+    Column("found", String(26), nullable=False, server_default=""),  # the delivery made of it when none had come
 )

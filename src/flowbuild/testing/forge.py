@@ -16,7 +16,7 @@ import httpx2
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from flowbuild.testing.payloads import FORGES, Delivery, Push
+from flowbuild.testing.payloads import FORGES, Delivery, Push, listed
 from flowbuild.testing.payloads import Request as PullRequest
 from flowbuild.testing.serving import serving
 
@@ -52,12 +52,13 @@ class Told:
 class FakeForge:
     """The forge. `answers`: codes that it gives to the next calls instead of an answer; 0: it never answers.
 
-    `commits`: those that it has; None: all.
+    `commits`: those that it has; None: all. `requests`: the pull requests that are open.
     """
 
     repository: str = "team/app"
     commits: set[str] | None = None
     answers: list[int] = field(default_factory=list)
+    requests: list[PullRequest] = field(default_factory=list)
     statuses: list[Told] = field(default_factory=list)
     url: str = ""
     calls: int = 0
@@ -89,9 +90,24 @@ class FakeForge:
         app = FastAPI(openapi_url=None)
         for kind in ("github", "gitea"):
             app.post(f"/{kind}/repos/{{owner}}/{{name}}/statuses/{{commit}}")(self._named(kind))
+            app.get(f"/{kind}/repos/{{owner}}/{{name}}/pulls")(self._list(kind))
         app.post("/gitlab/projects/{path:path}/statuses/{commit}")(self._gitlab)
         app.post("/bitbucket/repositories/{owner}/{name}/commit/{commit}/statuses/build")(self._named("bitbucket"))
+        app.get("/gitlab/projects/{name:path}/merge_requests")(self._list("gitlab"))
+        app.get("/bitbucket/repositories/{owner}/{name}/pullrequests")(self._list("bitbucket"))
         return app
+
+    def _list(self, kind: str) -> Callable[..., Any]:
+        async def answer(request: Request) -> JSONResponse:
+            self.calls += 1
+            if self.answers:
+                return _no(self.answers.pop(0), "as the test wants it")
+            if not _AUTHORISED[kind](request.headers):
+                return _no(401, "Bad credentials")
+            found = [listed(kind, each) for each in self.requests if each.repository == self.repository]
+            return JSONResponse({"values": found} if kind == "bitbucket" else found)
+
+        return answer
 
     def _named(self, kind: str) -> Callable[..., Any]:
         async def answer(owner: str, name: str, commit: str, request: Request) -> JSONResponse:

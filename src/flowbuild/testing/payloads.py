@@ -218,6 +218,20 @@ def bitbucket(what: Push | Request) -> Delivery:
     return _delivery({"x-event-key": key, "x-request-uuid": str(uuid.uuid4())}, _bitbucket_request(what))
 
 
+def listed(kind: str, request: Request) -> dict[str, Any]:
+    """Return an open request as the API of a forge lists it."""
+    if kind == "bitbucket":
+        found: dict[str, Any] = _bitbucket_request(request)["pullrequest"]
+    elif kind == "gitlab":
+        told = _gitlab_request(request)["object_attributes"]
+        known = ("iid", "title", "source_branch", "target_branch", "source_project_id", "target_project_id")
+        found = {name: told[name] for name in known}
+        found |= {"sha": request.commit, "web_url": told["url"], "author": {"username": request.author}}
+    else:
+        found = _github_request(request)["pull_request"]
+    return found
+
+
 FORGES: Mapping[str, Callable[[Push | Request], Delivery]] = {
     "github": github,
     "gitlab": gitlab,

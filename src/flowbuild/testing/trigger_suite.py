@@ -24,6 +24,7 @@ from flowbuild.store.hooks import HookRow
 from flowbuild.store.notices import Notice
 from flowbuild.store.runs import RunRow
 from flowbuild.store.schedules import ScheduleKey, ScheduleRow
+from flowbuild.store.source_heads import Head
 from flowbuild.testing.graphs import make_pipeline
 from flowbuild.testing.store_suite import ONE, TWO, StoreBench, add, make_run
 from flowbuild.testing.triggers import Clock, add_project
@@ -58,8 +59,10 @@ class TriggerSuite(StoreBench):
                 assert not tx.hooks.add(row)
                 assert tx.hooks.find(PROJECT, "forge") == tx.hooks.get(row.id) == row
                 assert tx.hooks.find(PROJECT, "other") is None
+                tx.hooks.speaks_of(row.id, "team/app")
                 tx.hooks.change(replace(row, sealed_token="t", api_url="u", mapping={}))  # noqa: S106 (no token)
-                assert [each.sealed_token for each in tx.hooks.of_project(PROJECT)] == ["t"]
+                (changed,) = tx.hooks.of_project(PROJECT)
+                assert (changed.sealed_token, changed.repository) == ("t", "team/app")
                 tx.deliveries.add(delivery(1, row.id))
                 tx.hooks.remove(row.id)
                 assert tx.deliveries.get(delivery(1).id) is None
@@ -235,6 +238,9 @@ class TriggerSuite(StoreBench):
                 tx.source_heads.move(project, "refs/heads/a", "", 2.0)
                 (head,) = tx.source_heads.of_project(project).values()
                 assert (head.commit, head.seen_at) == ("", 2.0)
+                tx.source_heads.move(project, "pull/forge/1", "c" * 40, 3.0, found="f" * 26)
+                assert tx.source_heads.get(project, "pull/forge/1") == Head("c" * 40, 3.0, "f" * 26)
+                assert tx.source_heads.get(project, "pull/forge/2") is None
 
     def test_a_group_stays_within_its_limit_whoever_does_what_at_once(self, url: str) -> None:
         with self.database(url) as database:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from flowbuild.services.decisions import Clock
-from flowbuild.services.polling import PollService
+from flowbuild.services.polling import PROJECTS, PollService
 from flowbuild.services.signals import Signals
 from flowbuild.services.threads import in_thread
 from flowbuild.triggers.loop import loop
 
-PROJECTS = "projects"  # topic: projects were added or changed
-LOOK = 60.0  # seconds after which projects are looked for that another process has added or changed
+LOOK = 60.0  # seconds after which projects are looked for that were added or changed meanwhile
 
 
 class Polling:

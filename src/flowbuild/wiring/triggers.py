@@ -11,19 +11,22 @@ import httpx2
 
 from flowbuild.api.backend import Triggers
 from flowbuild.core.giturl import GitUrl, Policy, Transport, judge
-from flowbuild.forges.client import DEADLINE, ForgeClient
+from flowbuild.core.sources import SourceEvent
+from flowbuild.forges.client import DEADLINE, ForgeClient, Target
 from flowbuild.services.consequences import Consequences
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.following import FollowService
 from flowbuild.services.hooks import HookService
 from flowbuild.services.intake import IntakeService
 from flowbuild.services.launching import Launcher
-from flowbuild.services.polling import PollService
+from flowbuild.services.missed import Missed
+from flowbuild.services.polling import PROJECTS, PollService, Requests
 from flowbuild.services.projects import ProjectService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.retention import RetentionService
 from flowbuild.services.schedules import ScheduleService
 from flowbuild.services.statuses import StatusService
+from flowbuild.store.hooks import HookRow
 from flowbuild.store.runs import RunRow
 from flowbuild.triggers.after import After
 from flowbuild.triggers.housekeeping import Housekeeper
@@ -34,12 +37,13 @@ from flowbuild.triggers.statuses import Statuses
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.projects import make_removal
+from flowbuild.workspace.mirror import HEADS, TAGS
 
 
 def make_triggers(local: Local, vault: Vault, projects: ProjectService, launcher: Launcher) -> Triggers:
     """Return them; nothing happens before `triggering`."""
     database, signals = local.database, local.signals
-    hooks = HookService(database, vault, time)
+    hooks = HookService(database, vault, time, lambda: signals.notify(PROJECTS))
     branch = projects.default_branch
     schedules = ScheduleService(database=database, starter=launcher, signals=signals, clock=time, default_branch=branch)
     deliveries = DeliveryService(database=database, hooks=hooks, signals=signals, clock=time)
@@ -54,7 +58,9 @@ async def triggering(
     database, signals = local.database, local.signals
 
     def refs(project: str) -> dict[str, str]:
-        return dict(projects.fetch(project).refs)
+        projects.fetch(project)
+        branches = {HEADS + name: commit for name, commit in projects.branches(project).items()}
+        return branches | {TAGS + name: commit for name, commit in projects.tags(project).items()}
 
     def page_of(row: RunRow) -> str:
         return f"{public_url}/runs/{row.run.id}"
@@ -68,11 +74,19 @@ async def triggering(
         clock=time,
     )
     intake = IntakeService(database=database, consequences=consequences, signals=signals, clock=time)
-    polls = PollService(database=database, refs=refs, reactions=triggers.reactions, clock=time)
     follows = FollowService(database=database, reactions=triggers.reactions, clock=time)
     retention = RetentionService(database, make_removal(local), time)
     async with httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False, trust_env=False) as http:
         client = ForgeClient(http, lambda host, addresses: _judge(host, addresses, policy))
+        polls = PollService(
+            database=database,
+            refs=refs,
+            message=projects.message,
+            requests=_requests(client, triggers.hooks, asyncio.get_running_loop()),
+            missed=Missed(database, signals, time),
+            reactions=triggers.reactions,
+            clock=time,
+        )
         loops = (
             Intake(service=intake, signals=signals, clock=time),
             Scheduler(service=triggers.schedules, signals=signals, clock=time),
@@ -86,6 +100,16 @@ async def triggering(
             yield
             for task in tasks:
                 task.cancel()
+
+
+def _requests(client: ForgeClient, hooks: HookService, loop: asyncio.AbstractEventLoop) -> Requests:
+    """Return who asks a forge for its open pull requests, from a thread."""
+
+    def requests(hook: HookRow) -> Sequence[SourceEvent]:
+        target = Target(hook.kind, hook.api_url, hook.repository)
+        return asyncio.run_coroutine_threadsafe(client.open_requests(target, hooks.token(hook)), loop).result()
+
+    return requests
 
 
 def _judge(host: str, addresses: Sequence[str], policy: Policy) -> None:

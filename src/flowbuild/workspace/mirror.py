@@ -25,6 +25,7 @@ from flowbuild.workspace.remote import Remote, Unreachable, access
 FETCH_SECONDS = 1800.0
 LIST_SECONDS = 120.0
 MANY_PACKS = 20
+MAX_MESSAGE = 65_536
 HEADS, TAGS, ASKED = "refs/heads/", "refs/tags/", "refs/asked/"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # What old but honest histories are known to hold; everything else that fsck finds is refused.
@@ -155,6 +156,11 @@ class Mirror:
         """
         command = ("for-each-ref", "--count=1", f"--contains={commit}", *(refs or (HEADS, TAGS)))
         return bool(git.run(self.path, *command, accept=(0, 129)).stdout)
+
+    def message(self, commit: str) -> str:
+        """Return the message of a commit that is here, at most its first MAX_MESSAGE characters."""
+        command = ("show", "--no-patch", "--format=%B", "--end-of-options", commit)
+        return git.run(self.path, *command).stdout.decode("utf-8", "replace")[:MAX_MESSAGE]
 
     def changed(self, old: str, new: str, *, since_fork: bool = False) -> list[str] | None:
         """Return the paths that differ between two commits, None when one of them is not here.

@@ -7,8 +7,10 @@ import pytest
 
 from flowbuild.core.errors import ForgeError, InvalidRequest
 from flowbuild.forges import client as clients
+from flowbuild.forges import forge_of
 from flowbuild.forges.client import ForgeClient, Status, StatusState, Target
 from flowbuild.testing.forge import TOKEN, Told, forge
+from flowbuild.testing.payloads import FORGES, Request
 
 KINDS = ["github", "gitlab", "gitea", "bitbucket"]
 COMMIT = "b" * 40
@@ -85,6 +87,53 @@ async def test_what_may_get_better(setup, code, lasting):
     setup.forge.answers = [code]
     assert (await setup.refused(setup.target("github"))).lasting is lasting
     await setup.client.set_status(setup.target("github"), TOKEN, STATUS)
+
+
+async def test_too_often_is_no_lasting_no(setup):
+    """GitHub says 403 to it, as it does to a token that may not do this."""
+
+    def answer(request, more):
+        headers = {"content-type": "application/json", **more}
+        return httpx2.Response(403, headers=headers, content=b"{}", request=request)
+
+    for more, lasting in (({}, True), ({"retry-after": "60"}, False), ({"x-ratelimit-remaining": "0"}, False)):
+        transport = httpx2.MockTransport(lambda request, more=more: answer(request, more))
+        async with httpx2.AsyncClient(transport=transport) as http:
+            error = await Setup(setup.forge, http).refused(setup.target("github"))
+        assert error.lasting is lasting
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_open_pull_requests(setup, kind):
+    ours, fork = Request("opened", number=1), Request("opened", number=2, source="mallory/app", head="main")
+    setup.forge.requests = [ours, fork, replace(ours, repository="another/app")]
+    one, two = await setup.client.open_requests(setup.target(kind), TOKEN)
+    for event, request in ((one, ours), (two, fork)):
+        told = FORGES[kind](replace(request, action="created" if kind == "bitbucket" else "opened"))
+        found = event.pull_request
+        assert (found.number, found.head_branch, found.base_branch) == (request.number, request.head, "main")
+        assert request.commit.startswith(event.commit)
+        assert (event.title, event.url != "", event.actor, event.repository) == ("Add a thing", True, "bob", "team/app")
+        (delivered,) = forge_of(kind, "").parse(told.headers, told.body).events
+        assert (found.fork, event.commit) == (delivered.pull_request.fork, delivered.commit)
+    assert (one.pull_request.fork, two.pull_request.fork) == (False, True)
+    assert (one.branch, two.branch != "main") == ("topic", True)
+
+
+@pytest.mark.parametrize("answer", [b"", b"[1]", b"{}", b'{"values": [{}]}', b"[" * 100_000, b'[{"number": -1}]'])
+async def test_a_list_that_is_none(setup, answer):
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=answer, request=request))
+    async with httpx2.AsyncClient(transport=transport) as http:
+        if answer == b"{}":
+            assert await Setup(setup.forge, http).client.open_requests(setup.target("github"), TOKEN) == []
+            return
+        with pytest.raises(ForgeError, match="cannot be read"):
+            await Setup(setup.forge, http).client.open_requests(setup.target("github"), TOKEN)
+
+
+async def test_a_list_needs_the_token(setup):
+    with pytest.raises(ForgeError, match="401"):
+        await setup.client.open_requests(setup.target("github"), "another")
 
 
 async def test_a_forge_that_never_answers(setup, monkeypatch):

@@ -7,6 +7,7 @@ import structlog
 
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.core.project import ProjectSettings
+from flowbuild.services.missed import Missed
 from flowbuild.services.polling import LEAST, PollService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.signals import Signals
@@ -28,7 +29,7 @@ def logs():
 class Server:
     def __init__(self, path):
         self.database = new_sqlite(path / "flow.db")
-        self.clock, self.refs, self.asked, self.moved = Clock(), {MAIN: A}, [], []
+        self.clock, self.refs, self.asked, self.moved, self.messages = Clock(), {MAIN: A}, [], [], {}
         add_project(self.database, PROJECT)
         self.configure(30.0)
         self.starter = StoringStarter(self.database, Signals(), self.clock)
@@ -41,7 +42,15 @@ class Server:
 
     def another(self):
         reactions = Reactions(self.starter, lambda project, branch: self.moved.append((project, branch)))
-        return PollService(database=self.database, refs=self.ask, reactions=reactions, clock=self.clock)
+        return PollService(
+            database=self.database,
+            refs=self.ask,
+            message=lambda _project, commit: self.messages.get(commit, ""),
+            requests=lambda _hook: [],
+            missed=Missed(self.database, Signals(), self.clock),
+            reactions=reactions,
+            clock=self.clock,
+        )
 
     def ask(self, project):
         self.asked.append(project)
@@ -95,6 +104,13 @@ def test_back_and_forth_is_each_time_something_new(server):
 def test_other_refs_do_not_count(server):
     server.look()
     assert server.look({MAIN: A, "refs/pull/1/head": B, "refs/notes/x": C}) == []
+
+
+def test_a_commit_that_asks_for_no_runs_has_none(server):
+    server.look()
+    server.messages[B] = "Change [skip ci]"
+    assert server.look({MAIN: B}) == []
+    assert server.look({MAIN: C}) == [("build", "main", "b", "c")]
 
 
 def test_each_as_often_as_it_wants(server):

@@ -61,6 +61,7 @@ def _projects() -> None:
         sa.Column("ref", sa.String(length=512), nullable=False),
         sa.Column("commit", sa.String(length=64), nullable=False),
         sa.Column("seen_at", sa.Float(), nullable=False),
+        sa.Column("found", sa.String(length=26), server_default="", nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_source_heads_project_id"), ondelete="CASCADE"
         ),
@@ -203,6 +204,7 @@ def _triggers() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("api_url", sa.Text(), server_default="", nullable=False),
+        sa.Column("repository", sa.Text(), server_default="", nullable=False),
         sa.Column("sealed_secret", sa.Text(), nullable=False),
         sa.Column("sealed_token", sa.Text(), server_default="", nullable=False),
         sa.Column("mapping", sa.Text(), server_default="{}", nullable=False),
