@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+MAX_CRON = 128  # characters
 MOST = 24  # runs that are made up for, whatever the policy says
 LATE = 60.0  # seconds after which a time counts as missed
 _COUNTED = 100_000  # missed times that are looked at, the earliest first: every minute for more than two months
@@ -37,6 +38,8 @@ class Due(NamedTuple):
 
 def cron_problem(cron: str) -> str:
     """Return what is wrong with a cron expression, empty when nothing is. It has five fields: there are no seconds."""
+    if len(cron) > MAX_CRON:
+        return f"longer than {MAX_CRON} characters"
     if len(cron.split()) != 5:
         return "wrong number of fields"
     try:

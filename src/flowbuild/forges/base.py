@@ -13,6 +13,7 @@ from typing import Protocol
 
 from flowbuild.core.errors import Unauthenticated
 from flowbuild.core.sources import SourceEvent
+from flowbuild.spec.words import shown
 
 Headers = Mapping[str, str]
 
@@ -23,6 +24,11 @@ class Parsed:
 
     events: tuple[SourceEvent, ...] = ()
     note: str = ""
+
+
+def nothing_from(event: str) -> str:
+    """Return the note on an event that no pipeline can want."""
+    return f"nothing follows from the event {shown(event)}"
 
 
 class Forge(Protocol):
@@ -66,7 +72,7 @@ def check_equal(given: str, expected: str) -> None:
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode("utf-8", "surrogateescape")):
         raise Unauthenticated(
             "the signature or token of the delivery is missing or wrong",
-            hint="the secret at the forge must be the one of this webhook",
+            hint="is the address that of a webhook? The secret at the forge must be the one of it",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowbuild.core.sources import PullRequest, PullRequestChange, SourceEvent, SourceKind, asks_to_skip
-from flowbuild.forges.base import Headers, Parsed, check_signature, digest
+from flowbuild.forges.base import Headers, Parsed, check_signature, digest, nothing_from
 from flowbuild.forges.payload import Payload, read_payload, shown_branch
 
 MAX_CHANGES = 100  # refs of one push that are looked at
@@ -35,11 +35,14 @@ class Bitbucket:
         event = self.event(headers)
         if event == "repo:push":
             payload = read_payload(headers, body)
-            changes = payload.items("push", "changes")[:MAX_CHANGES]
-            return Parsed(tuple(_pushed(payload, change) for change in changes), "" if changes else "an empty push")
+            changes = payload.items("push", "changes")
+            note = "" if changes else "an empty push"
+            if len(changes) > MAX_CHANGES:
+                note = f"only the first {MAX_CHANGES} of {len(changes)} refs were looked at"
+            return Parsed(tuple(_pushed(payload, change) for change in changes[:MAX_CHANGES]), note)
         if event in _CHANGES:
             return _pull_requested(read_payload(headers, body), _CHANGES[event])
-        return Parsed(note=f"nothing follows from the event {event!r}")
+        return Parsed(note=nothing_from(event))
 
 
 def _pushed(payload: Payload, change: Payload) -> SourceEvent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowbuild.forges.base import Headers, Parsed, check_signature, digest
+from flowbuild.forges.base import Headers, Parsed, check_signature, digest, nothing_from
 from flowbuild.forges.github import pull_requested, pushed
 from flowbuild.forges.payload import read_payload
 
@@ -32,4 +32,4 @@ class Gitea:
             return pushed(read_payload(headers, body))
         if event in _PULL_REQUESTS:
             return pull_requested(read_payload(headers, body))
-        return Parsed(note=f"nothing follows from the event {event!r}")
+        return Parsed(note=nothing_from(event))

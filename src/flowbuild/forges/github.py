@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowbuild.core.sources import PullRequest, PullRequestChange, SourceEvent, SourceKind, asks_to_skip
-from flowbuild.forges.base import Headers, Parsed, check_signature, digest
+from flowbuild.forges.base import Headers, Parsed, check_signature, digest, nothing_from
 from flowbuild.forges.payload import Payload, branch_of, read_payload, shown_branch, tag_of
 
 _CHANGES = {
@@ -40,7 +40,7 @@ class GitHub:
                 return pushed(read_payload(headers, body))
             case "pull_request":
                 return pull_requested(read_payload(headers, body))
-        return Parsed(note=f"nothing follows from the event {event!r}")
+        return Parsed(note=nothing_from(event))
 
 
 def pushed(payload: Payload) -> Parsed:

@@ -8,7 +8,7 @@ import hmac
 
 from flowbuild.core.errors import Unauthenticated
 from flowbuild.core.sources import PullRequest, PullRequestChange, SourceEvent, SourceKind, asks_to_skip
-from flowbuild.forges.base import Headers, Parsed, check_token, digest
+from flowbuild.forges.base import Headers, Parsed, check_token, digest, nothing_from
 from flowbuild.forges.payload import Payload, branch_of, read_payload, shown_branch, tag_of
 
 _SIGNING = "whsec_"  # of signing tokens, https://www.standardwebhooks.com
@@ -48,7 +48,7 @@ class GitLab:
                 return _pushed(payload)
             case "merge_request":
                 return _merge_requested(payload)
-        return Parsed(note=f"nothing follows from the event {kind or self.event(headers)!r}")
+        return Parsed(note=nothing_from(kind or self.event(headers)))
 
 
 def _check_signing_token(headers: Headers, body: bytes, secret: str) -> None:
@@ -92,13 +92,13 @@ def _pushed(payload: Payload) -> Parsed:
 
 def _merge_requested(payload: Payload) -> Parsed:
     request = payload.part("object_attributes")
-    fork = request.number("source_project_id") != request.number("target_project_id")
+    fork = request.find("source_project_id") != request.number("target_project_id")  # none: the fork is gone
     branch = request.ref("source_branch")
     source = request.text("source", "path_with_namespace", default="")
     event = SourceEvent(
         SourceKind.PULL_REQUEST,
         branch=shown_branch(branch, fork=fork, repository=source),
-        commit=request.commit("last_commit", "id"),
+        commit=request.commit("last_commit", "id", default=""),
         actor=payload.text("user", "username", default=""),
         title=request.title("title"),
         url=request.text("url", default=""),

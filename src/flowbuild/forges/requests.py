@@ -32,12 +32,12 @@ def _bitbucket(request: Payload, repository: str) -> SourceEvent:
 
 def _gitlab(request: Payload, repository: str) -> SourceEvent:
     """Return a merge request; of a fork the list has the number and not the name."""
-    fork = request.number("source_project_id") != request.number("target_project_id")
+    fork = request.find("source_project_id") != request.number("target_project_id")
     branch, author = request.ref("source_branch"), request.text("author", "username", default="")
     return SourceEvent(
         SourceKind.PULL_REQUEST,
         branch=shown_branch(branch, fork=fork, repository=""),
-        commit=request.commit("sha"),
+        commit=request.commit("sha", default=""),
         actor=author,
         title=request.title("title"),
         url=request.text("web_url", default=""),

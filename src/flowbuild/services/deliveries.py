@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, NotFound
+from flowbuild.forges import forge_of
 from flowbuild.forges.base import Headers
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
@@ -53,6 +55,7 @@ class DeliveryService:
         self._signals = signals
         self._clock = clock
         self._together = Together(self.receive_all)
+        self._nobody = secrets.token_urlsafe(32)  # signs what no webhook waits for
 
     async def take(self, sent: Sent) -> Receipt:
         """Receive a delivery along with those that come at the same time; does not block. Raises as `receive` does."""
@@ -61,7 +64,8 @@ class DeliveryService:
     def receive(self, project: str, name: str, headers: Headers, body: bytes) -> Receipt:
         """Verify, read and store a delivery; when this returns, it is on the disk.
 
-        Raises NotFound, Unauthenticated; InvalidRequest when it is not what the forge documents.
+        Raises Unauthenticated, also where there is no such webhook: strangers learn no names of projects; InvalidRequest when
+        it is not what the forge documents.
         """
         (answer,) = self.receive_all([Sent(project, name, headers, body)])
         if isinstance(answer, FlowError):
@@ -92,6 +96,7 @@ class DeliveryService:
         if len(body) > MAX_BODY:
             raise InvalidRequest(f"the body of the delivery has more than {MAX_BODY >> 20} MiB")
         if isinstance(found, NotFound):
+            forge_of("github", sent.name).verify(headers, body, self._nobody)
             raise found
         hook, secret = found
         forge, now = forge_for(hook), self._clock()

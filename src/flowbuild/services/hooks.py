@@ -129,7 +129,11 @@ class HookService:
             sealed = self._sealer.seal(change.token, "hook", row.id, "token") if change.token else ""
             row = replace(row, sealed_token=sealed)
         if change.api_url is not None:
-            row = replace(row, api_url=_api_url(change.api_url))
+            url = _api_url(change.api_url)
+            if url != row.api_url and row.sealed_token and change.token is None:
+                hint = "give the token for the new address, or an empty one"
+                raise InvalidRequest("the token belongs to the old address", hint=hint)
+            row = replace(row, api_url=url)
         if change.mapping is not None:
             mapped_of(row.kind, change.mapping)
             row = replace(row, mapping=dict(change.mapping))

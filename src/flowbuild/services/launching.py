@@ -96,6 +96,10 @@ class Launcher:
         """See Starter."""
         return self._trust(project, event, self._point(project, event))
 
+    def message(self, project: str, event: SourceEvent) -> str:
+        """See Starter."""
+        return self._projects.message(project, self._point(project, event).commit)
+
     def changed(self, project: str, event: SourceEvent) -> Sequence[str] | None:
         """See Starter."""
         point, request = self._point(project, event), event.pull_request

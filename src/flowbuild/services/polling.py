@@ -10,7 +10,7 @@ import structlog
 
 from flowbuild.core.errors import NotFound, UserError
 from flowbuild.core.giturl import parse
-from flowbuild.core.sources import PullRequest, PullRequestChange, SourceEvent, SourceKind, asks_to_skip
+from flowbuild.core.sources import PullRequest, PullRequestChange, SourceEvent, SourceKind, asks_to_skip, is_ref_name
 from flowbuild.forges import GENERIC
 from flowbuild.forges.requests import MOST
 from flowbuild.services.decisions import Clock
@@ -63,23 +63,28 @@ class PollService:
         self._clock = clock
         self._next: dict[str, float] = {}
 
-    def run_due(self) -> float | None:
-        """Look at the projects whose time has come; return when to look again. Raises StoreError."""
+    def due(self) -> Mapping[str, float]:
+        """Return the projects that are looked at, and when each is to be looked at next. Raises StoreError."""
         with self._database.read() as tx:
-            rows = {row.name: (row, _forges(tx.hooks.of_project(row.name))) for row in tx.projects.list()}
-        polled = {name: found for name, found in rows.items() if found[0].settings.poll is not None or found[1]}
-        for name, (row, hooks) in polled.items():
-            if self._next.get(name, 0.0) <= self._clock():
-                self._poll_safely(row, hooks)
-                pause = row.settings.poll if row.settings.poll is not None else MISSED
-                self._next[name] = self._clock() + max(pause, LEAST)
-        self._next = {name: at for name, at in self._next.items() if name in polled}
-        return min(self._next.values(), default=None)
+            hooked = {row.project for row in tx.hooks.all() if row.kind != GENERIC}
+            polled = [row.name for row in tx.projects.list() if row.settings.poll is not None or row.name in hooked]
+        self._next = {name: self._next.get(name, 0.0) for name in polled}
+        return dict(self._next)
 
-    def poll(self, row: ProjectRow, hooks: Sequence[HookRow] = ()) -> None:
-        """Look at one project, and begin what its changes ask for; raises FlowError."""
+    def look(self, name: str) -> None:
+        """Look at one project, and begin what its changes ask for. Raises StoreError."""
+        with self._database.read() as tx:
+            row, hooks = tx.projects.get(name), _forges(tx.hooks.of_project(name))
+        try:
+            self._poll(row, hooks)
+        except Exception as error:
+            log.error("poll_failed", project=name, exc_info=error)
+        pause = row.settings.poll if row.settings.poll is not None else MISSED
+        self._next[name] = self._clock() + max(pause, LEAST)
+
+    def _poll(self, row: ProjectRow, hooks: Sequence[HookRow]) -> None:
         found = self._refs(row.name)
-        refs = {ref: commit for ref, commit in found.items() if ref.startswith((HEADS, TAGS))}
+        refs = {ref: commit for ref, commit in found.items() if is_ref_name(_name(ref))}
         with self._database.read() as tx:
             known = tx.source_heads.of_project(row.id)
         if _BEGUN not in known:
@@ -91,12 +96,6 @@ class PollService:
         for hook in hooks:
             if hook.sealed_token and _repository(row, hook):
                 self._look_at_requests(row, hook, known)
-
-    def _poll_safely(self, row: ProjectRow, hooks: Sequence[HookRow]) -> None:
-        try:
-            self.poll(row, hooks)
-        except Exception as error:
-            log.error("poll_failed", project=row.name, exc_info=error)
 
     def _compare(self, row: ProjectRow, hooks: Sequence[HookRow], ref: str, before: Head | None, commit: str) -> None:
         if same_commit(commit, before.commit if before else ""):
@@ -155,6 +154,11 @@ class PollService:
         with self._database.write() as tx:
             for ref, commit in refs:
                 tx.source_heads.move(row.id, ref, commit, now)
+
+
+def _name(ref: str) -> str:
+    """Return the name of a branch or tag; empty for other refs."""
+    return next((ref.removeprefix(prefix) for prefix in (HEADS, TAGS) if ref.startswith(prefix)), "")
 
 
 def _forges(hooks: Iterable[HookRow]) -> Sequence[HookRow]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowbuild.core.errors import UserError
 from flowbuild.core.ids import RunId
 from flowbuild.core.match import Verdict, held_back, judge, needs_paths
-from flowbuild.core.sources import SourceEvent, SourceKind, Trust
+from flowbuild.core.sources import SourceEvent, SourceKind, Trust, asks_to_skip
 from flowbuild.services.starter import Cause, Starter, start_key
 
 
@@ -43,11 +43,13 @@ class Reactions:
 
         Raises UserError, SystemFailed.
         """
-        if event.kind is SourceKind.PUSH and not event.deleted:
-            self._moved(project, event.branch)
-        if held_back(event):
-            return ()
-        pipelines = self._starter.pipelines(project, event)
+        try:
+            pipelines = () if held_back(event) else self._starter.pipelines(project, event)
+        finally:  # after the fetch: what the default branch is may have changed, too
+            if event.kind is SourceKind.PUSH and not event.deleted:
+                self._moved(project, event.branch)
+        if pipelines and event.pull_request and asks_to_skip(self._starter.message(project, event)):
+            event = replace(event, skip=True)  # forges do not send the messages of pull requests along
         changed = self._starter.changed(project, event) if needs_paths(event, pipelines) else None
         return judge(event, pipelines, changed)
 

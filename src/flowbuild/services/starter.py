@@ -36,6 +36,10 @@ class Starter(Protocol):
         """Return how far the commit of an event is trusted, which is fetched when it is not here."""
         ...
 
+    def message(self, project: str, event: SourceEvent) -> str:
+        """Return the message of the commit of an event, which is fetched when it is not here."""
+        ...
+
     def changed(self, project: str, event: SourceEvent) -> Sequence[str] | None:
         """Return the paths that an event changed: since `before`, or of a pull request since it left its target.
 

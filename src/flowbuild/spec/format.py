@@ -75,7 +75,9 @@ class Schedule(Strict):
 
     cron: Cron = Field(description="minute hour day month weekday")
     timezone: TimeZone = Field(default="UTC", description="Name of the tz database, like Europe/Riga")
-    branch: Text | None = Field(default=None, description="Branch that is built; the default branch when left out")
+    branch: Annotated[Text, Field(max_length=512)] | None = Field(
+        default=None, description="Branch that is built; the default branch when left out"
+    )
     misfire: Literal["skip", "once", "all"] = Field(
         default="once", description="Times at which the server did not work: nothing, one run for all, or one for each"
     )

@@ -133,21 +133,13 @@ class Deliveries:
         self._connection.execute(deliveries.update().where(deliveries.c.id == identifier).values(**values))
 
     def waiting(self, hook: str) -> Sequence[DeliveryRow]:
-        """Return the deliveries of a webhook that wait for approval."""
-        query = _query().where(deliveries.c.hook_id == hook, deliveries.c.state == WAITING)
-        return [_row(row) for row in self._connection.execute(query).mappings()]
+        """Return the deliveries of a webhook that wait for approval, without headers and bodies."""
+        query = _light().where(deliveries.c.hook_id == hook, deliveries.c.state == WAITING)
+        return [_row({**row, "headers": "{}", "body": b""}) for row in self._connection.execute(query).mappings()]
 
     def page(self, project: str, before: str | None, limit: int) -> Sequence[DeliveryRow]:
         """Return deliveries of a project, the newest first, from after the row `before` on; without headers and bodies."""
-        columns = [column for column in deliveries.c if column.name not in ("headers", "body")]
-        query = (
-            select(*columns, projects.c.name.label("project"), hooks.c.name.label("hook_name"))
-            .join(hooks, hooks.c.id == deliveries.c.hook_id)
-            .join(projects, projects.c.id == hooks.c.project_id)
-            .where(projects.c.name == project)
-            .order_by(deliveries.c.id.desc())
-            .limit(limit)
-        )
+        query = _light().where(projects.c.name == project).order_by(deliveries.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(deliveries.c.id < before)
         return [_row({**row, "headers": "{}", "body": b""}) for row in self._connection.execute(query).mappings()]
@@ -174,9 +166,13 @@ def _values(row: DeliveryRow) -> dict[str, Any]:
     }
 
 
-def _query() -> Select[Any]:
+def _light() -> Select[Any]:
+    return _query(*(column for column in deliveries.c if column.name not in ("headers", "body")))
+
+
+def _query(*columns: Any) -> Select[Any]:
     return (
-        select(deliveries, projects.c.name.label("project"), hooks.c.name.label("hook_name"))
+        select(*(columns or deliveries.c), projects.c.name.label("project"), hooks.c.name.label("hook_name"))
         .join(hooks, hooks.c.id == deliveries.c.hook_id)
         .join(projects, projects.c.id == hooks.c.project_id)
     )

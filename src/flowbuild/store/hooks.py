@@ -73,6 +73,10 @@ class Hooks:
         query = _query().where(projects.c.name == project).order_by(hooks.c.name)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
+    def all(self) -> Sequence[HookRow]:
+        """Return the webhooks of all projects."""
+        return [_row(row) for row in self._connection.execute(_query()).mappings()]
+
     def change(self, row: HookRow) -> None:
         """Store what can change of a webhook: secret, token, address of the forge, mapping."""
         self._connection.execute(

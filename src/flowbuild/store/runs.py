@@ -96,7 +96,7 @@ class Runs:
                 event=run.context.event,
                 branch=run.context.branch[:512],
                 commit=run.context.commit,
-                actor=row.actor,
+                actor=row.actor[:128],
                 trust=row.trust,
                 cause=dump_mapping(dict(row.cause)),
             )

@@ -269,7 +269,7 @@ source_heads = Table(  # what was seen or told last of a branch, tag or pull req
     "source_heads",
     metadata,
     _project(primary_key=True),
-    Column("ref", String(512), primary_key=True),
+    Column("ref", String(600), primary_key=True),
     Column("commit", String(64), nullable=False),
     Column("seen_at", Float, nullable=False),
     Column("found", String(26), nullable=False, server_default=""),  # the delivery made of it when none had come

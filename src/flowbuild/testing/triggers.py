@@ -63,6 +63,7 @@ class Script:
 
     files: Mapping[str, str] = field(default_factory=dict)
     changed: Sequence[str] | None = None
+    messages: Mapping[str, str] = field(default_factory=dict)
     strangers: frozenset[str] = frozenset()
     failures: list[FlowError] = field(default_factory=list)
 
@@ -88,6 +89,10 @@ class StoringStarter:
         if event.commit in self.script.strangers:
             return Trust.UNTRUSTED
         return trust_of(event, branches=("main",))
+
+    def message(self, project: str, event: SourceEvent) -> str:
+        """See Starter."""
+        return self.script.messages.get(event.commit, "")
 
     def changed(self, project: str, event: SourceEvent) -> Sequence[str] | None:
         """See Starter."""

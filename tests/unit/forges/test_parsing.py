@@ -93,6 +93,22 @@ def test_a_fork_that_is_gone_is_a_fork(kind):
     assert event.branch == "fork:topic"
 
 
+def test_gitlab_tells_a_fork_that_is_gone_and_a_request_without_commits():
+    delivery = FORGES["gitlab"](Request("close"))
+    body = json.loads(delivery.body)
+    body["object_attributes"] |= {"source_project_id": None, "source": None, "last_commit": None}
+    (event,) = forge_of("gitlab", "hook").parse(delivery.headers, json.dumps(body).encode()).events
+    assert (event.pull_request.fork, event.branch, event.commit) == (True, "fork:topic", "")
+
+
+def test_a_push_of_very_many_refs_says_which_were_looked_at():
+    delivery = FORGES["bitbucket"](Push())
+    body = json.loads(delivery.body)
+    body["push"]["changes"] *= 150
+    parsed = forge_of("bitbucket", "hook").parse(delivery.headers, json.dumps(body).encode())
+    assert (len(parsed.events), parsed.note) == (100, "only the first 100 of 150 refs were looked at")
+
+
 @pytest.mark.parametrize(
     ("kind", "request_", "change"),
     [

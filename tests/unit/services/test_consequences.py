@@ -8,7 +8,7 @@ import structlog
 from flowbuild.core.errors import NotFound
 from flowbuild.core.events import AttemptFinished, AttemptStarted
 from flowbuild.core.project import ProjectSettings
-from flowbuild.core.sources import Trust
+from flowbuild.core.sources import SourceEvent, SourceKind, Trust
 from flowbuild.core.states import Outcome, Reason, RunState
 from flowbuild.forges.client import StatusState
 from flowbuild.services.audit import Actor
@@ -16,6 +16,7 @@ from flowbuild.services.following import FollowService
 from flowbuild.services.hooks import HookChange
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.statuses import StatusService
+from flowbuild.spec.findings import InvalidFile
 from flowbuild.testing.payloads import Delivery, Push, Request
 from flowbuild.testing.receiving import HOOK, PROJECT, Receiving
 from flowbuild.testing.triggers import pipeline_file
@@ -166,6 +167,31 @@ class TestApproval:
         row = server.get(receipt)
         assert (row.state, row.result["events"][0]["problem"]) == ("ignored", "the commit is on no branch any more")
         assert server.starter.started() == []
+
+
+class TestSkip:
+    @pytest.mark.parametrize("message", ["Draft [skip ci]", "Work"])
+    def test_a_pull_request_whose_commit_asks_for_no_runs_has_none(self, server, message):
+        server.starter.script.messages = {"c" * 40: message}
+        receipt = server.receive(OURS)
+        server.work()
+        (event,) = server.get(receipt).result["events"]
+        assert server.starter.started() == ([] if "skip" in message else ["check"])
+        assert ("its commit message asks for no runs" in str(event)) is ("skip" in message)
+
+
+def test_the_default_branch_is_looked_up_after_the_fetch(server):
+    happened = []
+    pipelines = server.starter.pipelines
+    server.starter.pipelines = lambda *arguments: (happened.append("fetched"), pipelines(*arguments))[1]
+    reactions = Reactions(server.starter, lambda _project, branch: happened.append(branch))
+    push = SourceEvent(SourceKind.PUSH, branch="trunk", commit="b" * 40)
+    reactions.judge(PROJECT, push)
+    server.starter.script.files = BROKEN
+    with pytest.raises(InvalidFile):
+        reactions.judge(PROJECT, push)
+    reactions.judge(PROJECT, replace(push, skip=True))
+    assert happened == ["fetched", "trunk", "fetched", "trunk", "trunk"]
 
 
 class TestClosed:

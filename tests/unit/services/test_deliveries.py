@@ -134,8 +134,9 @@ async def test_what_comes_at_once_has_an_answer_each(server):
 
 @pytest.mark.parametrize(("project", "hook"), [("team/other", HOOK), (PROJECT, "other"), ("", "")])
 def test_a_webhook_that_is_none(server, project, hook):
-    with pytest.raises(NotFound):
-        server.deliveries.receive(project, hook, {}, b"{}")
+    sent = server.signed(Push(), server.secret)
+    with pytest.raises(Unauthenticated, match="missing or wrong"):  # names of projects are nothing for strangers
+        server.deliveries.receive(project, hook, sent.headers, sent.body)
 
 
 def test_the_size_of_a_body_has_a_limit(server):

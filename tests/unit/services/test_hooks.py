@@ -31,11 +31,25 @@ def test_a_secret_is_made_and_told_once(service):
 def test_what_can_be_changed(service):
     row, secret = service.add(ANN, PROJECT, "gitlab", "forge", HookChange(secret="s" * 16, token="glpat"))
     assert (secret, service.token(row)) == ("s" * 16, "glpat")
-    same, nothing = service.change(ANN, PROJECT, "forge", HookChange(api_url="https://git.example.com/api/v4/"))
+    same, nothing = service.change(
+        ANN, PROJECT, "forge", HookChange(token="glpat", api_url="https://git.example.com/api/v4/")
+    )
     assert (same.api_url, nothing, service.secret(same)) == ("https://git.example.com/api/v4", "", "s" * 16)
     new, fresh = service.change(ANN, PROJECT, "forge", HookChange(secret="", token=""))
     assert fresh not in ("", secret)
     assert (service.secret(new), service.token(new)) == (fresh, "")
+
+
+def test_a_token_never_goes_along_to_another_address(service):
+    url = "https://git.example.com/api/v4"
+    service.add(ANN, PROJECT, "gitlab", "forge", HookChange(token="glpat", api_url=url))
+    with pytest.raises(InvalidRequest, match="belongs to the old address"):
+        service.change(ANN, PROJECT, "forge", HookChange(api_url="https://mallory.example"))
+    assert service.find(PROJECT, "forge").api_url == url
+    same, _ = service.change(ANN, PROJECT, "forge", HookChange(api_url=url + "/"))
+    assert service.token(same) == "glpat"
+    moved, _ = service.change(ANN, PROJECT, "forge", HookChange(token="", api_url="https://mallory.example"))
+    assert service.token(moved) == ""
 
 
 def test_names_are_there_once(service):

@@ -171,7 +171,9 @@ async def test_a_pull_request_of_a_fork(starting, source, ref):
 
 async def test_a_pull_request_of_the_same_repository(starting, source):
     commit = source.commit({"file": "topic\n"}, branch="topic")
-    row = await starting.start(pull(commit, 8, fork=False, branch="topic"), "pull")
+    event = pull(commit, 8, fork=False, branch="topic")
+    assert await asyncio.to_thread(starting.launcher.message, "app", event) == "change\n\n"
+    row = await starting.start(event, "pull")
     assert (row.run.context.commit, row.trust) == (commit, "internal")
 
 

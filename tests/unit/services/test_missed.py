@@ -60,7 +60,7 @@ class Server(Receiving):
         """Look at the remote as the next life of the server does, and deal with what waits; return what began."""
         before = len(self.starter.calls)
         self.clock.pass_(MISSED)
-        self.polls.run_due()
+        self.polls.look(PROJECT)
         self.work()
         return sorted(
             (name, event.branch or event.tag, event.commit[:1]) for name, event, _ in self.starter.calls[before:]
@@ -109,7 +109,7 @@ def test_nor_when_it_was_told_while_somebody_looked(server):
     server.clock.pass_(MISSED)
     server.receive(push(A, B))
     server.clock.pass_(1)
-    server.polls.run_due()
+    server.polls.look(PROJECT)
     server.work()
     assert server.starter.started() == ["build"]
     look, told = server.deliveries.page(PROJECT, None, 10)
@@ -149,6 +149,12 @@ def test_pushes_back_and_forth_are_as_many_runs(server, commits):
     server.work()
     assert len(server.starter.started()) == 3
     assert server.look() == []
+
+
+def test_refs_that_no_delivery_could_name_are_left_alone(server):
+    server.refs = {MAIN: A, "refs/heads/" + "x" * 600: B, "refs/pull/1/head": C}
+    assert server.look() == []
+    assert server.deliveries.page(PROJECT, None, 10) == []
 
 
 def test_what_asks_for_no_runs_has_none(server):
@@ -191,7 +197,7 @@ def test_two_servers_find_the_same_thing_once(server):
     server.refs = {MAIN: B}
     other = server.another_life()
     server.clock.pass_(MISSED)
-    other.run_due()
+    other.look(PROJECT)
     assert server.look() == [("build", "main", "b")]
     assert len(server.deliveries.page(PROJECT, None, 10)) == 1
 
@@ -199,7 +205,7 @@ def test_two_servers_find_the_same_thing_once(server):
 def test_projects_without_webhooks_of_forges_are_left_alone(tmp_path):
     server = Server(tmp_path, kind="generic")
     server.refs = {MAIN: B}
-    assert server.polls.run_due() is None
+    assert server.polls.due() == {}
     server.database.close()
 
 

@@ -58,12 +58,19 @@ class Server:
             raise self.refs
         return self.refs
 
+    def run_due(self):
+        """Look at what is due, as the loop does it; return when to look next."""
+        for name, at in self.service.due().items():
+            if at <= self.clock():
+                self.service.look(name)
+        return self.service.due().get(PROJECT)
+
     def look(self, refs=None):
         """Let time pass until the next look, at which the remote has these refs; return what began."""
         self.refs = self.refs if refs is None else refs
         before = len(self.starter.calls)
         self.clock.pass_(31)
-        self.service.run_due()
+        self.run_due()
         return [
             (name, event.branch or event.tag, event.before[:1], event.commit[:1])
             for name, event, _ in self.starter.calls[before:]
@@ -114,14 +121,14 @@ def test_a_commit_that_asks_for_no_runs_has_none(server):
 
 
 def test_each_as_often_as_it_wants(server):
-    server.service.run_due()
-    assert server.service.run_due() == server.clock() + 30
+    server.run_due()
+    assert server.run_due() == server.clock() + 30
     assert len(server.asked) == 1
     server.clock.pass_(30)
     server.configure(0.001)
-    assert server.service.run_due() == server.clock() + LEAST
+    assert server.run_due() == server.clock() + LEAST
     server.configure(None)
-    assert server.service.run_due() is None
+    assert server.run_due() is None
     assert len(server.asked) == 2
 
 

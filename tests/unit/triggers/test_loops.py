@@ -22,6 +22,7 @@ from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_p
 from flowbuild.triggers import loop as loops
 from flowbuild.triggers.intake import Intake
 from flowbuild.triggers.loop import loop
+from flowbuild.triggers.polling import Polling
 from flowbuild.triggers.scheduler import Scheduler
 
 ANN = Actor("ann")
@@ -143,6 +144,33 @@ async def test_one_project_does_not_wait_for_another(server):
         assert await server.starter.next() == ("two", "build")
         gate.set()
         assert await server.starter.next() == ("one", "build")
+
+
+class Remotes:
+    """Looks at projects: those of `hangs` do not answer until `gate` opens. What ended is in `looked`."""
+
+    def __init__(self, names, hangs):
+        self.gate, self.hangs, self.times = threading.Event(), hangs, dict.fromkeys(names, 0.0)
+        self.looked, self._running = asyncio.Queue(), asyncio.get_running_loop()
+
+    def due(self):
+        return dict(self.times)
+
+    def look(self, name):
+        if name in self.hangs:
+            self.gate.wait(LIMIT)
+        self.times[name] = time.time() + 1000.0
+        self._running.call_soon_threadsafe(self.looked.put_nowait, name)
+
+
+async def test_a_remote_that_hangs_holds_up_no_other():
+    remotes = Remotes(["one", "two", "three"], {"one"})
+    async with running(Polling(service=remotes, signals=Signals(), clock=time.time).run()), asyncio.timeout(LIMIT):
+        assert {await remotes.looked.get() for _ in range(2)} == {"two", "three"}
+        assert remotes.looked.empty()
+        remotes.gate.set()
+        assert await remotes.looked.get() == "one"
+    assert remotes.looked.empty()  # each once
 
 
 async def test_an_intake_that_is_ended_finishes_what_it_began(server):

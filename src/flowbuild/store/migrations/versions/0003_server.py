@@ -58,7 +58,7 @@ def _projects() -> None:
     op.create_table(
         "source_heads",
         sa.Column("project_id", sa.String(length=26), nullable=False),
-        sa.Column("ref", sa.String(length=512), nullable=False),
+        sa.Column("ref", sa.String(length=600), nullable=False),
         sa.Column("commit", sa.String(length=64), nullable=False),
         sa.Column("seen_at", sa.Float(), nullable=False),
         sa.Column("found", sa.String(length=26), server_default="", nullable=False),
