@@ -180,6 +180,8 @@ def _no_log(run: RunView, key: str) -> str:
     if step is None or step.attempts:
         return ""
     name = f"step {key!r} of run {run.number}"
+    if step.reused and run.rerun_of is None:
+        return f"{name} was taken over from a run that is gone"
     if step.reused:
         return f"{name} was taken over from run {run.rerun_of}: flow logs {run.rerun_of} {key}"
     if step.outcome is None:

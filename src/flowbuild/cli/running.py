@@ -24,6 +24,7 @@ def add_commands(app: typer.Typer, connect: Connect) -> None:
     _add_rerun(app, connect)
     _add_resume(app, connect)
     _add_cancel(app, connect)
+    _add_delete(app, connect)
     _add_gates(app, connect)
     _add_debug(app, connect)
 
@@ -164,6 +165,23 @@ async def _end_interrupted(connect: Connect, directory: str, run: str) -> None:
                 view = update.run
             await session.settle(run)
     say(f"run {view.number} was interrupted and is ended now: {view.state}")
+
+
+def _add_delete(app: typer.Typer, connect: Connect) -> None:
+    @app.command("delete")
+    def delete(run: options.Run, directory: options.Directory = ".") -> None:
+        """Delete a run that has ended, with its repository and logs.
+
+        What was started again from it stays.
+        """
+
+        async def main() -> None:
+            async with connect(directory) as session:
+                view = await session.client.get(run)
+                await session.client.delete(view.id)
+            say(f"run {view.number} is deleted")
+
+        asyncio.run(main())
 
 
 def _add_gates(app: typer.Typer, connect: Connect) -> None:

@@ -235,6 +235,10 @@ class FlowClient(Protocol):
         """Refuse it; the step is failed."""
         ...
 
+    async def delete(self, run: str) -> None:
+        """Remove a run that has ended, with its repository and logs."""
+        ...
+
     async def rerun(
         self,
         run: str,

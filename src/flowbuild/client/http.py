@@ -246,6 +246,10 @@ class HttpClient:
             await asyncio.to_thread(self._clone, view.repository, self._token, Path(directory))
         return view
 
+    async def delete(self, run: str) -> None:
+        """See FlowClient."""
+        await self.ask("DELETE", f"runs/{(await self.get(run)).id}")
+
     async def _steer(self, run: str, verb: str, body: Mapping[str, Any]) -> None:
         await self.call("POST", f"/api/v1/runs/{(await self.get(run)).id}/{verb}", _run, json=body)
 

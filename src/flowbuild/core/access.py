@@ -69,6 +69,7 @@ class Action(StrEnum):
     RUN_RERUN = "run.rerun"
     RUN_APPROVE = "run.approve"
     RUN_DEBUG = "run.debug"
+    RUN_DELETE = "run.delete"
     WORKSPACE_READ = "workspace.read"
     WORKSPACE_WRITE = "workspace.write"
     LOG_READ = "log.read"
@@ -112,6 +113,7 @@ RULES: Mapping[Action, Rule] = {
     Action.RUN_RERUN: Rule(Role.DEVELOPER, Scope.RUN),
     Action.RUN_APPROVE: Rule(Role.APPROVER, Scope.APPROVE),
     Action.RUN_DEBUG: Rule(Role.DEVELOPER, Scope.RUN),  # on a machine of one's own, without secrets of the server
+    Action.RUN_DELETE: Rule(Role.MAINTAINER, Scope.MANAGE),
     Action.WORKSPACE_READ: Rule(Role.VIEWER, Scope.READ, public=True),
     Action.WORKSPACE_WRITE: Rule(Who.ATTEMPT, Scope.RUN),
     Action.LOG_READ: Rule(Role.VIEWER, Scope.READ, public=True),

@@ -16,6 +16,7 @@ from flowbuild.core.states import StepState
 from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Clock, log_topic, phase_topic, run_topic
 from flowbuild.services.looking import Looking
+from flowbuild.services.removal import Removal
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import RunService
 from flowbuild.services.signals import Signals
@@ -50,6 +51,7 @@ class LocalClient:
         runs: RunService,
         looking: Looking,
         runners: RunnerService,
+        removal: Removal,
         signals: Signals,
         dead_owners: Callable[[], Sequence[str]],
         wake: Callable[[RunId], None],
@@ -61,6 +63,7 @@ class LocalClient:
         self._runs = runs
         self._looking = looking
         self._runners = runners
+        self._removal = removal
         self._signals = signals
         self._dead_owners = dead_owners
         self._wake = wake
@@ -155,6 +158,10 @@ class LocalClient:
     async def reject(self, run: str, step: str, *, comment: str = "") -> None:
         """See FlowClient."""
         await self._steer(run, lambda found: self._runs.reject(found, step, by=self._actor, comment=comment))
+
+    async def delete(self, run: str) -> None:
+        """See FlowClient."""
+        await asyncio.to_thread(self._removal.delete, self._actor, await self._find(run))
 
     async def rerun(
         self,

@@ -212,7 +212,7 @@ class Looking:
 
     def _view(self, tx: Transaction, row: RunRow, phases: Mapping[str, str]) -> RunView:
         rerun_of = row.run.rerun_of
-        number = None if rerun_of is None else tx.runs.get(rerun_of).number
+        number = None if rerun_of is None else tx.runs.number(rerun_of)
         attempts = tx.attempts.of_run(row.run.id)
         return run_view(
             row,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flowbuild.core.errors import Conflict
 from flowbuild.core.ids import RUN_ID, CommitId, RunId
-from flowbuild.services.audit import Actor, note
+from flowbuild.services.audit import Actor, note, note_steered
 from flowbuild.services.decisions import Clock
 from flowbuild.services.runs import Places
 from flowbuild.store.database import Database
@@ -39,6 +39,17 @@ class Removal:
         if removed:
             self._remove_files(run)
         return removed
+
+    def delete(self, actor: Actor, run: RunId) -> None:
+        """Remove a run because somebody wants it gone. Raises NotFound; Conflict while it goes on, or is being cleaned up."""
+        with self._database.write() as tx:
+            row = tx.runs.get(run)
+            if not row.run.state.final:
+                raise Conflict(f"run {row.number} is going on", hint="cancel it first, or wait for it")
+            if not tx.runs.remove(run):
+                raise Conflict(f"run {row.number} is still being cleaned up", hint="try again in a moment")
+            note_steered(tx, self._clock(), actor, "run.delete", row, detail={})
+        self._remove_files(run)
 
     def project(self, actor: Actor, name: str) -> None:
         """Remove a project with all its runs. Raises NotFound; Conflict while runs go on, or are being cleaned up.

@@ -132,6 +132,10 @@ class Runs:
             raise NotFound(f"there is no run {run}")
         return str(found)
 
+    def number(self, run: RunId) -> int | None:
+        """Return the number of a run within its project; None when it is gone."""
+        return self._connection.execute(select(runs.c.number).where(runs.c.id == run)).scalar()
+
     def ids(self) -> frozenset[str]:
         """Return the ids of all runs."""
         return frozenset(self._connection.execute(select(runs.c.id)).scalars())

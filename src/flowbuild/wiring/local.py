@@ -22,6 +22,7 @@ from flowbuild.services.logbook import Logbook
 from flowbuild.services.looking import Looking
 from flowbuild.services.owners import Owners, Ownership
 from flowbuild.services.projects import project_of
+from flowbuild.services.removal import Removal
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import Places, RunService
 from flowbuild.services.signals import Signals
@@ -58,6 +59,9 @@ class Local:
         self.decisions = Decisions(self.database, self.signals, time, self.wake)
         self.looking = Looking(self.database, self.logbook, self.driven)
         self.places = Places(runs=home / "runs", starting=home / "starting", lfs=home / "lfs")
+        self.removal = Removal(
+            database=self.database, places=self.places, logs=home / "logs", mirrors=home / "mirrors", clock=time
+        )
 
     def open(self, *, drive: bool, serve: bool = False) -> None:
         """Bring the database up to date; with `drive`, become the owner of runs, as a server with `serve`."""
@@ -97,6 +101,7 @@ class Local:
             runs=self.runs,
             looking=self.looking,
             runners=self.runners,
+            removal=self.removal,
             signals=self.signals,
             dead_owners=self.dead_owners,
             wake=self.wake,

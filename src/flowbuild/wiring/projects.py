@@ -6,7 +6,6 @@ from time import time
 
 from flowbuild.core.giturl import Policy
 from flowbuild.services.projects import ProjectService
-from flowbuild.services.removal import Removal
 from flowbuild.vault.keys import KeyFile
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
@@ -32,12 +31,4 @@ def project_service(local: Local, vault: Vault) -> ProjectService:
         policy=policy_of(local),
         sealer=vault,
         clock=time,
-    )
-
-
-def make_removal(local: Local) -> Removal:
-    """Return what takes runs and projects away."""
-    home = local.settings.home
-    return Removal(
-        database=local.database, places=local.places, logs=home / "logs", mirrors=home / "mirrors", clock=time
     )

@@ -38,7 +38,7 @@ from flowbuild.wiring.driving import directing, driving
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.machines import known_by, machines
 from flowbuild.wiring.people import people, providers_of
-from flowbuild.wiring.projects import make_removal, open_vault, policy_of, project_service
+from flowbuild.wiring.projects import open_vault, policy_of, project_service
 from flowbuild.wiring.triggers import make_triggers, triggering
 from flowbuild.workspace.serve import Bounds, GitServer
 
@@ -93,7 +93,7 @@ def make_backend(local: Local) -> Backend:
         approvals=Approvals(database, local.looking, projects),
         projects=projects,
         launcher=launcher,
-        removal=make_removal(local),
+        removal=local.removal,
         triggers=make_triggers(local, vault, projects, launcher),
         machines=there,
         looking=local.looking,

@@ -36,7 +36,6 @@ from flowbuild.triggers.scheduler import Scheduler
 from flowbuild.triggers.statuses import Statuses
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
-from flowbuild.wiring.projects import make_removal
 from flowbuild.workspace.mirror import HEADS, TAGS
 
 
@@ -75,7 +74,7 @@ async def triggering(
     )
     intake = IntakeService(database=database, consequences=consequences, signals=signals, clock=time)
     follows = FollowService(database=database, reactions=triggers.reactions, clock=time)
-    retention = RetentionService(database, make_removal(local), time)
+    retention = RetentionService(database, local.removal, time)
     async with httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False, trust_env=False) as http:
         client = ForgeClient(http, lambda host, addresses: _judge(host, addresses, policy))
         polls = PollService(

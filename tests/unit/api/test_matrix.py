@@ -82,6 +82,9 @@ class Kept:
     def project(self, actor, name):
         pass
 
+    def delete(self, actor, run):
+        pass
+
 
 @pytest.fixture
 async def town(home, open_site):

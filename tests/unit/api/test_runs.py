@@ -221,3 +221,40 @@ async def test_many_followers_of_one_run_see_the_same(home, open_site):
         found = await asyncio.gather(*(follow(site, begun.id) for _ in range(20)))
     stored = [[m for m in one if m[2].get("event", {}).get("type") != "attempt_phase"] for one in found]
     assert len({json.dumps([(m[0], m[1], m[2].get("event")) for m in one]) for one in stored}) == 1
+
+
+async def test_a_run_is_deleted_with_all_that_is_of_it(home, open_site):
+    home.write({"a": {**step(write="x=1", log="one\n"), "environment": {"name": "prod", "approve": ["approvers"]}}})
+    async with open_site() as site:
+
+        async def delete(run, who):
+            return (await site.http.delete(f"/api/v1/runs/{run}", headers=site.as_(who))).status_code
+
+        begun = await site.life.start(home)
+        await site.life.until(begun.id, "a", "waiting")
+        early = await delete(begun.id, "maintainer")
+        await site.post(f"/api/v1/runs/{begun.id}/steps/a/approve", "approver")
+        await site.life.finished(begun.id)
+        again = (await site.post(f"/api/v1/runs/{begun.id}/rerun", json={"failed": False, "from_steps": ["a"]})).json()
+        await site.post(f"/api/v1/runs/{again['id']}/steps/a/approve", "approver")
+        await site.life.finished(again["id"])
+        refused = [await delete(begun.id, who) for who in ("developer", "approver", "stranger")]
+        gone = await delete(begun.id, "maintainer")
+        late = await delete(begun.id, "maintainer")
+        left = await site.get(f"/api/v1/runs/{again['id']}")
+        listed = (await site.get("/api/v1/runs")).json()["items"]
+        newest = await site.life.client.runs()
+        tree = (await site.get(f"/api/v1/runs/{again['id']}/workspace/tree")).json()
+        rows = await asyncio.to_thread(site.backend.people.audit.page, before=None, limit=1, project="project")
+        await site.life.client.delete(again["id"])
+        nothing = await site.life.client.runs()
+    assert (early, refused, gone, late) == (409, [403, 403, 404], 204, 404)
+    assert (left.status_code, left.json()["rerun_of"], left.json()["state"]) == (200, None, "succeeded")
+    assert ([each["id"] for each in listed], [each.id for each in newest], nothing) == (
+        [again["id"]],
+        [again["id"]],
+        [],
+    )
+    assert [entry["name"] for entry in tree["entries"]] == [".git", ".flow.yml", "x"]
+    assert [(row.actor, row.action, row.object) for row in rows] == [("maintainer", "run.delete", f"run:{begun.id}")]
+    assert [list((home.data / place).iterdir()) for place in ("runs", "logs")] == [[], []]

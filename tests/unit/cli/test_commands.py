@@ -30,6 +30,9 @@ class Client:
     async def cancel(self, run, *, force):
         self.asked.append((run, force))
 
+    async def delete(self, run):
+        self.asked.append(run)
+
     async def logs(self, *_arguments, **_options):
         for chunk in ():
             yield chunk
@@ -56,6 +59,11 @@ def test_a_step_without_a_log(capsys, step, said):
     assert capsys.readouterr() == ("", said)
 
 
+def test_a_step_of_a_run_that_is_gone(capsys):
+    assert call(Client(replace(ENDED, rerun_of=None)), "logs", "12", "reused") == 0
+    assert capsys.readouterr().err == "step 'reused' of run 12 was taken over from a run that is gone\n"
+
+
 def test_a_step_that_has_not_started(capsys):
     run = run_view((running("a"), step_view("b", state=StepState.QUEUED)))
     assert call(Client(run), "logs", "12", "b") == 0
@@ -68,6 +76,13 @@ def test_cancel_says_what_it_does(capsys, options):
     assert call(client, "cancel", "12", *options) == 0
     assert client.asked == [(client.run.id, bool(options))]
     assert capsys.readouterr().err == "run 12 is being ended; flow watch 12 shows how\n"
+
+
+def test_delete_says_what_it_did(capsys):
+    client = Client(ENDED)
+    assert call(client, "delete", "12") == 0
+    assert client.asked == [client.run.id]
+    assert capsys.readouterr().err == "run 12 is deleted\n"
 
 
 def test_cancel_of_what_has_ended(capsys):

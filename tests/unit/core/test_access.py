@@ -30,6 +30,7 @@ OF_PROJECTS = """
     run.rerun         no  | no  no  yes yes yes yes | no  no
     run.approve       no  | no  no  no  yes yes yes | no  no
     run.debug         no  | no  no  yes yes yes yes | no  no
+    run.delete        no  | no  no  no  no  yes yes | no  no
     workspace.read    yes | no  yes yes yes yes yes | no  yes
     workspace.write   no  | no  no  no  no  no  no  | no  yes
     log.read          yes | no  yes yes yes yes yes | no  no
@@ -67,7 +68,7 @@ SCOPES = {
     "run": "run.start run.cancel run.rerun run.debug workspace.write runner.work",
     "approve": "run.approve",
     "secrets": "secret.write",
-    "manage": "project.create project.change project.delete hook.change schedule.change member.change",
+    "manage": "run.delete project.create project.change project.delete hook.change schedule.change member.change",
     "account": "token.own",
     "admin": "runner.register runner.drain user.read user.change audit.read server.read server.backup",
 }

@@ -125,7 +125,7 @@ async def test_what_comes_at_once_has_an_answer_each(server):
     sent.append(Sent(PROJECT, "other", good.headers, good.body))
     answers = await asyncio.gather(*map(server.deliveries.take, sent), return_exceptions=True)
     first, second, third, fourth, *rest, last = answers
-    assert [type(answer) for answer in (second, third, last)] == [Unauthenticated, InvalidRequest, NotFound]
+    assert [type(answer) for answer in (second, third, last)] == [Unauthenticated, InvalidRequest, Unauthenticated]
     assert fourth == replace(first, duplicate=True, note="this delivery was here before")
     assert len({receipt.id for receipt in (first, *rest)}) == 20
     stored = await asyncio.to_thread(server.deliveries.page, PROJECT, None, 50)

@@ -28,6 +28,7 @@ router = APIRouter(prefix="/api/v1/runs/{run}", tags=["runs"], responses=RESPONS
 Readable = Annotated[RunId, Depends(OnRun(Action.RUN_READ))]
 Cancellable = Annotated[RunId, Depends(OnRun(Action.RUN_CANCEL))]
 Rerunnable = Annotated[RunId, Depends(OnRun(Action.RUN_RERUN))]
+Deletable = Annotated[RunId, Depends(OnRun(Action.RUN_DELETE))]
 Approvable = Annotated[RunId, Depends(OnRun(Action.RUN_APPROVE))]
 
 _view: TypeAdapter[RunView] = TypeAdapter(RunView)
@@ -158,6 +159,12 @@ async def rerun(run: Rerunnable, wanted: RerunRequest, actor: Acting, backend: B
         fresh=wanted.fresh,
     )
     return shown(backend, new)
+
+
+@router.delete("", status_code=204)
+def delete_run(run: Deletable, actor: Acting, backend: Back) -> None:
+    """Delete a run that has ended, with its repository and logs. Runs that were started again from it stay whole."""
+    backend.removal.delete(actor, run)
 
 
 @router.post("/steps/{step}/approve", status_code=202)
