@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import replace
 
 import httpx2
@@ -110,7 +111,7 @@ def add_project(database):
 async def test_everybody_at_every_endpoint(town, public):
     site, run, http = town
     site.backend.public_projects = lambda: frozenset({PROJECT} if public else ())
-    wrong, seen = [], {True: 0, False: 0}
+    wrong, seen = [], Counter({True: 0, False: 0})
     for route, permission in RIGHTS:
         for number, (name, who) in enumerate(zip(PEOPLE, site.backend.authenticator.people, strict=True)):
             headers = {} if who is ANONYMOUS else {"Authorization": f"Bearer {number}"}
@@ -123,6 +124,7 @@ async def test_everybody_at_every_endpoint(town, public):
             seen[may] += 1
             if answer.status_code >= 500 or refused(answer) is may:
                 wrong.append((name, method, route.path, answer.status_code, answer.text[:100]))
+    print(f"\n{len(RIGHTS)} endpoints x {len(PEOPLE)} callers = {seen.total()} requests, wrong: {len(wrong)}")
     assert not wrong, "\n".join(map(str, wrong))
     assert seen[True] + seen[False] == len(RIGHTS) * len(PEOPLE)
     assert min(seen.values()) > 300  # the control: both happen
