@@ -17,6 +17,7 @@ from flowbuild.core.machine import decide
 from flowbuild.core.run import Run
 from flowbuild.core.states import Outcome, Reason, StepState
 from flowbuild.services import groups
+from flowbuild.services.lines import line_of
 from flowbuild.services.notices import run_ended
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey
@@ -138,11 +139,13 @@ class Decisions:
                 tx.topics.add(ORDERS)
                 return _stop(tx, AttemptKey(run, step, attempt, epoch), force=force, now=now)
             case AcquireLock(step, lock):
-                return [LockGranted(step)] if tx.locks.join(lock, run, step) else []
+                line = line_of(tx, tx.runs.project(run), lock)
+                return [LockGranted(step)] if tx.locks.join(line, run, step) else []
             case ReleaseLock(step, lock):
-                held = tx.locks.holds(lock, run, step)
-                line = tx.locks.leave(lock, run, step)
-                return self._pass_on(tx, run, lock, line) if held else []
+                line = line_of(tx, tx.runs.project(run), lock)
+                held = tx.locks.holds(line, run, step)
+                waiting = tx.locks.leave(line, run, step)
+                return self._pass_on(tx, run, lock, waiting) if held else []
             case SetTimer(name, at):
                 tx.timers.set(run, name, at)
                 tx.topics.add(OUTBOX)

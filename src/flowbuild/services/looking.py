@@ -15,6 +15,7 @@ from flowbuild.core.states import StepState
 from flowbuild.logs.format import Piece
 from flowbuild.logs.reader import LogReader
 from flowbuild.logs.search import Found, search
+from flowbuild.services.lines import line_of
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
 from flowbuild.store.database import Database, Transaction
@@ -220,10 +221,10 @@ class Looking:
             phases,
             rerun_number=number,
             interrupted=self._interrupted(tx, row),
-            holders=self._holders(tx, row.run),
+            holders=self._holders(tx, row.project, row.run),
         )
 
-    def _holders(self, tx: Transaction, run: Run) -> dict[str, HolderView]:
+    def _holders(self, tx: Transaction, project: str, run: Run) -> dict[str, HolderView]:
         """Return who holds what the steps of a run wait for."""
         found: dict[str, HolderView] = {}
         for key, step in run.steps.items():
@@ -234,7 +235,7 @@ class Looking:
                 or (environment.approve and not step.approved_by)
             ):
                 continue
-            holder = tx.locks.holder(environment.name)
+            holder = tx.locks.holder(line_of(tx, project, environment.name))
             if holder not in (None, (run.id, key)):  # it may have got the lock after the run was read
                 other = tx.runs.get(holder[0])
                 interrupted = self._interrupted(tx, other)
