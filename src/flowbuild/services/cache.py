@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,6 +28,7 @@ from flowbuild.workspace.repo import RunRepository
 
 log = structlog.get_logger()
 KEY = "cache_key"  # of the details of an attempt
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class StepCache:
@@ -38,13 +40,16 @@ class StepCache:
     def look_up(self, attempt: AttemptKey, key: str) -> AttemptResult | None:
         """Return the result of an attempt as recorded under a key, committed as its own; None: it has to run.
 
-        The key is kept with the attempt: under it its result will be recorded. Raises LeaseLost.
+        The key is kept with the attempt: under it its result will be recorded; not for a step without `cache`, whatever a
+        runner says. Raises LeaseLost.
         """
         with self._database.write() as tx:
             stored = tx.runs.get(attempt.run)
             row = tx.attempts.get(attempt)
             if row is None or row.state not in ("leased", "launched"):
                 raise LeaseLost(f"the lease on attempt {attempt.attempt} of step {attempt.step!r} is over")
+            if stored.run.pipeline.step(attempt.step).cache is None or not _KEY.fullmatch(key):
+                return None
             tx.attempts.detail(attempt, {KEY: key})
             fresh = stored.run.steps[attempt.step].fresh
             recorded = None if fresh else tx.cache.get(_scope(stored), key)
