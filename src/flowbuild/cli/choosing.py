@@ -15,19 +15,21 @@ from flowbuild.core.errors import InvalidRequest
 class Choice:
     """What stood before the command, or is in the environment. It is a `client.base.Connect` itself.
 
-    `server`: an address, or empty for the one in this process; `project`: what numbers of runs count in.
+    `server`: an address, or empty for the one in this process; `project`: what numbers of runs count in. With `far` the
+    latest login counts when no server is named: projects are things of servers.
     """
 
     connect: Connect
     dial: Dial | None
     server: str = field(default_factory=lambda: os.environ.get("FLOW_SERVER", ""))
-    project: str = field(default_factory=lambda: os.environ.get("FLOW_PROJECT", ""))
+    project: str = field(default_factory=lambda: os.environ.get("FLOW_PROJECT", ""))  # steps have it, too
+    far: bool = False
 
     def __call__(
         self, directory: str, *, drive: bool = False, abandon: bool = False
     ) -> AbstractAsyncContextManager[Session]:
         """Open a session."""
-        if not self.server:
+        if not self.server and not self.far:
             return self.connect(directory, drive=drive, abandon=abandon)
         return self.elsewhere()
 

@@ -90,12 +90,15 @@ def _options(choice: Choice) -> Callable[..., None]:
         project: Annotated[
             str,
             typer.Option(
-                "--project", metavar="NAME", help="Project there that numbers of runs count in; or FLOW_PROJECT."
+                "--project",
+                metavar="NAME",
+                help="Project there that numbers of runs count in; without --server: of the latest login.",
             ),
         ] = "",
     ) -> None:
         choice.server = server or choice.server
         choice.project = project or choice.project
+        choice.far = bool(project)
 
     return options
 
