@@ -22,7 +22,7 @@ import yaml
 from flowbuild.cli.servers import SCOPES
 from flowbuild.client.base import RunView
 from flowbuild.client.http import HttpClient
-from flowbuild.core.errors import ServerUnreachable, SystemFailed
+from flowbuild.core.errors import SystemFailed
 from flowbuild.core.events import AttemptFinished
 from flowbuild.core.ids import RunId
 from flowbuild.settings import Settings
@@ -209,7 +209,7 @@ class Fleet:
                 async for update in client.watch(run, seen):
                     seen, view = update.seq, update.run
                     self.seen[run, seen] = update.at
-            except ServerUnreachable:
+            except SystemFailed:
                 await self.up.wait()
         return view
 
