@@ -1,7 +1,8 @@
 """kill -9 of a server and of runners at random moments while many runs are under way: nothing is lost, nothing happens twice.
 
 FLOW_SERVER_KILLS and FLOW_RUNNER_KILLS say how often (default 2 and 1), FLOW_RUNS how many runs are under way at any time,
-FLOW_SEED where the random order and moments come from, FLOW_KILLS_TABLE names a file for the figures.
+FLOW_SEED where the random order and moments come from, FLOW_KILLS_SECONDS after how many seconds there are no further kills, and
+FLOW_KILLS_TABLE names a file for the figures.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from flowbuild.testing.fleet import Fleet
 SERVER_KILLS = int(os.environ.get("FLOW_SERVER_KILLS", "2"))
 RUNNER_KILLS = int(os.environ.get("FLOW_RUNNER_KILLS", "1"))
 RUNS = int(os.environ.get("FLOW_RUNS", "4"))
+SECONDS = float(os.environ.get("FLOW_KILLS_SECONDS", "inf"))
 SEED = int(os.environ.get("FLOW_SEED", "1"))
 CUT = 0.2  # of the kills of a server come while it starts
 WORKS = 3.0  # seconds that it works at most before a kill
@@ -40,7 +42,10 @@ class Reaper:
     async def reap(self, server_kills, runner_kills):
         order = ["server"] * server_kills + ["runner"] * runner_kills
         self.random.shuffle(order)
+        end = time.monotonic() + SECONDS
         for victim in order:
+            if time.monotonic() > end:
+                return
             await asyncio.sleep(self.random.uniform(0, WORKS))
             await (self.kill_server() if victim == "server" else self.kill_runner())
 
