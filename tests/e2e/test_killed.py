@@ -22,7 +22,7 @@ RUNS = int(os.environ.get("FLOW_RUNS", "4"))
 SECONDS = float(os.environ.get("FLOW_KILLS_SECONDS", "inf"))
 SEED = int(os.environ.get("FLOW_SEED", "1"))
 CUT = 0.2  # of the kills of a server come while it starts
-WORKS = 3.0  # seconds that it works at most before a kill
+WORKS = {"sqlite": 3.0, "postgresql": 8.0}  # seconds until a kill, at most; with PostgreSQL runs are taken over after 3
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(300 + 60 * (SERVER_KILLS + RUNNER_KILLS))]
 
@@ -36,6 +36,7 @@ class Reaper:
     """Kills the members of a fleet in an order, and at moments, that depend on the seed alone."""
 
     def __init__(self, fleet, seed):
+        self.works = WORKS["postgresql" if fleet.database else "sqlite"]
         self.fleet, self.random = fleet, Random(seed)
         self.kills, self.hits, self.cut = 0, 0, 0
 
@@ -46,7 +47,7 @@ class Reaper:
         for victim in order:
             if time.monotonic() > end:
                 return
-            await asyncio.sleep(self.random.uniform(0, WORKS))
+            await asyncio.sleep(self.random.uniform(0, self.works))
             await (self.kill_server() if victim == "server" else self.kill_runner())
 
     async def kill_server(self):
