@@ -9,7 +9,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Base64Bytes, Field, TypeAdapter
 
@@ -97,15 +97,21 @@ class LogState:
     last: Mapping[str, int] = field(default_factory=dict)
 
 
-Piece = tuple[str, str, int, Base64Bytes]  # service, stream, time in ns, data
+# Service, stream, time in ns, data. The names of services are as those of compose files, or empty: the product itself.
+Piece = tuple[
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,63}$")],
+    Literal["stdout", "stderr"],
+    Annotated[int, Field(ge=0, lt=1 << 63)],
+    Base64Bytes,
+]
 
 
 @dataclass(frozen=True, slots=True)
 class LogBatch:
     """Output at an offset."""
 
-    offset: Annotated[int, Field(ge=0)]
-    entries: Sequence[Piece]
+    offset: Annotated[int, Field(ge=0, lt=1 << 63)]
+    entries: Annotated[Sequence[Piece], Field(max_length=LOG_ENTRIES)]
 
 
 class StepsTold(Mapping[str, Mapping[str, Any]]):

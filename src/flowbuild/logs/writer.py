@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +39,7 @@ from flowbuild.logs.format import (
 )
 
 DEFAULT_LIMIT = 4 << 30  # bytes of one attempt
+MAX_SERVICES = 1000  # a compose file may have a tenth of that
 _BLOCK = 4096 * RECORD.size
 _Stamp = tuple[int, int, int, int]
 
@@ -91,7 +92,8 @@ class AttemptLog:
         """Append records whose first byte is byte `offset` of the log; return the offset that is expected next.
 
         Bytes that are there already (a resend) are skipped exactly, also inside a record. Raises LogGap when bytes
-        before `offset` are missing, and OSError when the disk refuses; then nothing is lost that was acknowledged.
+        before `offset` are missing, Conflict for more services than a step can have, and OSError when the disk refuses; then
+        nothing is lost that was acknowledged.
         """
         with self._turn():
             if offset > self._next and not self._header.cut:
@@ -107,6 +109,8 @@ class AttemptLog:
                 end = offset + sum(len(record.data) for record in records)
                 self._dropped = max(self._dropped, end - self._size)
                 return end
+            if len({*self._header.services, *(record.service for record, _ in pieces)}) > MAX_SERVICES:
+                raise Conflict(f"more than {MAX_SERVICES} services write to one log")
             if pieces:
                 self._write(pieces)
             return self._next
@@ -192,6 +196,7 @@ class AttemptLog:
         os.fdatasync(self._index)
 
     def _write(self, pieces: Sequence[tuple[Record, bytes]]) -> None:
+        self._name(record.service for record, _ in pieces)
         room = self._limit - self._size
         kept: list[bytes] = []
         index = bytearray()
@@ -205,6 +210,7 @@ class AttemptLog:
                 offset += len(part)
                 times[record.service] = record.time_ns
             if room < 0:
+                self._name([""])
                 mark = f"\n*** output cut here: this attempt wrote more than {self._limit} bytes ***\n".encode()
                 index += self._record(offset, "", "stderr", record.time_ns, mark)
                 kept.append(mark)
@@ -235,14 +241,15 @@ class AttemptLog:
             _write_all(self._blocks, full, first * BLOCK_ENTRY.size)
 
     def _record(self, offset: int, service: str, stream: str, time_ns: int, data: bytes) -> bytes:
-        return RECORD.pack(offset, time_ns, len(data), self._service(service), STREAMS.index(stream), 0)
+        return RECORD.pack(offset, time_ns, len(data), self._header.services.index(service), STREAMS.index(stream), 0)
 
-    def _service(self, name: str) -> int:
-        """Return the number of a service; a new name is on disk before a record uses it."""
-        if name not in self._header.services:
-            self._header = Header((*self._header.services, name), cut=self._header.cut)
+    def _name(self, services: Iterable[str]) -> None:
+        """Give services numbers: their names are on disk before a record uses them."""
+        known = self._header.services
+        names = tuple(dict.fromkeys([*known, *services]))
+        if names != known:
+            self._header = Header(names, cut=self._header.cut)
             self._header.save(self._directory)
-        return self._header.services.index(name)
 
     def _read_times(self) -> dict[str, int]:
         """Read the index backwards until every service was seen; its pieces are in the order of their arrival."""

@@ -94,12 +94,27 @@ class Registration:
             )
         return Principal("runner", row.id, row.name)
 
-    def hello(self, name: str, *, capacity: int, facts: Facts) -> None:
-        """Keep what a runner says of itself at the start of a life."""
+    def hello(self, runner: str, *, capacity: int, facts: Facts) -> None:
+        """Keep what a runner, NAME/LIFE, says of itself at the start of a life."""
+        name, _, life = runner.partition("/")
         _check(name, capacity, {}, facts)
         with self._database.write() as tx:
-            tx.runners.describe(name, capacity=capacity, facts=asdict(facts))
+            tx.runners.describe(name, life=life, capacity=capacity, facts=asdict(facts))
             tx.runners.seen(name, self._clock())
+
+    def require_newest(self, runner: str) -> None:
+        """Raise Unauthenticated unless a runner, NAME/LIFE, is in its latest life.
+
+        Two programs with one key, as on the copy of a machine, would take each other's attempts away for ever.
+        """
+        name, _, life = runner.partition("/")
+        with self._database.read() as tx:
+            row = tx.runners.by_name(name)
+        if row is not None and row.life not in ("", life):
+            raise Unauthenticated(
+                f"another program has begun as runner {name}",
+                hint="each machine needs a key of its own: flow runners add",
+            )
 
     def heard(self, name: str) -> bool:
         """Remember that a runner lives; return whether it is being drained."""

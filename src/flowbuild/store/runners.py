@@ -14,7 +14,10 @@ from flowbuild.store.server_tables import runner_codes, runners
 
 @dataclass(frozen=True, slots=True)
 class RunnerRow:
-    """A runner. `state`: active, draining (gets no more work), revoked. `facts` are what it says of itself."""
+    """A runner. `state`: active, draining (gets no more work), revoked. `facts` are what it says of itself.
+
+    `life`: the latest life of its program, empty before the first one.
+    """
 
     id: str
     name: str
@@ -25,6 +28,7 @@ class RunnerRow:
     labels: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     seen_at: float | None = None
+    life: str = ""
 
 
 class Runners:
@@ -73,9 +77,9 @@ class Runners:
         """Remember that a runner was heard of."""
         self._connection.execute(runners.update().where(runners.c.name == name).values(seen_at=now))
 
-    def describe(self, name: str, *, capacity: int, facts: Mapping[str, Any]) -> None:
-        """Keep what a runner says of itself."""
-        values = {"capacity": capacity, "facts": dump_mapping(dict(facts))}
+    def describe(self, name: str, *, life: str, capacity: int, facts: Mapping[str, Any]) -> None:
+        """Keep what a runner says of itself when a life of it begins."""
+        values = {"life": life, "capacity": capacity, "facts": dump_mapping(dict(facts))}
         self._connection.execute(runners.update().where(runners.c.name == name).values(**values))
 
     def add_code(self, code_hash: str, *, by: str, now: float, expires_at: float) -> None:
@@ -106,4 +110,5 @@ def _row(row: RowMapping) -> RunnerRow:
         labels=load_mapping(row["labels"]),
         facts=load_mapping(row["facts"]),
         seen_at=row["seen_at"],
+        life=row["life"],
     )

@@ -205,6 +205,7 @@ runners = Table(
     Column("labels", Text, nullable=False, server_default="{}"),
     Column("capacity", Integer, nullable=False),
     Column("state", String(16), nullable=False),  # active, draining, revoked
+    Column("life", String(16), nullable=False, server_default=""),  # of its program, the one that began last
     Column("facts", Text, nullable=False, server_default="{}"),  # version, engine, address, load as it says itself
     Column("created_at", Float, nullable=False),
     Column("seen_at", Float),

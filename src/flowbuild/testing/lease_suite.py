@@ -131,7 +131,7 @@ class LeaseSuite(StoreBench):
             assert tx.runners.by_key("hash") == tx.runners.by_name("one") == row
             assert tx.runners.by_key("other") is None
             tx.runners.seen("one", 5.0)
-            tx.runners.describe("one", capacity=7, facts={"cpus": 8})
+            tx.runners.describe("one", life="1", capacity=7, facts={"cpus": 8})
             tx.runners.set_state("one", "draining")
             assert not tx.runners.is_active("one")
             changed = replace(row, seen_at=5.0, capacity=7, facts={"cpus": 8}, state="draining")

@@ -128,7 +128,7 @@ def test_a_name_is_free_until_its_runner_was_heard_of(registration):
     made = register(registration)
     with pytest.raises(Unauthenticated):
         registration.principal(lost.key)
-    registration.hello(registration.principal(made.key).name, capacity=3, facts=Facts(cpus=4))
+    registration.hello(f"{registration.principal(made.key).name}/1", capacity=3, facts=Facts(cpus=4))
     (row,) = registration.runners()
     assert (row.capacity, row.facts["cpus"], row.seen_at) == (3, 4, 1000.0)
     with pytest.raises(Conflict):

@@ -90,7 +90,7 @@ def register_runner(body: wire.Register, request: Request, backend: Back) -> wir
 def greet(body: wire.Hello, worker: Worker, backend: Back) -> list[wire.Inherited]:
     """Begin a life of a runner: return what its earlier lives held; of all else nothing is needed any more."""
     _require_own(worker, body.runner)
-    backend.machines.registration.hello(worker.name, capacity=body.capacity, facts=body.facts)
+    backend.machines.registration.hello(body.runner, capacity=body.capacity, facts=body.facts)
     return [wire.Inherited(*each) for each in backend.machines.runners.inherited(body.runner)]
 
 
@@ -98,6 +98,7 @@ def greet(body: wire.Hello, worker: Worker, backend: Back) -> list[wire.Inherite
 async def claim_attempt(body: wire.Claim, request: Request, worker: Worker, backend: Back) -> Response:
     """Return an attempt to work on; waits for one."""
     _require_own(worker, body.runner)
+    await asyncio.to_thread(backend.machines.registration.require_newest, body.runner)
     claiming = backend.machines.runners.claim(body.runner, request_key=body.request_key, wait=body.wait)
     found = await _while_there(claiming, request, backend)
     if found is None:
@@ -110,6 +111,7 @@ async def claim_attempt(body: wire.Claim, request: Request, worker: Worker, back
 async def beat(body: wire.Heartbeat, request: Request, worker: Worker, backend: Back) -> Beat:
     """Renew the leases that are reported; waits for an order."""
     _require_own(worker, body.runner)
+    await asyncio.to_thread(backend.machines.registration.require_newest, body.runner)
     beating = backend.machines.runners.heartbeat(body.runner, body.report, wait=body.wait)
     answer = await _while_there(beating, request, backend)
     draining = await asyncio.to_thread(backend.machines.registration.heard, worker.name)

@@ -291,6 +291,7 @@ def _runners() -> None:
         sa.Column("labels", sa.Text(), server_default="{}", nullable=False),
         sa.Column("capacity", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("life", sa.String(length=16), server_default="", nullable=False),
         sa.Column("facts", sa.Text(), server_default="{}", nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("seen_at", sa.Float(), nullable=True),
