@@ -46,14 +46,18 @@ def start():
 
 
 def lose_power(run, working):
-    """Kill the program and its containers at once, as far as that can be done; return when."""
+    """Kill the program and take away all that its engine has, which here is that of the other machine, too; return when."""
     working.process.kill()
-    found = ["docker", "ps", "--quiet", f"--filter=label=flow.run={run}"]
-    containers = subprocess.run(found, check=True, capture_output=True, text=True, timeout=60).stdout.split()
-    assert containers
-    subprocess.run(["docker", "rm", "--force", *containers], check=True, capture_output=True, timeout=60)
+    for kind, remove in (("container", ("rm", "--force")), ("network", ("rm",))):
+        found = docker(kind, "ls", "--quiet", f"--filter=label=flow.run={run}").split()
+        assert found
+        docker(kind, *remove, *found)
     working.end()
     return time.monotonic()
+
+
+def docker(*words):
+    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def test_another_machine_goes_on(tmp_path, start):
@@ -85,8 +89,9 @@ def test_another_machine_goes_on(tmp_path, start):
     start(person, "--server", url, "logs", run, "a", "-f").wait_for("try 1")
     _two, other = machine("two", "10.216.0.0/16")
     lost = lose_power(run, working)
-    assert person.call("--server", url, "watch", run).code == 0
+    watched = person.call("--server", url, "watch", run)
     taken = time.monotonic() - lost
+    assert watched.code == 0, watched.text
     print(f"lost machine: the run ended on another one after {taken:.1f} s")
     (step,) = person.call("--server", url, "show", run, "--json").json()["steps"]
     assert [(each["node"], each["outcome"], each["reason"]) for each in step["attempts"]] == [
