@@ -47,7 +47,7 @@ class Assignment:
     """All a runner needs for one attempt. `facts` are the values for `${{ … }}`; `environment` is FLOW_* for services.
 
     `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers, at the
-    earliest at `launched_at` (seconds since the epoch).
+    earliest `launched_ago` seconds before it was claimed: the clocks of machines go as they like.
     `repository` is a path when the runner is on the machine of the server; elsewhere it is below the server's address,
     and `token` opens it as long as the attempt goes on.
     `upcoming` are assignments that will probably follow on the same workspace; worth preparing, not to be worked on.
@@ -73,7 +73,7 @@ class Assignment:
     problem: str = ""
     trusted: bool = True
     stop: str = ""
-    launched_at: float | None = None
+    launched_ago: float | None = None
     token: str = ""
     upcoming: tuple[Assignment, ...] = ()
 

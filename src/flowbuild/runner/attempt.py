@@ -48,6 +48,7 @@ class Attempt:
         self.rest = rest
         self._tools = tools
         self._lease = assignment.lease
+        self._claimed = time.monotonic()
         self._phases: dict[str, float] = {}
         self._stopping = asyncio.Event()
         self._force = asyncio.Event()
@@ -263,10 +264,10 @@ class Attempt:
 
     def _time_left(self, unit: Unit) -> float | None:
         """Return the seconds that the step has: what an earlier life of the runner left of them, and time to look at that."""
-        timeout, launched_at = self.assignment.step.timeout, self.assignment.launched_at
-        if timeout is None or launched_at is None or not unit.started:
+        timeout, ago = self.assignment.step.timeout, self.assignment.launched_ago
+        if timeout is None or ago is None or not unit.started:
             return timeout
-        return max(timeout - (time.time() - launched_at), LOOK_SECONDS)
+        return max(timeout - ago - (time.monotonic() - self._claimed), LOOK_SECONDS)
 
     async def _start_and_wait(self, unit: Unit, *, background: bool) -> Verdict | None:
         engine = self._tools.engine

@@ -125,7 +125,6 @@ class Assignments:
             ),
             trailers=attempt_trailers(stored, row),
             stop=row.stop,
-            launched_at=row.started_at,
         )
 
 

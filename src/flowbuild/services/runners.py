@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from flowbuild.client.runner import (
     EXCLUSIVE_SECONDS,
@@ -203,7 +203,8 @@ class RunnerService:
     def _assign(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Tell who watches that an attempt was claimed, once that is stored."""
         self._decisions.announce(row.key.run, () if runner_name(row.runner) == EMBEDDED else (LEASES,))
-        return self._assignments.make(stored, row)
+        ago = None if row.started_at is None else max(0.0, self._clock() - row.started_at)
+        return replace(self._assignments.make(stored, row), launched_ago=ago)
 
     def _launched(self, lease: Lease) -> None:
         key = _key(lease)

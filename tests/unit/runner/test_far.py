@@ -10,6 +10,7 @@ import pytest
 from flowbuild.client.base import RunnerRequest
 from flowbuild.client.runner import LEASE_SECONDS
 from flowbuild.core.errors import Conflict, InvalidRequest, Unauthenticated
+from flowbuild.runner import attempt
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
 from flowbuild.services.decisions import run_topic
@@ -122,6 +123,30 @@ async def test_the_next_life_of_a_runner_finds_its_containers(home, open_site, f
         assert view.state == "succeeded"
         assert [len(each.attempts) for each in view.steps] == [1, 1]
         assert [each.attempts[0].epoch for each in view.steps] == [1, 1]
+
+
+@pytest.mark.parametrize("wrong_by", [-100_000, 100_000])
+async def test_the_clock_of_a_machine_is_nothing_to_go_by(home, open_site, far, monkeypatch, wrong_by):
+    """What is left of the timeout of a step that it finds again is a matter of the server's clock."""
+    home.write({"a": step(sleep=100_000, more={"timeout": "1h"})})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life():
+            run = (await served.life.start(home)).id
+            await served.life.until(run, "a", "run")
+        left, until = asyncio.Queue(), attempt.Attempt._bounded
+
+        async def bounded(self, unit, work, seconds):
+            left.put_nowait(seconds)
+            return await until(self, unit, work, seconds)
+
+        monkeypatch.setattr(attempt.Attempt, "_bounded", bounded)
+        monkeypatch.setattr(attempt.time, "time", lambda: time() + wrong_by)
+        async with far.life(), asyncio.timeout(LIMIT):
+            assert 3600 - LIMIT < await left.get() <= 3600
+            monkeypatch.undo()
+            await served.life.client.cancel(run, force=True)
+            await over(served, run)
 
 
 async def test_containers_that_are_gone_are_an_error_of_ours(home, open_site, far):
