@@ -148,7 +148,9 @@ async def test_the_audit_log(open_desk):
         await asyncio.to_thread(tamper, desk.site.life.local.database)
         broken = await desk.flow("audit", "--verify", code=1)
     newest, before = text.splitlines()
-    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\dZ  root  member.put  user:ann  {PROJECT}  127.0.0.1", newest)
+    assert re.fullmatch(
+        rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\dZ  root  member.put  user:ann  {PROJECT}  127.0.0.1  token:\w+", newest
+    )
     assert "root  user.add  user:ann" in before
     assert [row["action"] for row in of_project] == ["member.put"]
     assert whole.startswith("all ")

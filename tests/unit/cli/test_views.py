@@ -145,6 +145,7 @@ def test_json_lines():
         "time_ns": int((EPOCH + 2) * 1e9),
         "data": "compilé\n",
         "offset": 0,
+        "line": 0,
     }
     assert lines[-1]["state"] == "failed"
     assert lines[-1]["number"] == 12

@@ -12,6 +12,7 @@ import pytest
 
 from flowbuild.client.base import StartRequest
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, UserError
+from flowbuild.services.decisions import phase_topic
 from flowbuild.services.owners import Ownership
 from flowbuild.services.signals import Signals
 from flowbuild.testing.home import LIMIT, Home, step
@@ -149,7 +150,7 @@ async def test_watchers_miss_nothing(home):
         await life.local.runners.settled(run.id)
         last = views[0][-1].seq
         # As it is between the moment when the end of a step is stored and the one when its phase is forgotten.
-        life.local.runners._phases[run.id, "b"] = "push"
+        life.local.signals.say(phase_topic(run.id), "b", "push")
         assert [update.seq async for update in life.client.watch(run.id, after=last - 1)] == [last]
 
 
