@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from flowbuild.api import problems
@@ -34,6 +34,7 @@ from flowbuild.api.routers import (
     users,
     workspace,
 )
+from flowbuild.api.texts import whole_characters
 from flowbuild.client import wire
 from flowbuild.services.deliveries import MAX_BODY
 
@@ -98,6 +99,7 @@ def describe(more: Iterable[APIRouter] = ()) -> FastAPI:
         redirect_slashes=False,  # one address for one thing
         generate_unique_id_function=_operation,
         separate_input_output_schemas=False,
+        dependencies=[Depends(whole_characters)],
     )
     problems.install(app)
     for router in (*ROUTERS, *more):

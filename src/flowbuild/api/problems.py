@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from flowbuild.core import errors
 from flowbuild.spec.findings import InvalidFile
+from flowbuild.spec.words import printable
 from flowbuild.workspace.remote import Unreachable
 
 log = structlog.get_logger()
@@ -149,7 +150,8 @@ def _page(status: int, error: errors.FlowError) -> str:
 def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (it is installed for these)
     places = [
-        Place(where=".".join(str(part) for part in one["loc"]), message=str(one["msg"])) for one in error.errors()
+        Place(where=printable(".".join(str(part) for part in one["loc"])), message=printable(str(one["msg"])))
+        for one in error.errors()
     ]
     return answer(422, errors.InvalidRequest.code, "; ".join(f"{p.where}: {p.message}" for p in places), errors=places)
 
