@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -103,20 +103,26 @@ class ScheduleService:
         self._signals.notify(SCHEDULES)
         return self._view(row)
 
-    def run_due(self) -> float | None:
-        """Begin what is due; return when to look again. Raises StoreError."""
+    def due(self) -> Mapping[str, float]:
+        """Return the projects that have schedules, and when the first of each is due. Raises StoreError."""
         with self._database.read() as tx:
-            rows = tx.schedules.due(self._clock())
+            rows = tx.schedules.waiting()
+        for key in set(self._held) - {row.key for row in rows}:
+            self._held.pop(key, None)
+        found: dict[str, float] = {}
         for row in rows:
-            if self._clock() >= self._held_until(row.key):
-                self._run(row)
+            at = max(row.next_at or 0.0, self._held_until(row.key))
+            found[row.project] = min(at, found.get(row.project, at))
+        return found
+
+    def run(self, project: str) -> None:
+        """Begin what is due of a project. Raises StoreError."""
         now = self._clock()
         with self._database.read() as tx:
-            still = [row.key for row in tx.schedules.due(now)]
-            following = tx.schedules.next_at(now)
-        self._held = {key: self._held[key] for key in still if key in self._held}
-        times = [max(now, self._held_until(key)) for key in still]
-        return min([*times, following] if following is not None else times, default=None)
+            rows = [row for row in tx.schedules.due(now) if row.project == project]
+        for row in rows:
+            if now >= self._held_until(row.key):
+                self._run(row)
 
     def _held_until(self, key: ScheduleKey) -> float:
         return self._held.get(key, (0.0, 0))[0]

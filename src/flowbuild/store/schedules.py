@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, select
 
 from flowbuild.core.ids import RunId
 from flowbuild.store.server_tables import projects, schedules
@@ -83,10 +83,9 @@ class Schedules:
         query = _query().where(_waiting(), schedules.c.next_at <= now).order_by(schedules.c.next_at)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
-    def next_at(self, after: float) -> float | None:
-        """Return when the next one is due after a time."""
-        query = select(func.min(schedules.c.next_at)).join(projects, projects.c.id == schedules.c.project_id)
-        return self._connection.execute(query.where(_waiting(), schedules.c.next_at > after)).scalar()
+    def waiting(self) -> Sequence[ScheduleRow]:
+        """Return all schedules that will be due some time; those that are paused will not."""
+        return [_row(row) for row in self._connection.execute(_query().where(_waiting())).mappings()]
 
     def advance(
         self, row: ScheduleRow, next_at: float | None, *, last_at: float | None, run: RunId | None, error: str

@@ -5,21 +5,11 @@ from __future__ import annotations
 from flowbuild.services.decisions import Clock
 from flowbuild.services.schedules import SCHEDULES, ScheduleService
 from flowbuild.services.signals import Signals
-from flowbuild.services.threads import in_thread
-from flowbuild.triggers.loop import loop
+from flowbuild.triggers.lanes import Lanes
 
 
-class Scheduler:
-    """See triggers.loop for when it starts and ends."""
+class Scheduler(Lanes):
+    """See Lanes."""
 
     def __init__(self, *, service: ScheduleService, signals: Signals, clock: Clock) -> None:
-        self._service = service
-        self._signals = signals
-        self._clock = clock
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await loop(self._look, topic=SCHEDULES, signals=self._signals, clock=self._clock)
-
-    async def _look(self) -> float | None:
-        return await in_thread(self._service.run_due)
+        super().__init__(topic=SCHEDULES, due=service.due, work=service.run, signals=signals, clock=clock)

@@ -21,6 +21,7 @@ from flowbuild.testing.payloads import FORGES, Push
 from flowbuild.testing.triggers import Clock, PlainSealer, StoringStarter, add_project, consequences_of, pipeline_file
 from flowbuild.triggers import loop as loops
 from flowbuild.triggers.intake import Intake
+from flowbuild.triggers.lanes import AT_ONCE
 from flowbuild.triggers.loop import loop
 from flowbuild.triggers.polling import Polling
 from flowbuild.triggers.scheduler import Scheduler
@@ -163,13 +164,16 @@ class Remotes:
         self._running.call_soon_threadsafe(self.looked.put_nowait, name)
 
 
-async def test_a_remote_that_hangs_holds_up_no_other():
-    remotes = Remotes(["one", "two", "three"], {"one"})
+async def test_remotes_that_hang_hold_up_nobody():
+    """Not the other projects, and not who wants a thread for anything else."""
+    hangs = {f"slow {number}" for number in range(AT_ONCE - 1)}
+    remotes = Remotes([*hangs, "one", "two"], hangs)
     async with running(Polling(service=remotes, signals=Signals(), clock=time.time).run()), asyncio.timeout(LIMIT):
-        assert {await remotes.looked.get() for _ in range(2)} == {"two", "three"}
+        assert {await remotes.looked.get() for _ in range(2)} == {"one", "two"}
+        await asyncio.gather(*(asyncio.to_thread(int) for _ in range(100)))
         assert remotes.looked.empty()
         remotes.gate.set()
-        assert await remotes.looked.get() == "one"
+        assert {await remotes.looked.get() for _ in hangs} == hangs
     assert remotes.looked.empty()  # each once
 
 
