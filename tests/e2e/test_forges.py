@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from flowbuild.store.database import Database
 from flowbuild.testing.forge import TOKEN, FakeForge, forge
-from flowbuild.testing.git_remote import PASSWORD, USER, Source, served
+from flowbuild.testing.git_remote import PASSWORD, USER, Served, Source, served
 from flowbuild.testing.payloads import FORGES, ZERO, Push, Request
 from flowbuild.testing.program import LIMIT, Program, Started, leftovers
 
@@ -34,8 +35,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 class Site:
     """A server, a bare repository that is served over HTTP to who has the password, and an admin who asks the API."""
 
-    def __init__(self, top: Path, source: Source, repository: str) -> None:
-        self.source, self._repository = source, repository
+    def __init__(self, top: Path, source: Source, remote: Served) -> None:
+        self.source, self.remote = source, remote
         self.database = Database(f"sqlite:///{top / 'home' / 'flow.db'}")
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
             port = free.getsockname()[1]
@@ -55,7 +56,11 @@ class Site:
         admin = {"code": code, "name": "ann", "password": "correct horse battery"}
         login = await self.ask("POST", "setup", json=admin)
         self.http.headers["X-Flow-Form-Token"] = login["form_token"]
-        wanted = {"name": "app", "url": self._repository, "credential": {"user": USER, "password": PASSWORD}}
+        wanted = {
+            "name": "app",
+            "url": f"{self.remote.url}/team/source.git",
+            "credential": {"user": USER, "password": PASSWORD},
+        }
         await self.ask("POST", "projects", json=wanted)
 
     async def ask(self, method: str, path: str, **options: Any) -> Any:
@@ -101,7 +106,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     source.commit({".flow.yml": PIPELINES, "src/main": "one\n"})
     async with AsyncExitStack() as stack:
         repositories = stack.enter_context(served(tmp_path, password=PASSWORD))
-        made = Site(tmp_path, source, f"{repositories.url}/team/source.git")
+        made = Site(tmp_path, source, repositories)
         stack.push_async_callback(made.close)
         await made.set_up()
         yield made
@@ -178,3 +183,17 @@ async def test_what_happened_while_there_was_no_server(site: Site) -> None:
         ("build", "push", after, "succeeded"),
         ("check", "pull_request", topic, "succeeded"),
     ]
+
+
+async def test_a_remote_that_never_answers_does_not_keep_the_server_from_its_end(site: Site) -> None:
+    hook = await site.ask("POST", "projects/app/hooks", json={"kind": "github", "name": "forge"})
+    site.remote.gate.clear()
+    sent = FORGES["github"](Push("refs/heads/main", ZERO, "c" * 40)).signed("github", hook["secret"])
+    async with forge() as made:
+        assert (await made.send(sent, hook["url"])).status_code == 202
+    assert await asyncio.to_thread(site.remote.waiting.wait, LIMIT)
+    begun = time.monotonic()
+    site.server.process.terminate()
+    output = await asyncio.to_thread(site.server.end)
+    took = time.monotonic() - begun
+    assert (output.code, took < 20) == (0, True), f"{took:.1f} s: {output.text}"

@@ -22,6 +22,7 @@ from flowbuild.spec.load import load_pipelines, pipeline_files
 from flowbuild.spec.words import did_you_mean
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.projects import ProjectRow
+from flowbuild.workspace.git import Children
 from flowbuild.workspace.mirror import HEADS, TAGS, Listing, Mirror
 from flowbuild.workspace.remote import Credential, Remote, reach
 from flowbuild.workspace.source_commit import CommitSource
@@ -78,6 +79,11 @@ class ProjectService:
         self._policy = policy
         self._sealer = sealer
         self._clock = clock
+        self._asking = Children()
+
+    def hang_up(self) -> None:
+        """End what remotes are being asked for, and ask them for nothing more: whoever waits for it gets a GitError."""
+        self._asking.end()
 
     def add(
         self,
@@ -285,7 +291,7 @@ class ProjectService:
         return source.commit, data
 
     def _mirror(self, row: ProjectRow) -> Mirror:
-        return Mirror(self._directory / row.id)
+        return Mirror(self._directory / row.id, self._asking)
 
     def _remote(self, row: ProjectRow) -> Remote:
         credential = None

@@ -54,6 +54,8 @@ class _Backend(BaseHTTPRequestHandler):
     password: str | None
     requests: list[str]
     redirect: str
+    gate: threading.Event
+    waiting: threading.Event
 
     def do_GET(self) -> None:
         self._answer()
@@ -63,6 +65,9 @@ class _Backend(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         self.requests.append(f"{self.command} {self.path}")
+        if not self.gate.is_set():
+            self.waiting.set()
+            self.gate.wait()
         if self.redirect:
             self.send_response(302)
             self.send_header("Location", self.redirect + self.path)
@@ -109,11 +114,17 @@ class _Backend(BaseHTTPRequestHandler):
 
 
 class Served:
-    """Repositories over HTTP on loopback: `url` of the top, and every request that came."""
+    """Repositories over HTTP on loopback: `url` of the top, and every request that came.
+
+    While `gate` is not set they have no answer; `waiting` says that somebody waits for one.
+    """
 
     def __init__(self, top: Path, password: str | None, redirect: str) -> None:
         self.requests: list[str] = []
-        handler = {"top": top, "password": password, "requests": self.requests, "redirect": redirect}
+        self.gate, self.waiting = threading.Event(), threading.Event()
+        self.gate.set()
+        handler: dict[str, object] = {"top": top, "password": password, "requests": self.requests, "redirect": redirect}
+        handler |= {"gate": self.gate, "waiting": self.waiting}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Backend", (_Backend,), handler))
         self.port = self._server.server_address[1]
         self.url = f"http://localhost:{self.port}"
@@ -122,6 +133,7 @@ class Served:
 
     def close(self) -> None:
         """Stop serving."""
+        self.gate.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -38,6 +38,8 @@ from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
 from flowbuild.workspace.mirror import HEADS, TAGS
 
+PATIENCE = 5.0  # seconds for remotes to end their answers
+
 
 def make_triggers(local: Local, vault: Vault, projects: ProjectService, launcher: Launcher) -> Triggers:
     """Return them; nothing happens before `triggering`."""
@@ -53,7 +55,10 @@ def make_triggers(local: Local, vault: Vault, projects: ProjectService, launcher
 async def triggering(
     local: Local, triggers: Triggers, projects: ProjectService, policy: Policy, public_url: str
 ) -> AsyncIterator[None]:
-    """Let things begin runs while the context is open; what is under way at its end is done to its end."""
+    """Let things begin runs while the context is open; what is under way at its end is done to its end.
+
+    What waits for a remote even then is given up after PATIENCE; the next life does it.
+    """
     database, signals = local.database, local.signals
 
     def refs(project: str) -> dict[str, str]:
@@ -99,6 +104,8 @@ async def triggering(
             yield
             for task in tasks:
                 task.cancel()
+            overdue = asyncio.get_running_loop().call_later(PATIENCE, projects.hang_up)
+        overdue.cancel()
 
 
 def _requests(client: ForgeClient, hooks: HookService, loop: asyncio.AbstractEventLoop) -> Requests:

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -128,6 +129,36 @@ def environment(git_dir: Path | None, config: Mapping[str, str] | None = None) -
     return env
 
 
+class Children:
+    """What git does for somebody who may have to stop before it is done: `end` ends it, and lets nothing new begin."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._ended = False
+
+    @contextlib.contextmanager
+    def holding(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Have a child among them while the context is open."""
+        with self._lock:
+            self._running.add(child)
+            if self._ended:
+                _kill(child)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(child)
+
+    def end(self) -> None:
+        """End all of them, for good."""
+        with self._lock:
+            self._ended = True
+            for child in self._running:
+                if child.returncode is None:
+                    _kill(child)
+
+
 def run(
     git_dir: Path | None,
     *args: str,
@@ -136,10 +167,11 @@ def run(
     env: Mapping[str, str] | None = None,
     accept: tuple[int, ...] = (0,),
     timeout: float = _TIMEOUT,
+    children: Children | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git on a bare repository and return its output; GitError when its exit code is not in `accept`.
 
-    `env` is added to the environment. After `timeout` seconds git and what it started are killed.
+    `env` is added to the environment. After `timeout` seconds, or when `children` end, git and what it started are killed.
     """
     command = ["git", *args]
     try:
@@ -154,7 +186,7 @@ def run(
         )
     except FileNotFoundError as error:
         raise GitError("git is not installed", GitFailure.MISSING, hint="install the package git") from error
-    with child:
+    with child, children.holding(child) if children else contextlib.nullcontext():
         try:
             stdout, stderr = child.communicate(stdin, timeout)
         except BaseException as error:

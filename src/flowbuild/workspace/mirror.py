@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flowbuild.core.errors import FlowError, InvalidRequest, NotFound
 from flowbuild.workspace import git
-from flowbuild.workspace.git import GitError, GitFailure
+from flowbuild.workspace.git import Children, GitError, GitFailure
 from flowbuild.workspace.remote import Remote, Unreachable, access
 
 FETCH_SECONDS = 1800.0
@@ -42,10 +42,14 @@ class Listing:
 
 
 class Mirror:
-    """The mirror below a directory of its own. Blocking; safe for several threads and processes."""
+    """The mirror below a directory of its own. Blocking; safe for several threads and processes.
 
-    def __init__(self, directory: Path) -> None:
+    `asking`: what is under way at remotes; whoever ends that makes those who wait for it fail.
+    """
+
+    def __init__(self, directory: Path, asking: Children | None = None) -> None:
         self._directory = directory
+        self._asking = asking
         self.path = directory / "source.git"
 
     def fetch(self, remote: Remote, *, seconds: float = FETCH_SECONDS) -> Listing:
@@ -87,7 +91,7 @@ class Mirror:
         with self._exclusive(), access(remote, self._directory / "known_hosts") as config, _told(remote):
             config |= {"remote.origin.url": remote.url.text, "remote.lfsdefault": "origin", **_LFS_TRIES}
             config.setdefault("lfs.url", f"file://{remote.url.path}")
-            git.run(self.path, "lfs", "fetch", "origin", commit, config=config, timeout=seconds)
+            git.run(self.path, "lfs", "fetch", "origin", commit, config=config, timeout=seconds, children=self._asking)
 
     def offered(self, remote: Remote) -> Listing:
         """Ask a remote for its branches and tags. Raises as `fetch`."""
@@ -95,7 +99,7 @@ class Mirror:
         with access(remote, self._directory / "known_hosts") as config, _told(remote):
             self._directory.mkdir(parents=True, exist_ok=True)
             wanted = ("HEAD", HEADS + "*", TAGS + "*")
-            done = git.run(None, *command, *wanted, config=config, timeout=LIST_SECONDS)
+            done = git.run(None, *command, *wanted, config=config, timeout=LIST_SECONDS, children=self._asking)
         refs, default = dict[str, str](), ""
         for line in done.stdout.decode("utf-8", "replace").splitlines():
             left, _, name = line.partition("\t")
@@ -210,7 +214,7 @@ class Mirror:
         quiet = ("--quiet", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--no-tags")
         command = ("fetch", *quiet, *options, "--end-of-options", remote.url.text, *specs)
         with _told(remote):
-            git.run(self.path, *command, config=settings, timeout=seconds)
+            git.run(self.path, *command, config=settings, timeout=seconds, children=self._asking)
 
     def _tidy(self) -> None:
         """Put small packs together when there are many. A repack that fails leaves what is there."""
