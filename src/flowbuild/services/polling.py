@@ -64,12 +64,20 @@ class PollService:
         self._next: dict[str, float] = {}
 
     def due(self) -> Mapping[str, float]:
-        """Return the projects that are looked at, and when each is to be looked at next. Raises StoreError."""
+        """Return the projects that are looked at, and when each is to be looked at next. Raises StoreError.
+
+        What is known of others is forgotten: when they are looked at again, what they have by then was always there.
+        """
         with self._database.read() as tx:
             hooked = {row.project for row in tx.hooks.all() if row.kind != GENERIC}
-            polled = [row.name for row in tx.projects.list() if row.settings.poll is not None or row.name in hooked]
-        self._next = {name: self._next.get(name, 0.0) for name in polled}
-        return dict(self._next)
+            rows = [row for row in tx.projects.list() if row.settings.poll is not None or row.name in hooked]
+            others = tx.source_heads.projects() - {row.id for row in rows}
+        for project in others:
+            with self._database.write() as tx:
+                tx.source_heads.forget(project)
+        for name in set(self._next) - {row.name for row in rows}:
+            self._next.pop(name, None)
+        return {row.name: self._next.get(row.name, 0.0) for row in rows}
 
     def look(self, name: str) -> None:
         """Look at one project, and begin what its changes ask for. Raises StoreError."""
@@ -93,6 +101,7 @@ class PollService:
             seen = {ref for ref in known if ref.startswith((HEADS, TAGS))}
             for ref in sorted(refs.keys() | seen):
                 self._compare(row, hooks, ref, known.get(ref), refs.get(ref, ""))
+        self._forget_requests(row, known, hooks)
         for hook in hooks:
             if hook.sealed_token and _repository(row, hook):
                 self._look_at_requests(row, hook, known)
@@ -128,6 +137,13 @@ class PollService:
             skip=asks_to_skip(message),
             title=printable(message.strip().partition("\n")[0][:_TITLE]),
         )
+
+    def _forget_requests(self, row: ProjectRow, known: Mapping[str, Head], hooks: Sequence[HookRow]) -> None:
+        """Forget the pull requests of webhooks that were removed: another one of that name may be of another forge."""
+        told = {ref.split("/")[1] for ref in known if ref.startswith("pull/")}
+        for name in told - {hook.name for hook in hooks}:
+            with self._database.write() as tx:
+                tx.source_heads.forget(row.id, request_ref(name, ""))
 
     def _look_at_requests(self, row: ProjectRow, hook: HookRow, known: Mapping[str, Head]) -> None:
         """Compare the open pull requests of a forge with those that were told."""

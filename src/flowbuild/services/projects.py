@@ -120,8 +120,11 @@ class ProjectService:
         if change.url is not None or change.credential is not None or change.default_branch:
             _check_branch(row.default_branch, self._mirror(row).offered(self._remote(row)))
         with self._database.write() as tx:
-            row = self._changed(tx.projects.get(name), change)
+            old = tx.projects.get(name)
+            row = self._changed(old, change)
             tx.projects.save(row)
+            if row.url != old.url:  # what another repository has was always there
+                tx.source_heads.forget(row.id)
             note(tx, self._clock(), actor, "project.change", f"project:{name}", project=name, detail=_told(change))
         return row
 

@@ -78,8 +78,11 @@ class StatusService:
         log.warning("status_failed", run=telling.notice.run, tries=tries, again=again, error=error.message)
         pause = min(PAUSE * 2.0 ** (tries - 1), PAUSE_MOST)
         with self._database.write() as tx:
-            next_at = self._clock() + pause if again else None
-            tx.notices.failed(telling.notice, error.message, next_at)
+            if again or telling.notice.run is not None:
+                next_at = self._clock() + pause if again else None
+                tx.notices.failed(telling.notice, error.message, next_at)
+            else:  # nothing happens any more that it could be told after
+                tx.notices.finished(telling.notice)
 
     def _telling(self, notice: Notice) -> Telling | None:
         with self._database.read() as tx:

@@ -44,6 +44,16 @@ class SourceHeads:
         row = self._connection.execute(query).first()
         return None if row is None else Head(row.commit, row.seen_at, row.found)
 
+    def projects(self) -> frozenset[str]:
+        """Return the ids of the projects of which something is known."""
+        return frozenset(self._connection.execute(select(source_heads.c.project_id).distinct()).scalars())
+
+    def forget(self, project_id: str, beginning: str = "") -> None:
+        """Forget what is known of a project, or only of the refs that begin like that."""
+        c = source_heads.c
+        mine = (c.project_id == project_id) & c.ref.startswith(beginning, autoescape=True)
+        self._connection.execute(source_heads.delete().where(mine))
+
     def move(self, project_id: str, ref: str, commit: str, now: float, found: str = "") -> None:
         """Store where a ref is now; an empty commit: it is gone, which is worth knowing when it comes back."""
         c = source_heads.c

@@ -241,6 +241,12 @@ class TriggerSuite(StoreBench):
                 tx.source_heads.move(project, "pull/forge/1", "c" * 40, 3.0, found="f" * 26)
                 assert tx.source_heads.get(project, "pull/forge/1") == Head("c" * 40, 3.0, "f" * 26)
                 assert tx.source_heads.get(project, "pull/forge/2") is None
+                tx.source_heads.move(project, "pull/forge_/1", "c" * 40, 3.0)
+                tx.source_heads.forget(project, "pull/forge_/")
+                assert tx.source_heads.of_project(project).keys() == {"refs/heads/a", "pull/forge/1"}
+                assert tx.source_heads.projects() == {project}
+                tx.source_heads.forget(project)
+                assert tx.source_heads.projects() == set()
 
     def test_a_group_stays_within_its_limit_whoever_does_what_at_once(self, url: str) -> None:
         with self.database(url) as database:

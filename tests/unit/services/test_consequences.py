@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from flowbuild.core.errors import NotFound
+from flowbuild.core.errors import ForgeError, NotFound
 from flowbuild.core.events import AttemptFinished, AttemptStarted
 from flowbuild.core.project import ProjectSettings
 from flowbuild.core.sources import SourceEvent, SourceKind, Trust
@@ -14,6 +14,7 @@ from flowbuild.forges.client import StatusState
 from flowbuild.services.audit import Actor
 from flowbuild.services.following import FollowService
 from flowbuild.services.hooks import HookChange
+from flowbuild.services.notices import STATUS
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.statuses import StatusService
 from flowbuild.spec.findings import InvalidFile
@@ -102,6 +103,19 @@ class TestBrokenFile:
         server.receive(Push())
         server.work()
         assert told(server) == []
+
+    def test_what_the_forge_does_not_take_is_not_kept(self, server):
+        server.starter.script.files = BROKEN
+        server.receive(Push())
+        server.work()
+        service = StatusService(
+            database=server.database, hooks=server.hooks, link=lambda _row: "https://flow", clock=server.clock
+        )
+        (telling,), _ = service.due()
+        service.failed(telling, ForgeError("no", lasting=True))
+        assert service.due() == ([], None)
+        with server.database.read() as tx:
+            assert tx.notices.due(STATUS, server.clock() + 1e9, 10) == []
 
     def test_without_a_token_nobody_is_told(self, server):
         server.hooks.change(ANN, PROJECT, HOOK, HookChange(token=""))

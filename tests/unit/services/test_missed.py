@@ -10,6 +10,7 @@ from flowbuild.core.states import RunState
 from flowbuild.forges.payload import Payload
 from flowbuild.forges.requests import LISTS
 from flowbuild.services.audit import Actor
+from flowbuild.services.hooks import HookChange
 from flowbuild.services.missed import Missed, said
 from flowbuild.services.polling import MISSED, PollService
 from flowbuild.services.reactions import Reactions
@@ -202,6 +203,17 @@ def test_two_servers_find_the_same_thing_once(server):
     assert len(server.deliveries.page(PROJECT, None, 10)) == 1
 
 
+def test_what_came_while_nobody_looked_was_always_there(server):
+    server.hooks.remove(ANN, PROJECT, "forge")
+    assert server.polls.due() == {}
+    server.refs = {MAIN: B, TOPIC: C}
+    server.hooks.add(ANN, PROJECT, "github", "forge", HookChange())
+    assert list(server.polls.due()) == [PROJECT]
+    assert server.look() == []
+    server.refs = {MAIN: B, TOPIC: A}
+    assert server.look() == [("build", "topic", "a")]
+
+
 def test_projects_without_webhooks_of_forges_are_left_alone(tmp_path):
     server = Server(tmp_path, kind="generic")
     server.refs = {MAIN: B}
@@ -251,6 +263,17 @@ class TestRequests:
         server.refs = {MAIN: B}
         server.look()
         assert server.asked[-1] == "moved/here"
+
+    def test_those_of_a_webhook_that_was_removed_are_forgotten(self, server):
+        server.hooks.add(ANN, PROJECT, "github", "other", HookChange())
+        server.requests = [self.ONE]
+        server.look()
+        server.hooks.remove(ANN, PROJECT, "forge")
+        server.look()
+        server.hooks.add(ANN, PROJECT, "github", "forge", HookChange(token="another"))
+        server.requests = [self.ONE, self.FORK]
+        assert server.look() == []  # they were always there
+        assert len(server.deliveries.page(PROJECT, None, 10)) == 0  # those of the first one went with it
 
     def test_a_forge_that_does_not_answer_loses_nothing(self, server, logs):
         server.requests = RuntimeError("away")
