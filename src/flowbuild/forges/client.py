@@ -125,6 +125,8 @@ class ForgeClient:
             raise ForgeError(f"{api} did not answer within {DEADLINE:.0f} s", lasting=False) from None
         except (httpx2.HTTPError, OSError) as error:
             raise ForgeError(f"{api} did not answer: {error}", lasting=False) from error
+        except (httpx2.InvalidURL, ValueError) as error:  # a token or name that no request can hold
+            raise ForgeError(f"{api} cannot be asked: {type(error).__name__}", lasting=True) from error
         code, words = answer.status_code, _words(content)
         if 200 <= code < 300 or _is_so_already(target.kind, code, words):
             return content

@@ -126,6 +126,8 @@ class HookService:
                 raise InvalidRequest("the secret of the webhook is too short", hint=hint)
             row = replace(row, sealed_secret=self._sealer.seal(secret, "hook", row.id, "secret"))
         if change.token is not None:
+            if not (change.token.isascii() and change.token.isprintable()):
+                raise InvalidRequest("the token holds characters that no token has", hint="copy it again")
             sealed = self._sealer.seal(change.token, "hook", row.id, "token") if change.token else ""
             row = replace(row, sealed_token=sealed)
         if change.api_url is not None:
@@ -178,6 +180,7 @@ def _api_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         plain = parts.scheme in ("http", "https") and parts.hostname and not parts.username and parts.port != 0
+        plain = plain and url.isascii()
     except ValueError:
         plain = False
     if url and (not plain or parts.query or parts.fragment or not url.isprintable() or len(url) > 1000):

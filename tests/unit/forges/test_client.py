@@ -144,6 +144,22 @@ async def test_a_forge_that_never_answers(setup, monkeypatch):
     assert "did not answer" in error.message
 
 
+@pytest.mark.parametrize(
+    ("token", "more"),
+    [
+        ("t\N{EURO SIGN}ken", {}),
+        ("to\r\nken: x", {}),
+        (TOKEN, {"api_url": "https://g\N{LATIN SMALL LETTER I WITH ACUTE}t.invalid"}),
+        (TOKEN, {"api_url": "https://" + "a" * 70 + ".invalid"}),
+        (TOKEN, {"api_url": "https://forge.invalid:99999"}),
+    ],
+)
+async def test_what_no_request_can_hold_is_an_error_like_others(setup, token, more):
+    error = await setup.refused(setup.target("github", **more), token=token)
+    assert token not in error.message
+    assert setup.forge.statuses == []
+
+
 async def test_nobody_is_there(setup):
     error = await setup.refused(setup.target("github", api_url="http://127.0.0.1:1"))
     assert not error.lasting

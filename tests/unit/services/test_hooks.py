@@ -52,6 +52,16 @@ def test_a_token_never_goes_along_to_another_address(service):
     assert service.token(moved) == ""
 
 
+@pytest.mark.parametrize(
+    "change",
+    [HookChange(token="t\N{EURO SIGN}ken"), HookChange(token="a\nb"), HookChange(api_url="https://gíthub.com")],
+)
+def test_what_no_request_can_hold_is_refused(service, change):
+    service.add(ANN, PROJECT, "github", "forge", HookChange())
+    with pytest.raises(InvalidRequest):
+        service.change(ANN, PROJECT, "forge", change)
+
+
 def test_names_are_there_once(service):
     service.add(ANN, PROJECT, "github", "forge", HookChange())
     with pytest.raises(Conflict):
