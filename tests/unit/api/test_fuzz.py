@@ -18,6 +18,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from flowbuild.api.app import describe
+from flowbuild.core.access import Role
+from flowbuild.store.users import UserRow
 from flowbuild.testing.home import Home, step
 from flowbuild.testing.site import open_site
 
@@ -29,6 +31,13 @@ CHECKS = [not_a_server_error, content_type_conformance, response_schema_conforma
 pytestmark = pytest.mark.timeout(3600)
 
 
+def add_people(database):
+    """Store those whom the site knows by their token, so that they can have things of their own."""
+    with database.write() as tx:
+        for name, ident in {**{each: each for each in Role}, "admin": "1", "stranger": "2"}.items():
+            tx.users.add(UserRow(ident, name, "", "", "", "admin" if name == "admin" else "user", 1.0))
+
+
 @contextmanager
 def server(home):
     """A site in a thread of its own; yields its address and the id of a finished run."""
@@ -36,6 +45,7 @@ def server(home):
 
     async def live():
         async with open_site(home) as site:
+            await asyncio.to_thread(add_people, site.life.local.database)
             run = await site.life.finished((await site.life.start(home)).id)
             await site.post("/api/v1/projects", "admin", json={"name": "shop", "url": str(home.project)})
             found.update(url=site.url, run=run.id)
