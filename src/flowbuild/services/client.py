@@ -77,12 +77,11 @@ class LocalClient:
         return await self._view(await asyncio.to_thread(self._runs.start, request, by=self._actor))
 
     async def find(self, project: str, run: str) -> RunView:
-        """Return a run of a project by number, id, beginning of an id, or `last`; raises NotFound, also for that of another."""
-        found = await asyncio.to_thread(self._looking.find, project, run)
-        view = await self._view(found)
-        if view.project != project:
-            raise NotFound(f"there is no run {run!r} in project {project!r}")
-        return view
+        """Return a run of a project by number, id, beginning of an id, or `last`.
+
+        Raises NotFound, in the same words for that of another project as for one that does not exist.
+        """
+        return await self._view(await asyncio.to_thread(self._looking.find, project, run, within=True))
 
     async def get(self, run: str) -> RunView:
         """See FlowClient."""

@@ -53,10 +53,10 @@ class Looking:
         self._logbook = logbook
         self._driven = driven
 
-    def find(self, project: str | None, text: str) -> RunId:
-        """Return the id of a run named by `last`, number, id or beginning of an id; raises NotFound."""
+    def find(self, project: str | None, text: str, *, within: bool = False) -> RunId:
+        """Return the id of a run named by `last`, number, id or beginning of an id; see `store.runs`. Raises NotFound."""
         with self._database.read() as tx:
-            return tx.runs.find(project, text)
+            return tx.runs.find(project, text, within=within)
 
     def run(self, run: RunId, phases: Mapping[str, str]) -> RunView:
         """Return the view of a run."""

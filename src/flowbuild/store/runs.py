@@ -140,8 +140,11 @@ class Runs:
         """Return the ids of all runs."""
         return frozenset(self._connection.execute(select(runs.c.id)).scalars())
 
-    def find(self, project: str | None, text: str) -> RunId:
-        """Return the id of a run named by `last`, number (within the project), id or unique beginning of an id."""
+    def find(self, project: str | None, text: str, *, within: bool = False) -> RunId:
+        """Return the id of a run named by `last`, number (within the project), id or unique beginning of an id.
+
+        Ids are of all projects; `within`: of this one alone.
+        """
         query = select(runs.c.id).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(2)
         scoped = query if project is None else query.where(runs.c.project == project)
         if text == "last":
@@ -150,7 +153,9 @@ class Runs:
             found = self._connection.execute(scoped.where(runs.c.number == int(text))).scalars().all()
         else:
             beginning = runs.c.id.startswith(text.upper(), autoescape=True)
-            found = self._connection.execute(query.where(beginning)).scalars().all() if text else []
+            found = (
+                self._connection.execute((scoped if within else query).where(beginning)).scalars().all() if text else []
+            )
         if not found:
             raise NotFound(f"there is no run {text!r} here", hint="flow runs lists them; --all shows every project's")
         if len(found) > 1:

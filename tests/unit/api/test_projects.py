@@ -171,3 +171,21 @@ def _told(database):
     """Everything that is to be told about runs was told: until then they stay."""
     with database.write() as tx:
         tx.notices._connection.execute(notices.delete())
+
+
+async def test_the_runs_of_others_are_not_found_by_the_beginning_of_their_ids(home, open_site):
+    home.write({"a": step()})
+    async with open_site() as site:
+        await added(site, home)
+        await added(site, home, "secret")
+        ids = {}
+        for name in ("project", "secret"):
+            begun = await site.post(f"/api/v1/projects/{name}/pipelines/test/runs", "admin", json={})
+            ids[name] = (await site.life.finished(begun.json()["id"])).id
+        theirs = ids["secret"]
+        asked = [theirs, theirs[:25], theirs[:-1] + ("0" if theirs[-1] != "0" else "1"), "01ZZZ"]
+        answers = [await site.get(f"/api/v1/projects/project/runs/{name}") for name in asked]
+        both = await site.get(f"/api/v1/projects/project/runs/{theirs[:3]}")  # both begin like this
+    told = {answer.text.replace(name, "X") for answer, name in zip(answers, asked, strict=True)}
+    assert ([answer.status_code for answer in answers], len(told)) == ([404] * 4, 1)
+    assert (both.status_code, both.json()["id"]) == (200, ids["project"])
