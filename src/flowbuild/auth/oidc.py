@@ -22,10 +22,12 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from flowbuild.core.errors import InvalidRequest, ProviderError, Unauthenticated
+from flowbuild.core.errors import InvalidRequest, ProviderError, RateLimited, Unauthenticated
 
 TIMEOUT = 10.0  # seconds for each answer of a provider
 LEEWAY = 60  # seconds by which clocks may differ
+AT_ONCE = 8  # who may wait for a provider: strangers can begin logins, and must not take up all threads when it hangs
+BUSY_SECONDS = 5.0  # after which somebody who found that many waiting tries again
 FRESH = 3600.0  # seconds for which addresses and keys of a provider are good
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 
@@ -71,7 +73,10 @@ class _Known:
 
 
 class OidcProvider:
-    """One provider. Raises ProviderError when it does not do its part, Unauthenticated when it vouches for nobody."""
+    """One provider. Raises ProviderError when it does not do its part, Unauthenticated when it vouches for nobody.
+
+    And RateLimited when too many wait for it already.
+    """
 
     def __init__(
         self, client: OidcClient, clock: Callable[[], float], transport: httpx2.BaseTransport | None = None
@@ -82,12 +87,14 @@ class OidcProvider:
         self._clock = clock
         self._transport = transport
         self._lock = threading.Lock()
+        self._turn = threading.BoundedSemaphore(AT_ONCE)
         self._known: _Known | None = None
 
     def begin(self) -> Begun:
         """Return where to send a browser that wants to log in."""
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        metadata = self._look_up().metadata
+        with self._waiting():
+            metadata = self._look_up().metadata
         with self._talking(metadata) as http:
             url, _ = http.create_authorization_url(
                 metadata["authorization_endpoint"], state=state, nonce=nonce, code_verifier=verifier
@@ -98,6 +105,10 @@ class OidcProvider:
         """Return who it is. `answer`: what the browser brought back, as query parameters."""
         if not hmac.compare_digest(answer.get("state", "").encode("utf-8", "replace"), begun.state.encode()):
             raise Unauthenticated("the login was not begun in this browser", hint="begin again")
+        with self._waiting():
+            return self._finished(begun, answer)
+
+    def _finished(self, begun: Begun, answer: Mapping[str, str]) -> Identity:
         metadata = self._look_up().metadata
         if answer.get("iss", metadata["issuer"]) != metadata["issuer"]:  # RFC 9207: another provider answered
             raise Unauthenticated("the answer does not come from the provider that was asked", hint="begin again")
@@ -117,6 +128,18 @@ class OidcProvider:
                     raise Unauthenticated("the provider speaks of two people")
                 claims = told | claims
         return _identity(claims)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Be one of those who wait for the provider; raises RateLimited when these are many."""
+        if not self._turn.acquire(blocking=False):
+            raise RateLimited(
+                "many people log in just now", seconds=BUSY_SECONDS, hint=f"try again in {BUSY_SECONDS:.0f} seconds"
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _verified(self, token: str, nonce: str) -> dict[str, Any]:
         """Return what a signed token says; raises Unauthenticated."""

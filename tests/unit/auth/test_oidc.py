@@ -1,14 +1,17 @@
 """Login by a provider: a real one, over HTTP, that can be made to do what it must not."""
 
 import asyncio
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from time import time
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
 
-from flowbuild.auth.oidc import FRESH, Identity, OidcClient, OidcProvider
-from flowbuild.core.errors import FlowError, InvalidRequest, ProviderError, Unauthenticated
+from flowbuild.auth.oidc import AT_ONCE, FRESH, Identity, OidcClient, OidcProvider
+from flowbuild.core.errors import FlowError, InvalidRequest, ProviderError, RateLimited, Unauthenticated
 from flowbuild.testing.oidc import CLIENT_ID, CLIENT_SECRET, Provider
 from flowbuild.testing.serving import serving
 
@@ -192,3 +195,38 @@ async def test_keys_change(there, ours, now):
     now[0] += FRESH
     await come_in(ours)
     assert there.asked.count("keys") == 3
+
+
+def test_a_provider_that_hangs_takes_up_few_threads():
+    """Everybody may begin a login; who is one too many is told so at once."""
+    asked, answered = threading.Semaphore(0), threading.Event()
+
+    def hang(_request):
+        asked.release()
+        assert answered.wait(60)
+        return httpx2.Response(502)
+
+    client = OidcClient("https://provider.example", CLIENT_ID, CLIENT_SECRET, "https://flow.example/back")
+    provider = OidcProvider(client, time, httpx2.MockTransport(hang))
+    waiting = threading.Semaphore(0)
+
+    def begin():
+        try:
+            provider.begin()
+        except RateLimited:
+            waiting.release()
+            return "busy"
+        except ProviderError:
+            return "down"
+
+    with ThreadPoolExecutor(3 * AT_ONCE) as pool:
+        told = [pool.submit(begin) for _ in range(3 * AT_ONCE)]
+        try:
+            assert asked.acquire(timeout=60)
+            assert all(waiting.acquire(timeout=60) for _ in range(2 * AT_ONCE))  # while the others still wait
+        finally:
+            answered.set()
+        outcomes = Counter(each.result() for each in told)
+    assert outcomes == {"busy": 2 * AT_ONCE, "down": AT_ONCE}
+    with pytest.raises(ProviderError):  # the places are free again
+        provider.begin()
