@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from functools import partial
+from typing import Annotated, ParamSpec, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
@@ -39,6 +42,10 @@ from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
 from flowbuild.services.waiting import WaitService
 from flowbuild.workspace.serve import GitServer
+
+T = TypeVar("T")
+P = ParamSpec("P")
+REMOTES = 16  # requests that may wait for repositories of projects at once; further ones wait for these
 
 
 class Authenticator(Protocol):
@@ -113,6 +120,12 @@ class Backend:
     measures: Measures
     clock: Clock
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    remotes: Executor = field(default_factory=lambda: ThreadPoolExecutor(REMOTES, thread_name_prefix="remotes"))
+
+    async def at_remote(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do blocking work that may wait for the repository of a project, in threads that nothing else needs."""
+        called = partial(copy_context().run, partial(work, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self.remotes, called)
 
 
 def _backend(request: Request) -> Backend:

@@ -11,6 +11,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from time import time
 
@@ -45,6 +46,9 @@ from flowbuild.workspace.serve import Bounds, GitServer
 log = structlog.get_logger()
 GRACE = 5  # seconds for requests that are being answered
 BACKLOG = 2048
+THREADS = (
+    64  # for all that blocks: deciding, heartbeats, intake; some of it waits for others, and must not hold up the rest
+)
 
 
 class _WebServer(uvicorn.Server):
@@ -58,6 +62,7 @@ class _WebServer(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises the errors of `core.errors` when it cannot begin."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
     with _listen(settings) as listening:  # first: if another server is there nothing is touched
         local = Local(settings, None)
         local.secrets = ProjectSecrets(SecretService(local.database, open_vault(local), time))

@@ -1,12 +1,14 @@
 """Projects over HTTP: from a repository to a finished run."""
 
 import asyncio
+import threading
 
 import pytest
 
 from flowbuild.store.server_tables import notices
 from flowbuild.testing.home import step
 from flowbuild.testing.program import git
+from flowbuild.workspace.remote import Unreachable
 
 INPUTS = {"inputs": {"n": {"type": "number", "default": 1}}}
 
@@ -189,3 +191,28 @@ async def test_the_runs_of_others_are_not_found_by_the_beginning_of_their_ids(ho
     told = {answer.text.replace(name, "X") for answer, name in zip(answers, asked, strict=True)}
     assert ([answer.status_code for answer in answers], len(told)) == ([404] * 4, 1)
     assert (both.status_code, both.json()["id"]) == (200, ids["project"])
+
+
+async def test_a_repository_that_hangs_keeps_nobody_else_waiting(home, open_site, monkeypatch):
+    """Each request that waits for a remote takes a thread; there are 40 for all requests together."""
+    home.write({"a": step()})
+    asked, answered = threading.Event(), threading.Event()
+
+    def hang(_name):
+        asked.set()
+        assert answered.wait(60)
+        raise Unreachable("it does not answer")
+
+    async with open_site() as site, asyncio.TaskGroup() as group:
+        await added(site, home)
+        run = await site.life.start(home)
+        monkeypatch.setattr(site.backend.projects, "fetch", hang)
+        try:
+            waiting = [group.create_task(site.post("/api/v1/projects/project/fetch", timeout=60)) for _ in range(60)]
+            assert await asyncio.to_thread(asked.wait, 60)
+            listed = await site.get("/api/v1/projects", timeout=60)
+            await site.life.finished(run.id)  # steps and their heartbeats go on, too
+        finally:
+            answered.set()
+        statuses = {(await each).status_code for each in waiting}
+    assert (listed.status_code, statuses) == (200, {502})

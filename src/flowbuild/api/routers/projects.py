@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowbuild.api.access import Acting, InList, OnProject, OnServer
-from flowbuild.api.backend import Back
+from flowbuild.api.backend import Back, Backend
 from flowbuild.api.pipelines import PipelineView, shown_pipeline
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.runs import shown
@@ -18,7 +17,7 @@ from flowbuild.core.access import Action
 from flowbuild.core.errors import NotFound
 from flowbuild.core.project import ProjectSettings, Visibility
 from flowbuild.core.retention import Retention
-from flowbuild.services.audit import NOBODY
+from flowbuild.services.audit import NOBODY, Actor
 from flowbuild.services.launching import LaunchRequest
 from flowbuild.services.projects import ProjectChange
 from flowbuild.spec.words import did_you_mean
@@ -140,8 +139,12 @@ def list_projects(visible: Visible, backend: Back, archived: bool = False) -> li
 
 
 @router.post("", status_code=201, dependencies=[Depends(OnServer(Action.PROJECT_CREATE))])
-def add_project(wanted: NewProject, actor: Acting, backend: Back) -> ProjectView:
+async def add_project(wanted: NewProject, actor: Acting, backend: Back) -> ProjectView:
     """Add a project and fetch it. Its repository must answer and let us in."""
+    return await backend.at_remote(_add, wanted, actor, backend)
+
+
+def _add(wanted: NewProject, actor: Actor, backend: Backend) -> ProjectView:
     row = backend.projects.add(
         actor,
         wanted.name,
@@ -163,8 +166,12 @@ def get_project(project: str, backend: Back) -> ProjectView:
 
 
 @router.patch("/{project}", dependencies=[Depends(OnProject(Action.PROJECT_CHANGE))])
-def change_project(project: str, wanted: ProjectPatch, actor: Acting, backend: Back) -> ProjectView:
+async def change_project(project: str, wanted: ProjectPatch, actor: Acting, backend: Back) -> ProjectView:
     """Change a project, put it into the archive or take it out."""
+    return await backend.at_remote(_change, project, wanted, actor, backend)
+
+
+def _change(project: str, wanted: ProjectPatch, actor: Actor, backend: Backend) -> ProjectView:
     change = ProjectChange(
         url=wanted.url,
         credential=_credential(wanted.credential),
@@ -187,8 +194,12 @@ def delete_project(project: str, actor: Acting, backend: Back) -> None:
 
 
 @router.post("/{project}/fetch", dependencies=[Depends(OnProject(Action.RUN_START))])
-def fetch_project(project: str, backend: Back) -> ProjectView:
+async def fetch_project(project: str, backend: Back) -> ProjectView:
     """Look at the repository now. Runs do that by themselves."""
+    return await backend.at_remote(_fetch, project, backend)
+
+
+def _fetch(project: str, backend: Backend) -> ProjectView:
     backend.projects.fetch(project)
     backend.triggers.schedules.refresh(project)
     return _shown(backend.projects.get(project))
@@ -253,7 +264,7 @@ async def start_run(project: str, pipeline: str, wanted: StartIn, actor: Acting,
         by=actor,
         fresh=wanted.fresh,
     )
-    run = await asyncio.to_thread(backend.launcher.launch, request)
+    run = await backend.at_remote(backend.launcher.launch, request)
     return shown(backend, await backend.client(NOBODY).get(run))
 
 
