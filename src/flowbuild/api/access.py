@@ -1,4 +1,7 @@
-"""Who asks, and whether they may. Every endpoint declares one permission; an app with one that does not is not built."""
+"""Who asks, and whether they may. Every endpoint declares one permission; an app with one that does not is not built.
+
+What blocks is a function, which FastAPI calls in a thread; what does not is a coroutine: a thread costs more than it.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +52,12 @@ def who(
 Caller = Annotated[Principal, Depends(who)]
 
 
-def address_of(request: Request) -> str:
+async def address_of(request: Request) -> str:
     """Return from where a request comes: as the connection says or, if it is from a proxy that is trusted, as that says."""
     return request.client.host if request.client else ""
 
 
-def secured(request: Request, backend: Back) -> bool:
+async def secured(request: Request, backend: Back) -> bool:
     """Whether browsers come by https, so that cookies need never go another way."""
     return request.url.scheme == "https" or backend.public_url.startswith("https:")
 
@@ -63,7 +66,7 @@ Address = Annotated[str, Depends(address_of)]
 Secured = Annotated[bool, Depends(secured)]
 
 
-def acting(caller: Caller, address: Address) -> Actor:
+async def acting(caller: Caller, address: Address) -> Actor:
     """Return whom the audit log names for what an endpoint does."""
     return Actor(caller.name, address, caller.via)
 
@@ -83,7 +86,7 @@ class Public(Permission):
 
     action: None = None
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Let everybody in."""
 
 
@@ -93,7 +96,7 @@ class OnServer(Permission):
 
     action: Action
 
-    def __call__(self, caller: Caller) -> Principal:
+    async def __call__(self, caller: Caller) -> Principal:
         """Return the caller, or refuse."""
         require(caller, self.action, None)
         return caller

@@ -128,7 +128,7 @@ class Backend:
         return await asyncio.get_running_loop().run_in_executor(self.remotes, called)
 
 
-def _backend(request: Request) -> Backend:
+async def _backend(request: Request) -> Backend:
     backend = request.state.backend
     assert isinstance(backend, Backend)  # noqa: S101 (`create_app` put it there)
     return backend

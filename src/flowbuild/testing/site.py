@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -14,7 +15,7 @@ from flowbuild.api.backend import Backend
 from flowbuild.auth.tokens import TokenKind, kind_of
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
-from flowbuild.testing.home import Home, Life, step
+from flowbuild.testing.home import LIMIT, Home, Life, step
 from flowbuild.testing.serving import serving
 from flowbuild.wiring.machines import known_by
 from flowbuild.wiring.projects import policy_of
@@ -105,7 +106,8 @@ async def open_site(
         )
         app = backend.measures.app(guarded(create_app(backend)))
         began = triggering(life.local, backend.triggers, backend.projects, policy_of(life.local), PUBLIC_URL)
-        async with began, serving(app, port) as url, httpx2.AsyncClient(base_url=url, verify=False) as http:
+        client = partial(httpx2.AsyncClient, verify=False, timeout=LIMIT)  # no TLS: its certificates cost 40 ms
+        async with began, serving(app, port) as url, client(base_url=url) as http:
             try:
                 yield Site(life, backend, url, http)
             finally:

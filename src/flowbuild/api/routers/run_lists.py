@@ -65,7 +65,7 @@ def summary(line: RunLine) -> RunSummary:
     return RunSummary(**{name: getattr(line, name) for name in RunSummary.model_fields})
 
 
-def _filter(
+async def _filter(
     visible: Visible,
     project: Name = "",
     pipeline: Name = "",

@@ -79,7 +79,9 @@ def shown(backend: Backend, view: RunView) -> RunView:
     )
 
 
-def _after(after: Annotated[int, Query(ge=0, le=1 << 53)] = 0, last_event_id: Annotated[str, Header()] = "") -> int:
+async def _after(
+    after: Annotated[int, Query(ge=0, le=1 << 53)] = 0, last_event_id: Annotated[str, Header()] = ""
+) -> int:
     """Return the number of the event that a client got last; raises InvalidRequest."""
     if not last_event_id:
         return after
