@@ -13,6 +13,7 @@ from typing import Annotated, ParamSpec, Protocol, TypeVar
 from fastapi import Depends, Request
 
 from flowbuild.api.figures import Measures
+from flowbuild.api.log_messages import LogMessages
 from flowbuild.core.access import Principal
 from flowbuild.services.accounts import Accounts
 from flowbuild.services.approvals import Approvals
@@ -117,6 +118,7 @@ class Backend:
     changes: Callable[[], Following]  # of the ids of runs
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
     ready: Callable[[], None]  # raises what is in the way of serving. Blocking
+    log_messages: LogMessages
     measures: Measures
     clock: Clock
     stop: asyncio.Event = field(default_factory=asyncio.Event)

@@ -23,16 +23,33 @@ class End(Enum):
     END = "end"
 
 
+class Silence(Enum):
+    """Comes when nothing came for a while, so that whoever stands in between does not take the stream for dead."""
+
+    SILENCE = "silence"
+
+
 async def until_stopped(
     items: AsyncIterator[T], stop: asyncio.Event, lifetime: float = LIFETIME
 ) -> AsyncIterator[T | End]:
     """Yield what comes until `stop` is set or `lifetime` is over, and End after the last of it."""
+    async for item in with_silences(items, stop, lifetime, patience=None):
+        if not isinstance(item, Silence):
+            yield item
+
+
+async def with_silences(
+    items: AsyncIterator[T], stop: asyncio.Event, lifetime: float = LIFETIME, *, patience: float | None
+) -> AsyncIterator[T | End | Silence]:
+    """As `until_stopped`, with a Silence whenever nothing came for `patience` seconds."""
     stopping = asyncio.ensure_future(_over(stop, lifetime))
     try:
         while True:
             coming = asyncio.ensure_future(anext(items, End.END))
             try:
-                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                both = {coming, stopping}
+                while not (await asyncio.wait(both, timeout=patience, return_when=asyncio.FIRST_COMPLETED))[0]:
+                    yield Silence.SILENCE
                 if not coming.done():
                     return
                 item = coming.result()

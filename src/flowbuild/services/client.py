@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StartRequest, StepDiff
 from flowbuild.core.errors import NotFound
@@ -15,7 +15,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.core.states import StepState
 from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Clock, log_topic, phase_topic, run_topic
-from flowbuild.services.looking import Looking
+from flowbuild.services.looking import LogLook, Looking
 from flowbuild.services.removal import Removal
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import RunService
@@ -40,6 +40,24 @@ def _passing(view: RunView, phases: Mapping[str, str]) -> _Passing:
         if step.holder is not None:
             found["lock_waiting", step.key] = {"holder": dataclasses.asdict(step.holder)}
     return found
+
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LogPlace:
+    """A place in a log: `attempt` None is the latest, `offset` counts bytes, without `service` it is the output of all."""
+
+    run: RunId
+    step: str
+    attempt: int | None = None
+    offset: int = 0
+    service: str = ""
+
+
+# Looks at a log from a place on and returns what it has there, and that in some form. The number changes with the log.
+Look = Callable[[LogPlace, int], Awaitable[tuple[LogLook, T]]]
 
 
 class LocalClient:
@@ -131,16 +149,21 @@ class LocalClient:
         follow: bool = False,
     ) -> AsyncIterator[LogChunk]:
         """See FlowClient."""
-        run_id = await self._find(run)
-        interval, topic = await self._interval(run_id), log_topic(run_id, step)
+        place = LogPlace(await self._find(run), step, attempt, offset, service)
+        async for chunks in self.log_parts(place, self._look, follow=follow):
+            for chunk in chunks:
+                yield chunk
+
+    async def log_parts(self, place: LogPlace, look: Look[T], *, follow: bool) -> AsyncIterator[T]:
+        """Yield what `look` makes of the parts of a log; it is called again whenever there may be more."""
+        interval, topic = await self._interval(place.run), log_topic(place.run, place.step)
         while True:
             token = self._signals.token(topic)
-            found = await asyncio.to_thread(self._looking.log, run_id, step, attempt, offset, service)
-            for chunk in found.chunks:
-                yield chunk
-            if found.offset > offset:
-                attempt = found.attempt  # from here on this one, also when the step is tried again
-                offset = found.offset
+            found, part = await look(place, token)
+            if found.offset > place.offset:
+                yield part
+                # From here on this attempt, also when the step is tried again.
+                place = dataclasses.replace(place, attempt=found.attempt, offset=found.offset)
             else:
                 if found.ended or found.interrupted or not follow:
                     return
@@ -202,6 +225,10 @@ class LocalClient:
     async def _interval(self, run: RunId) -> float | None:
         """Return how often to look at a run unasked: never at one of which we hear."""
         return None if await asyncio.to_thread(self._hears, run) else FOREIGN_INTERVAL
+
+    async def _look(self, place: LogPlace, _token: int) -> tuple[LogLook, Sequence[LogChunk]]:
+        found = await asyncio.to_thread(self._looking.log, *dataclasses.astuple(place))
+        return found, found.chunks
 
     async def _find(self, run: str) -> RunId:
         return await asyncio.to_thread(self._looking.find, self._project, run)

@@ -22,6 +22,7 @@ from flowbuild.api.app import create_app, guarded
 from flowbuild.api.backend import Backend
 from flowbuild.api.figures import Measures
 from flowbuild.api.limits import App
+from flowbuild.api.log_messages import LogMessages
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.approvals import Approvals
@@ -111,6 +112,7 @@ def make_backend(local: Local) -> Backend:
         changes=lambda: local.signals.follow(run_topic("")),
         public_projects=projects.public,
         ready=lambda: _ready(local),
+        log_messages=LogMessages(local.looking),
         measures=measures,
         clock=time,
     )

@@ -1,5 +1,6 @@
 """Logs over HTTP: by range, live, raw."""
 
+import asyncio
 import json
 
 import pytest
@@ -96,3 +97,21 @@ async def test_what_is_not_there_is_told(home, open_site, query):
 def test_no_byte_is_lost_in_json(data):
     chunk = LogChunk("a", 1, "main", "stdout", 5, data, 7)
     assert from_text(to_text(chunk)) == chunk
+
+
+async def test_many_readers_of_a_live_log_get_the_same_bytes(home, open_site):
+    home.write_again({"a": step(log="first\\n", sleep=20, then="b"), "b": step()})
+    async with open_site() as site:
+        begun = await site.life.start(home)
+        path = f"/api/v1/runs/{begun.id}/steps/a/logs"
+
+        async def follow():
+            async with site.http.stream("GET", f"{path}/stream", headers=site.as_("viewer")) as response:
+                return [line async for line in response.aiter_lines() if line.startswith(("data", "id", "event"))]
+
+        streams = await asyncio.gather(*(follow() for _ in range(30)))
+        raw = (await site.get(f"{path}/raw")).text
+    assert all(stream == streams[0] for stream in streams)
+    data = [json.loads(line.removeprefix("data: ")) for line in streams[0] if line.startswith("data: {")]
+    assert "".join(piece.get("text") or "" for piece in data) == raw
+    assert "first" in raw

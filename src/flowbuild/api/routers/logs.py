@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.sse import KEEPALIVE_COMMENT
 from pydantic import BaseModel, Field
 
 from flowbuild.api.access import OnRun
 from flowbuild.api.backend import Back
+from flowbuild.api.log_messages import END
 from flowbuild.api.problems import RESPONSES
-from flowbuild.api.streams import End, until_stopped
+from flowbuild.api.streams import End, with_silences
 from flowbuild.client.base import LogChunk
 from flowbuild.client.logtext import LogText, to_text
 from flowbuild.core.access import Action
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RunId
 from flowbuild.services.audit import NOBODY
+from flowbuild.services.client import LogPlace
 
+PING = 15.0  # seconds
+MESSAGES: dict[str, Any] = {  # as FastAPI describes streams of messages that it makes itself
+    "text/event-stream": {
+        "itemSchema": {
+            "type": "object",
+            "properties": {"data": {"type": "string"}, "event": {"type": "string"}, "id": {"type": "string"}},
+        }
+    }
+}
 router = APIRouter(prefix="/api/v1/runs/{run}/steps/{step}", tags=["logs"], responses=RESPONSES)
 Readable = Annotated[RunId, Depends(OnRun(Action.LOG_READ))]
 Attempt = Annotated[int | None, Query(ge=1, description="default: the latest")]
@@ -102,22 +113,27 @@ def search_log(
     return LogMatches(lines=list(found.lines), next=found.next)
 
 
-@router.get("/logs/stream", response_class=EventSourceResponse)
+@router.get("/logs/stream", response_class=StreamingResponse, responses={200: {"content": MESSAGES}})
 async def follow_log(
     run: Readable,
     step: str,
     backend: Back,
     place: Place,
     service: Service = "",
-) -> AsyncIterator[ServerSentEvent]:
+) -> StreamingResponse:
     """Follow the log of an attempt. The data of each message is a LogText, its id says where to go on: ATTEMPT:OFFSET."""
-    attempt, offset = place
-    chunks = backend.client(NOBODY).logs(run, step, attempt=attempt, offset=offset, service=service, follow=True)
-    async for chunk in until_stopped(chunks, backend.stop):
-        if isinstance(chunk, End):
-            yield ServerSentEvent(data={}, event="end")
-            return
-        yield ServerSentEvent(data=to_text(chunk), id=f"{chunk.attempt}:{chunk.offset + len(chunk.data)}", event="log")
+    begin = LogPlace(run, step, *place, service)
+    parts = backend.client(NOBODY).log_parts(begin, backend.log_messages.look, follow=True)
+
+    async def messages() -> AsyncIterator[bytes]:
+        async for part in with_silences(parts, backend.stop, patience=PING):
+            if isinstance(part, bytes):
+                yield part
+            else:
+                yield END if isinstance(part, End) else KEEPALIVE_COMMENT
+
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(messages(), media_type="text/event-stream", headers=headers)
 
 
 @router.get("/logs/raw", response_class=StreamingResponse)
