@@ -15,13 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.api import api
 from bench.chain import Ground, chain, parallel, run
 from bench.large import large
 from bench.store import store
 from bench.webhooks import webhooks
 
 HERE = Path(__file__).parent
-NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks")
+NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api")
 
 
 def machine() -> dict[str, object]:
@@ -59,14 +60,14 @@ def main() -> None:
             "chain": lambda: chain(ground, length=10, rounds=options.rounds),
             "parallel": lambda: parallel(ground, width=20, rounds=options.rounds),
             "large": lambda: large(ground, steps=500, rounds=options.rounds),
-            "webhooks": lambda: webhooks(top),
         }
         for name in (name for name in work if name in names):
             figures = work[name]()
             print(figures.table(), flush=True)
             results[name] = figures.as_dict()
-        if "store" in names:
-            for figures in store(top):
+        several = {"store": store, "webhooks": webhooks, "api": api}
+        for name in (name for name in several if name in names):
+            for figures in several[name](top):
                 print(figures.table(), flush=True)
                 results[figures.name] = figures.as_dict()
     finally:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
@@ -68,13 +69,7 @@ def sqlite(where: Path) -> Iterator[tuple[Database, Callable[[Table, Iterator[Ro
     with closing(Database(f"sqlite:///{path}")) as database:
         database.migrate()
 
-        def load(table: Table, rows: Iterator[Row]) -> None:
-            names, values = columns(rows)
-            marks = ", ".join("?" * len(names))
-            with closing(sqlite3.connect(path)) as connection, connection:
-                connection.executemany(f"INSERT INTO {table.name} ({quoted(names)}) VALUES ({marks})", values)
-
-        yield database, load
+        yield database, partial(load_sqlite, path)
 
 
 @contextmanager
@@ -82,15 +77,23 @@ def postgres(_where: Path) -> Iterator[tuple[Database, Callable[[Table, Iterator
     with running(durable=True) as server, closing(Database(server.database())) as database:
         database.migrate()
 
-        def load(table: Table, rows: Iterator[Row]) -> None:
-            names, values = columns(rows)
-            with psycopg.connect(database.address, autocommit=True) as connection:
-                with connection.cursor().copy(f"COPY {table.name} ({quoted(names)}) FROM STDIN".encode()) as copy:
-                    for row in values:
-                        copy.write_row(row)
-                connection.execute(f"VACUUM ANALYZE {table.name}".encode())  # what autovacuum does in a while
+        yield database, partial(load_postgres, database)
 
-        yield database, load
+
+def load_sqlite(path: Path, table: Table, rows: Iterator[Row]) -> None:
+    names, values = columns(rows)
+    marks = ", ".join("?" * len(names))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(f"INSERT INTO {table.name} ({quoted(names)}) VALUES ({marks})", values)
+
+
+def load_postgres(database: Database, table: Table, rows: Iterator[Row]) -> None:
+    names, values = columns(rows)
+    with psycopg.connect(database.address, autocommit=True) as connection:
+        with connection.cursor().copy(f"COPY {table.name} ({quoted(names)}) FROM STDIN".encode()) as copy:
+            for row in values:
+                copy.write_row(row)
+        connection.execute(f"VACUUM ANALYZE {table.name}".encode())  # what autovacuum does in a while
 
 
 def columns(rows: Iterator[Row]) -> tuple[list[str], Iterator[tuple]]:
@@ -104,10 +107,11 @@ def quoted(names: Iterable[str]) -> str:
 
 
 class History:
-    """Rows of tables. One a minute began; the same every time."""
+    """Rows of tables. One a minute began; the same every time. Attempts of the newest runs are `waiting`."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, waiting: int = OPEN) -> None:
         chance = random.Random(1)
+        self._waiting = waiting
         self.number = number
         self.ids = [new_run_id(BEGAN + 60.0 * index) for index in range(number)]
         self.projects = [f"team/{min(int(chance.paretovariate(0.7)), 50)}" for _ in self.ids]
@@ -123,7 +127,7 @@ class History:
         self._chance = chance
 
     def is_open(self, index: int) -> bool:
-        return index >= self.number - OPEN
+        return index >= self.number - self._waiting
 
     def runs(self) -> Iterator[Row]:
         for index, identifier in enumerate(self.ids):
