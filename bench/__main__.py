@@ -17,12 +17,15 @@ from pathlib import Path
 
 from bench.api import api
 from bench.chain import Ground, chain, parallel, run
+from bench.idle import idle
 from bench.large import large
+from bench.logs import logs
+from bench.runs import runs
 from bench.store import store
 from bench.webhooks import webhooks
 
 HERE = Path(__file__).parent
-NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api")
+NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api", "runs", "logs", "idle")
 
 
 def machine() -> dict[str, object]:
@@ -60,12 +63,13 @@ def main() -> None:
             "chain": lambda: chain(ground, length=10, rounds=options.rounds),
             "parallel": lambda: parallel(ground, width=20, rounds=options.rounds),
             "large": lambda: large(ground, steps=500, rounds=options.rounds),
+            "idle": lambda: idle(top, rounds=options.rounds),
         }
         for name in (name for name in work if name in names):
             figures = work[name]()
             print(figures.table(), flush=True)
             results[name] = figures.as_dict()
-        several = {"store": store, "webhooks": webhooks, "api": api}
+        several = {"store": store, "webhooks": webhooks, "api": api, "runs": runs, "logs": logs}
         for name in (name for name in several if name in names):
             for figures in several[name](top):
                 print(figures.table(), flush=True)

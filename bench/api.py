@@ -35,7 +35,8 @@ def api(top: Path, *, number: int = 100_000) -> list[Figures]:
     """Measure with both databases, each with that many runs."""
     results = []
     with databases() as found:
-        for kind, database in found.items():
+        for kind, make in found.items():
+            database = make()
             home = top / f"api-{kind}"
             token = admin(home, database)
             history = History(number, waiting=0)

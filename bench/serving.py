@@ -33,10 +33,10 @@ LIMIT = 600  # seconds for an answer
 
 
 @contextmanager
-def databases() -> Iterator[Mapping[str, str]]:
-    """Yield what `FLOW_DATABASE` is for SQLite and for a PostgreSQL that is safe against a power cut."""
+def databases() -> Iterator[Mapping[str, Callable[[], str]]]:
+    """Yield what makes a database, as `FLOW_DATABASE` names it: of SQLite, and of a PostgreSQL that is safe against a power cut."""
     with running(durable=True) as postgres:
-        yield {"SQLite": "", "PostgreSQL": postgres.database()}
+        yield {"SQLite": str, "PostgreSQL": postgres.database}
 
 
 def admin(home: Path, database: str = "") -> str:

@@ -34,7 +34,8 @@ def webhooks(top: Path, *, count: int = 2000) -> list[Figures]:
     """Measure with few and with many senders at once; `count` deliveries each."""
     results = []
     with databases() as found:
-        for kind, database in found.items():
+        for kind, make in found.items():
+            database = make()
             title = f"(f) webhooks, {kind}: {count} deliveries of {BODY // 1000} KB, a tenth of them twice"
             figures, home = Figures(f"webhooks {kind}", title), top / f"webhooks-{kind}"
             secret = _prepare(home, database)
