@@ -22,6 +22,7 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
+from flowbuild.auth.identities import Begun, Identity
 from flowbuild.core.errors import InvalidRequest, ProviderError, RateLimited, Unauthenticated
 
 TIMEOUT = 10.0  # seconds for each answer of a provider
@@ -41,26 +42,6 @@ class OidcClient:
     client_secret: str
     redirect_uri: str
     scope: str = "openid profile email"
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """An attempt to log in: where the browser goes, and what only we and that browser know until it comes back."""
-
-    url: str
-    state: str
-    nonce: str
-    verifier: str
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who it is, as the provider says. `email` is "" unless the provider has verified it."""
-
-    subject: str
-    name: str = ""
-    display_name: str = ""
-    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)

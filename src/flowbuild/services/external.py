@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from flowbuild.auth.oidc import Begun, Identity, OidcProvider
+from flowbuild.auth.identities import Begun, Identity, Provider
 from flowbuild.core.access import Principal, role_named
 from flowbuild.core.errors import Conflict, Forbidden, NotFound, Unauthenticated, VaultError
 from flowbuild.services.accounts import Accounts, Browser, Login
@@ -32,7 +32,7 @@ class External:
 
     name: str
     title: str
-    provider: OidcProvider
+    provider: Provider
     create: bool = False
 
 

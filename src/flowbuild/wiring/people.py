@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from flowbuild.api.backend import People
 from flowbuild.auth.limits import LoginLimits
-from flowbuild.auth.oidc import OidcClient, OidcProvider
 from flowbuild.auth.passwords import Passwords
 from flowbuild.services.accounts import Accounts
 from flowbuild.services.audit import AuditLog
@@ -41,6 +40,8 @@ def people(database: Database, clock: Clock, vault: Vault, providers: Iterable[E
 def providers_of(settings: Settings, public_url: str, clock: Clock) -> Iterator[External]:
     """Yield the provider of the settings, if there is one; raises InvalidRequest."""
     if settings.oidc_issuer:
+        from flowbuild.auth.oidc import OidcClient, OidcProvider  # noqa: PLC0415 (200 modules that few servers need)
+
         secret = settings.oidc_client_secret.get_secret_value()
         back = f"{public_url}/api/v1/login/{OIDC}/back"
         client = OidcClient(settings.oidc_issuer, settings.oidc_client_id, secret, back)

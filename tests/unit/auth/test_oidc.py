@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import pytest
 
-from flowbuild.auth.oidc import AT_ONCE, FRESH, Identity, OidcClient, OidcProvider
+from flowbuild.auth.identities import Identity
+from flowbuild.auth.oidc import AT_ONCE, FRESH, OidcClient, OidcProvider
 from flowbuild.core.errors import FlowError, InvalidRequest, ProviderError, RateLimited, Unauthenticated
 from flowbuild.testing.oidc import CLIENT_ID, CLIENT_SECRET, Provider
 from flowbuild.testing.serving import serving
