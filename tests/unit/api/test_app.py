@@ -158,22 +158,6 @@ async def test_lint_finds_what_validate_finds(open_site):
     assert refused.status_code in (200, 422)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        r'{"files": {}, "file": "\ud800"}',
-        r'{"files": {".flow/\udfff.yml": "x"}}',
-        r'{"files": {".flow.yml": "pipelines: {\ud800: 5}"}}',
-    ],
-)
-async def test_half_of_a_character_is_no_text(open_site, body):
-    async with open_site() as site:
-        answer = await site.http.post("/api/v1/lint", content=body, headers={"Content-Type": "application/json"})
-        whole = await site.http.post("/api/v1/lint", json={"files": {".flow.yml": "\U00010000: 5"}})
-    assert (answer.status_code, "half of a character" in answer.text) == (422, True)
-    assert whole.json()["findings"][0]["file"] == ".flow.yml"
-
-
 async def test_who_am_i(open_site):
     async with open_site() as site:
         me = (await site.get("/api/v1/me", "developer")).json()

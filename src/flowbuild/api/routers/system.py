@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from flowbuild.api.access import Caller, OnServer, Public
 from flowbuild.api.backend import Back
@@ -44,22 +42,12 @@ class Me(BaseModel):
     scopes: list[str] | None = Field(description="of a token; none: not a token")
 
 
-def _whole(text: str) -> str:
-    """Refuse half of a character, which JSON can name and nobody can show."""
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError("holds half of a character")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_whole)]
-
-
 class LintRequest(BaseModel):
     """Files of a repository by path: the pipeline file and the compose files that it names."""
 
     model_config = ConfigDict(extra="forbid")
-    files: dict[Text, Text]
-    file: Text = Field("", description="the pipeline file, when it is not at its usual place")
+    files: dict[str, str]
+    file: str = Field("", description="the pipeline file, when it is not at its usual place")
 
 
 class LintAnswer(BaseModel):
