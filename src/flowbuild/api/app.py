@@ -29,6 +29,7 @@ from flowbuild.api.routers import (
     runs,
     schedules,
     secrets,
+    sources,
     system,
     tokens,
     users,
@@ -59,6 +60,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     runner.router,
     runners.router,
     git.router,
+    sources.router,
 )
 LARGER: dict[str, int | None] = {  # bytes of a body, by the beginning of the path
     "/git/": None,

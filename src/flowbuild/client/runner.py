@@ -49,7 +49,8 @@ class Assignment:
     `state` is "leased" for new work, "launched" when an earlier life of the runner may have started containers, at the
     earliest `launched_ago` seconds before it was claimed: the clocks of machines go as they like.
     `repository` is a path when the runner is on the machine of the server; elsewhere it is below the server's address,
-    and `token` opens it as long as the attempt goes on.
+    and `token` opens it as long as the attempt goes on. The same for `history`, that of the source, which elsewhere is there
+    instead of `source_objects`; runs of one source have the same `source`.
     `upcoming` are assignments that will probably follow on the same workspace; worth preparing, not to be worked on.
     `secret_versions` stand for the values of secrets in the key of the step cache; for a step with `cache` only.
     `withheld` says why the step does not get secrets that it declared, by name; what is in neither was known once.
@@ -75,6 +76,8 @@ class Assignment:
     stop: str = ""
     launched_ago: float | None = None
     token: str = ""
+    history: str = ""
+    source: str = ""
     upcoming: tuple[Assignment, ...] = ()
 
 

@@ -128,6 +128,7 @@ class Attempt:
         plan = make_plan(self.assignment, self._tools.places)
         with self._phase("fetch"):
             repository = await self._tools.repositories.fetch(self.assignment)
+            plan = plan.borrowing(await self._tools.repositories.history(self.assignment))
         for note in (*plan.notes, *_not_given(self.assignment)):
             await self._log.note(note)
         async with self._beside(self._images(plan, adopted=adopted)) as images:

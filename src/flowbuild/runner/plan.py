@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,10 @@ class Plan:
     environment: Mapping[str, str]
     inline_files: Mapping[str, str]
     digests: Mapping[str, str] = field(default_factory=dict)
+
+    def borrowing(self, objects: tuple[str, ...]) -> Plan:
+        """Return the plan with these object directories of the source."""
+        return replace(self, assignment=replace(self.assignment, source_objects=objects))
 
     @property
     def predictable(self) -> bool:

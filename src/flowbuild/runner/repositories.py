@@ -35,6 +35,7 @@ from flowbuild.runner.servers import Servers
 from flowbuild.workspace import git
 from flowbuild.workspace.git import GitError, GitFailure
 from flowbuild.workspace.lfs import Pointer
+from flowbuild.workspace.mirror import HEADS, TAGS
 from flowbuild.workspace.remote import Unreachable, access, reach
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import remove
@@ -45,6 +46,7 @@ OPERATOR = Policy(plain_http=True, internal=("*",))  # whoever started the runne
 TRANSFER = 3600.0  # seconds of one transfer
 SILENT = 60.0  # seconds in which nothing of it moves
 UNUSED = 86_400.0  # seconds without use, after which a large file goes; the next one who needs it gets it again
+SHA256_LENGTH = 64  # hexadecimal digits
 BATCH = 100  # large files that are asked for at once
 MEDIA = "application/vnd.git-lfs+json"
 PIECE = 1 << 20
@@ -88,8 +90,10 @@ class FarRepositories:
         self._lfs = lfs
         self._sleep = sleep
         self._open: dict[str, RunRepository] = {}
+        self._sources = root.parent / "sources"
+        self._known: set[str] = set()  # runs whose source is here
         self._swept_at = time.monotonic()
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by run
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by run, and by source
         timeout = httpx2.Timeout(SILENT)
         self._http = httpx2.AsyncClient(timeout=timeout)
         root.mkdir(parents=True, exist_ok=True)
@@ -103,6 +107,17 @@ class FarRepositories:
         async with self._turns[assignment.lease.run]:
             return await self._patiently(lambda: self._fetch(assignment))
 
+    async def history(self, assignment: Assignment) -> tuple[str, ...]:
+        """See Repositories. Once for each run what its source has is fetched. Waits for a server that is away."""
+        if not assignment.history:
+            return ()
+        path = self._sources / assignment.source
+        async with self._turns[assignment.source]:
+            if assignment.lease.run not in self._known:
+                await self._patiently(lambda: asyncio.to_thread(self._fetch_history, assignment, path))
+                self._known.add(assignment.lease.run)
+        return (str(path / "objects"),)
+
     async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
         """See Repositories. Waits for a server that is away."""
         lease = assignment.lease
@@ -112,6 +127,7 @@ class FarRepositories:
     async def forget(self, run: str) -> None:
         """See Repositories."""
         self._open.pop(run, None)
+        self._known.discard(run)
         self._turns.pop(run, None)
         await asyncio.to_thread(remove, self._root / run)
         if time.monotonic() - self._swept_at > UNUSED / 24:
@@ -124,6 +140,10 @@ class FarRepositories:
                 remove(path)
         self._drop_unused()
 
+        for path in () if keep else self._sources.glob("*"):  # a step may work with it
+            if path.stat().st_mtime < time.time() - UNUSED:
+                remove(path)
+
     def _drop_unused(self) -> None:
         self._swept_at, oldest = time.monotonic(), time.time() - UNUSED
         for path in self._lfs.glob("objects/*/*/*"):
@@ -135,7 +155,8 @@ class FarRepositories:
         run, commit = assignment.lease.run, CommitId(assignment.input_commit)
         repository = await asyncio.to_thread(self._repository, run)
         if repository.refs.read(_have(commit)) is None:
-            await asyncio.to_thread(self._git, assignment, repository, "fetch", f"+{commit}:{_have(commit)}")
+            where = (repository.path, assignment.repository)
+            await asyncio.to_thread(self._git, assignment, *where, "fetch", f"+{commit}:{_have(commit)}")
             repository.db.refresh()
         wanted = await asyncio.to_thread(repository.large_files, commit)
         missing = [pointer for pointer in wanted if not _used(repository, pointer)]
@@ -150,7 +171,8 @@ class FarRepositories:
         async for pointer, action in self._actions(assignment, "upload", after - before):
             await self._upload(pointer, action, repository)
         ref = attempt_ref(lease.step, lease.attempt, lease.epoch)
-        await asyncio.to_thread(self._git, assignment, repository, "push", f"{commit}:{ref}")
+        where = (repository.path, assignment.repository)
+        await asyncio.to_thread(self._git, assignment, *where, "push", f"{commit}:{ref}")
         if repository.refs.read(_have(commit)) is None:
             await asyncio.to_thread(repository.refs.update, _have(commit), commit, old=None)
 
@@ -163,15 +185,33 @@ class FarRepositories:
             self._open[run] = made
         return self._open[run]
 
-    def _git(self, assignment: Assignment, repository: RunRepository, verb: str, refspec: str) -> None:
-        remote = reach(parse(urljoin(self._servers.url, assignment.repository)), OPERATOR)
-        options = ("--no-tags", "--no-write-fetch-head") if verb == "fetch" else ()
+    def _fetch_history(self, assignment: Assignment, path: Path) -> None:
+        """Bring a bare repository up to date with the source of a run. What was there before stays: a step may look at it."""
+        commit, known = assignment.environment["FLOW_COMMIT"], (path / "HEAD").exists()
+        if not known:
+            kind = "sha256" if len(commit) == SHA256_LENGTH else "sha1"
+            path.mkdir(parents=True, exist_ok=True)
+            git.run(None, "init", "--quiet", "--bare", f"--object-format={kind}", str(path))
+        specs = (f"+{HEADS}*:{HEADS}*", f"+{TAGS}*:{TAGS}*", f"+{commit}:{_have(commit)}")
+        try:
+            self._git(assignment, path, assignment.history, "fetch", *specs)
+        except GitError as error:
+            if known and error.failure not in (GitFailure.UNREACHABLE, GitFailure.TIMEOUT):
+                remove(path)  # a branch has the name of what was a directory of branches, say
+                self._fetch_history(assignment, path)
+                return
+            raise
+        os.utime(path)
+
+    def _git(self, assignment: Assignment, path: Path, address: str, verb: str, *refspecs: str) -> None:
+        remote = reach(parse(urljoin(self._servers.url, address)), OPERATOR)
+        options = ("--no-tags", "--no-write-fetch-head", "--no-auto-gc") if verb == "fetch" else ()
         with access(remote, Path(os.devnull)) as config:
             # Unasked: that spares a request, and a question that breaks off is not taken for a refusal.
             proof = base64.b64encode(f"attempt:{assignment.token}".encode()).decode()
             config |= {"http.extraHeader": f"Authorization: Basic {proof}"}
-            words = (verb, "--quiet", *options, remote.url.text, refspec)
-            git.run(repository.path, *words, config=config, timeout=TRANSFER)
+            words = (verb, "--quiet", *options, remote.url.text, *refspecs)
+            git.run(path, *words, config=config, timeout=TRANSFER)
 
     async def _actions(
         self, assignment: Assignment, operation: str, pointers: Iterable[Pointer]

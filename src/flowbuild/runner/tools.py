@@ -39,6 +39,10 @@ class Repositories(Protocol):
         """Return the repository of an attempt, with all of its input in it. Raises WorkspaceError."""
         ...
 
+    async def history(self, assignment: Assignment) -> tuple[str, ...]:
+        """Return the object directories on this machine that the `.git` of the workspace borrows from. Raises WorkspaceError."""
+        ...
+
     async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
         """Record the result of an attempt under its ref, where the server looks for it. Raises Conflict, WorkspaceError."""
         ...
@@ -61,6 +65,10 @@ class NearRepositories:
         if path not in self._open:
             self._open[path] = await asyncio.to_thread(RunRepository.open, Path(path))
         return self._open[path]
+
+    async def history(self, assignment: Assignment) -> tuple[str, ...]:
+        """See Repositories."""
+        return assignment.source_objects
 
     async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
         """See Repositories."""

@@ -244,7 +244,8 @@ class Worker:
             run = assignment.lease.run
             if not plan.predictable or run in self._gone:
                 return
-            spec = await asyncio.to_thread(replace(plan, digests=images).predict)
+            plan = replace(plan.borrowing(await self._repositories.history(assignment)), digests=images)
+            spec = await asyncio.to_thread(plan.predict)
             if run in self._gone:  # it ended meanwhile, and took its directories along
                 await asyncio.to_thread(self._slots.drop_run, run)
             else:

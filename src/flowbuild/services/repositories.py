@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from flowbuild.core.errors import Forbidden, LeaseLost
+from flowbuild.core.errors import Forbidden, LeaseLost, NotFound
 from flowbuild.core.ids import CommitId, RunId, StepKey, attempt_ref
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.workspace.incoming import Incoming, LargeFiles
 from flowbuild.workspace.lfs import Pointer
 from flowbuild.workspace.repo import RunRepository
+from flowbuild.workspace.source import is_mirror
 
 _REF = re.compile(r"refs/attempts/([^/]+)/([0-9]{1,9})/([0-9]{1,9})")
 
@@ -27,6 +28,14 @@ class Repositories:
         """Return where the repository of a run is; raises NotFound."""
         with self._database.read() as tx:
             return Path(tx.runs.get(run).repository)
+
+    def source(self, run: RunId) -> Path:
+        """Return the mirror whose objects the workspaces of a run borrow; raises NotFound when there is none."""
+        with self._database.read() as tx:
+            row = tx.runs.get(run)
+        if not row.run.pipeline.checkout or not is_mirror(row.directory):
+            raise NotFound("the run has no source that can be fetched")
+        return Path(row.directory)
 
     def large(self, run: RunId) -> LargeFiles:
         """Return the large files of a run."""

@@ -50,11 +50,15 @@ def git_environment() -> dict[str, str]:
     return source_git.environment()
 
 
+def is_mirror(place: str) -> bool:
+    """Whether there is a bare repository at a place."""
+    return (Path(place) / "objects").is_dir() and not (Path(place) / ".git").exists()
+
+
 def source_objects(place: str) -> list[Path]:
     """Return the object directories of the source at a place (see `Source`); none when it is gone."""
-    objects = Path(place) / "objects"
-    if objects.is_dir() and not (Path(place) / ".git").exists():  # a mirror
-        return source_git.object_directories(objects)
+    if is_mirror(place):
+        return source_git.object_directories(Path(place) / "objects")
     try:
         return WorkingTree(Path(place)).object_directories()
     except InvalidRequest:

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from time import time
 
 import pytest
@@ -18,6 +19,7 @@ from flowbuild.services.leases import MARGIN, Leases
 from flowbuild.testing import site
 from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import LIMIT, Home, step
+from flowbuild.testing.program import git
 from flowbuild.wiring.runner import alone, identify
 
 LARGE = 1 << 20  # bytes from which a file is an LFS object
@@ -333,6 +335,44 @@ async def test_the_step_cache_serves_other_machines(home, open_site, far):
             run = (await served.life.start(home)).id
             view = await over(served, run)
     assert view.steps[0].cached
+
+
+def mounts(far):
+    """Return what is mounted into the only container on a machine, by where it is there."""
+    ((spec, _),) = far.machine.units.values()
+    (service,) = spec.compose["services"].values()
+    return {each["target"]: each["source"] for each in service["volumes"]}
+
+
+async def test_a_step_on_another_machine_has_the_history_of_the_source(home, open_site, far, monkeypatch):
+    """What was tagged between two runs is there, too; who has no attempt of the run gets nothing of it."""
+    home.write({"a": step(sleep=100_000)})
+    async with open_site() as served:
+        await served.add_project(home)
+        await far.register(served)
+        async with far.life():
+            for tag in ("v1", "v2"):
+                git(home.project, "commit", "--quiet", "--allow-empty", "--message", tag)
+                git(home.project, "tag", "--annotate", "--message", tag, tag)
+                git(home.project, "commit", "--quiet", "--allow-empty", "--message", f"after {tag}")
+                await served.post("/api/v1/projects/project/fetch", "admin")
+                begun = await served.post("/api/v1/projects/project/pipelines/test/runs", "developer", json={})
+                run = begun.json()["id"]
+                await served.life.until(run, "a", "run")
+                found = mounts(far)
+                with monkeypatch.context() as patch:
+                    patch.setenv("GIT_ALTERNATE_OBJECT_DIRECTORIES", found["/.flow/source/0"])
+                    assert git(Path(found["/workspace"]), "describe").startswith(f"{tag}-1-g")
+                    assert git(Path(found["/workspace"]), "log", "--format=%s").startswith(f"after {tag}\n{tag}\n")
+                for who in ("admin", "viewer", "nobody"):
+                    where = f"/git/sources/{run}.git/info/refs"
+                    answer = await served.get(where, who, params={"service": "git-upload-pack"})
+                    assert answer.status_code in (401, 403), answer.text
+                await served.life.client.cancel(run, force=True)
+                await over(served, run)
+                async with asyncio.timeout(LIMIT):
+                    while far.machine.units:
+                        await far.machine.change()
 
 
 async def test_who_a_machine_is(home, open_site, far):

@@ -82,7 +82,7 @@ Oid = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
-class _Streamed(Response):
+class Streamed(Response):
     """A response that answers by itself, piece by piece."""
 
     def __init__(self, answer: GitAnswer) -> None:
@@ -90,6 +90,7 @@ class _Streamed(Response):
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
         await self._answer(scope, receive, send)
 
 
@@ -101,20 +102,20 @@ def advertise(visit: Reader, backend: Back, service: Annotated[str, Query(max_le
     if service == RECEIVE:
         require(visit.caller, Action.WORKSPACE_WRITE, visit.project)
         backend.repositories.incoming(visit.run, visit.caller.name).open()  # else it builds on what a cut push left
-    return _Streamed(backend.git.advertise(backend.repositories.path(visit.run), service))
+    return Streamed(backend.git.advertise(backend.repositories.path(visit.run), service))
 
 
 @router.post("/git-upload-pack")
 def fetch(visit: Reader, backend: Back) -> Response:
     """Answer a fetch."""
-    return _Streamed(backend.git.fetch(backend.repositories.path(visit.run)))
+    return Streamed(backend.git.fetch(backend.repositories.path(visit.run)))
 
 
 @router.post("/git-receive-pack")
 def push(visit: Writer, backend: Back) -> Response:
     """Take the result of an attempt."""
     door = backend.repositories.incoming(visit.run, visit.caller.name)
-    return _Streamed(backend.git.push(backend.repositories.path(visit.run), door))
+    return Streamed(backend.git.push(backend.repositories.path(visit.run), door))
 
 
 class LargeObject(BaseModel):

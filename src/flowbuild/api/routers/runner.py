@@ -7,6 +7,8 @@ key of its request, here or at the next life of the server.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -21,8 +23,8 @@ from flowbuild.api.problems import RESPONSES
 from flowbuild.client import wire
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry
 from flowbuild.core.access import Action, Principal
-from flowbuild.core.errors import Forbidden, ServerUnreachable
-from flowbuild.core.ids import RUN_ID, runner_name
+from flowbuild.core.errors import Forbidden, NotFound, ServerUnreachable
+from flowbuild.core.ids import RUN_ID, RunId, runner_name
 
 router = APIRouter(prefix="/api/v1/runner", tags=["runner protocol"], responses=RESPONSES)
 T = TypeVar("T")
@@ -181,10 +183,17 @@ def _require_own(worker: Principal, runner: str) -> None:
 
 def _remote(assignment: Assignment, backend: Backend) -> Assignment:
     """Return an assignment for a machine elsewhere: nothing of ours is at a path there. Blocking."""
-    repository = f"/git/runs/{assignment.lease.run}.git"
-    token = backend.machines.tokens.make(assignment.lease)
-    upcoming = tuple(replace(each, repository=repository, source_objects=()) for each in assignment.upcoming)
-    return replace(assignment, repository=repository, source_objects=(), token=token, upcoming=upcoming)
+    run = RunId(assignment.lease.run)
+    token, history, source = backend.machines.tokens.make(assignment.lease), "", ""
+    with suppress(NotFound):
+        source = hashlib.sha256(os.fsencode(backend.repositories.source(run))).hexdigest()[:32]
+        history = f"/git/sources/{run}.git"
+
+    def there(each: Assignment) -> Assignment:
+        place = f"/git/runs/{run}.git"
+        return replace(each, repository=place, source_objects=(), token=token, history=history, source=source)
+
+    return replace(there(assignment), upcoming=tuple(there(each) for each in assignment.upcoming))
 
 
 async def _while_there(work: Coroutine[Any, Any, T], request: Request, backend: Backend) -> T:

@@ -1,0 +1,30 @@
+"""Sources of runs for machines elsewhere: `git describe` and `git log` work in their steps, too. Attempts only read, and only those."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from flowbuild.api.backend import Back
+from flowbuild.api.routers.git import OnRepository, Streamed, Visit
+from flowbuild.core.access import Action
+from flowbuild.core.errors import Forbidden
+from flowbuild.workspace.serve import UPLOAD
+
+router = APIRouter(prefix="/git/sources/{run}.git", include_in_schema=False)
+Attempt = Annotated[Visit, Depends(OnRepository(Action.WORKSPACE_WRITE))]  # who may write is an attempt of the run
+
+
+@router.get("/info/refs")
+def advertise_source(visit: Attempt, backend: Back, service: Annotated[str, Query(max_length=32)] = "") -> Response:
+    """Answer the first question of git."""
+    if service != UPLOAD:
+        raise Forbidden("the source of a run can only be fetched")
+    return Streamed(backend.git.advertise(backend.repositories.source(visit.run), UPLOAD))
+
+
+@router.post("/git-upload-pack")
+def fetch_source(visit: Attempt, backend: Back) -> Response:
+    """Answer a fetch."""
+    return Streamed(backend.git.fetch(backend.repositories.source(visit.run)))
