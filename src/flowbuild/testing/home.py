@@ -147,7 +147,8 @@ class Home:
     def local(self, *, drive: bool, serve: bool = False) -> Local:
         """Return the services of a further process. Blocks."""
         local = Local(self.settings(), str(self.project))
-        fill(self.data / "flow.db")
+        if not self.database:
+            fill(self.data / "flow.db")
         local.open(drive=drive, serve=serve)
         return local
 

@@ -134,7 +134,7 @@ class LeaseSuite(StoreBench):
             tx.runners.describe("one", life="1", capacity=7, facts={"cpus": 8})
             tx.runners.set_state("one", "draining")
             assert not tx.runners.is_active("one")
-            changed = replace(row, seen_at=5.0, capacity=7, facts={"cpus": 8}, state="draining")
+            changed = replace(row, seen_at=5.0, life="1", capacity=7, facts={"cpus": 8}, state="draining")
             assert tx.runners.all() == [changed]
             tx.runners.add(replace(row, id="2", key_hash="new"))
             assert [each.id for each in tx.runners.all()] == ["2"]
