@@ -9,6 +9,7 @@ import structlog
 from flowbuild.core.errors import Conflict, EngineError, FlowError, SystemFailed
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine.base import BuildFailed, ImageUnavailable, Verdict
+from flowbuild.workspace.slots import WorkspaceGone
 
 log = structlog.get_logger()
 
@@ -43,6 +44,8 @@ def classify(error: Exception) -> tuple[Outcome, Reason, str]:
         return Outcome.ERRORED, Reason.IMAGE_UNAVAILABLE, message
     if isinstance(error, EngineError):
         return Outcome.ERRORED, Reason.ENGINE_ERROR, message
+    if isinstance(error, WorkspaceGone):
+        return Outcome.ERRORED, Reason.INFRA_LOST, message
     if isinstance(error, SystemFailed | Conflict):  # a conflict: something of ours is not as it should be
         return Outcome.ERRORED, Reason.WORKSPACE_ERROR, message
     return Outcome.FAILED, Reason.REFUSED, message

@@ -37,6 +37,12 @@ _WARM, _TRASH = ".warm", ".trash"
 _NEAR = 10_000  # differing paths from which it does not matter any more which warm directory is taken
 
 
+class WorkspaceGone(WorkspaceError):
+    """The directory that containers work in is not there any more: what they do now comes to nothing."""
+
+    code = "workspace_gone"
+
+
 @dataclass(slots=True)
 class _Content:
     """What a workspace directory holds, as far as we know."""
@@ -129,7 +135,7 @@ class Slots:
         _check_run(run)
         repo.layout(commit)
         if not (at / "workspace").is_dir():
-            raise WorkspaceError(f"the workspace {at / 'workspace'} is gone")
+            raise WorkspaceGone(f"the workspace {at / 'workspace'} is gone")
         return Slot(at, at / "workspace", at / "variables", commit, run, warm=False, trusted=trusted)
 
     def commit(self, slot: Slot, repo: RunRepository, *, message: str, trailers: Mapping[str, str]) -> Committed:

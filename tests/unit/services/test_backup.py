@@ -146,6 +146,21 @@ async def test_a_run_that_was_going_on_is_known_and_ends(home, tmp_path):
     assert view.steps[0].result_commit == done.steps[0].result_commit
 
 
+async def test_a_step_whose_directory_is_gone_is_lost(home, tmp_path):
+    """Its containers outlived the data directory."""
+    async with home.life() as life:
+        begun = await life.start(home)
+        await life.speaks(begun.id, "b")
+        backed_up(home, tmp_path / "backup")
+    shutil.rmtree(home.data)
+    await restored(tmp_path / "backup", home)
+    async with home.life() as life:
+        await life.client.resume(begun.id, secrets={})
+        view = await life.finished(begun.id)
+    assert (str(view.steps[1].outcome), str(view.steps[1].reason)) == ("errored", "infra_lost")
+    assert home.leftovers() == []
+
+
 async def test_a_second_backup_takes_what_is_new_and_drops_what_is_gone(home, tmp_path):
     first = await finished(home)
     backed_up(home, tmp_path / "backup")
