@@ -1,10 +1,8 @@
 """A server without a runner of its own and a runner beside it, as processes, with the real engine; both are killed (-9)."""
 
-import socket
-
 import pytest
 
-from flowbuild.testing.program import Program, Started, git, leftovers
+from flowbuild.testing.program import Program, leftovers
 
 PIPELINE = """
 pipelines:
@@ -19,39 +17,6 @@ pipelines:
 PASSWORD = "a password of ada"
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
-
-
-@pytest.fixture
-def source(tmp_path):
-    made = tmp_path / "source"
-    made.mkdir()
-    (made / ".flow.yml").write_text(PIPELINE)
-    git(made, "init", "--quiet", "--initial-branch=main")
-    git(made, "add", "--all")
-    git(made, "commit", "--quiet", "--message", "far")
-    return made
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def start():
-    """Start programs that are killed at the end, however that comes."""
-    started = []
-
-    def start(program, *arguments):
-        started.append(Started(program, *arguments))
-        return started[-1]
-
-    yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.kill()
 
 
 def test_neither_death_is_noticed_by_a_step(tmp_path, source, port, start):

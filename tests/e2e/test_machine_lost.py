@@ -5,13 +5,12 @@ It takes as long as a lease: with FLOW_LOST_MACHINE=1 only. What happens then is
 """
 
 import os
-import socket
 import subprocess
 import time
 
 import pytest
 
-from flowbuild.testing.program import Program, Started, git, leftovers
+from flowbuild.testing.program import Program, leftovers
 
 PIPELINE = """
 pipelines:
@@ -30,21 +29,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def start():
-    """Start programs that are killed at the end, however that comes."""
-    started = []
-
-    def start(program, *arguments):
-        started.append(Started(program, *arguments))
-        return started[-1]
-
-    yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.kill()
-
-
 def lose_power(run, working):
     """Kill the program and take away all that its engine has, which here is that of the other machine, too; return when."""
     working.process.kill()
@@ -60,18 +44,10 @@ def docker(*words):
     return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, timeout=60).stdout
 
 
-def test_another_machine_goes_on(tmp_path, start):
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / ".flow.yml").write_text(PIPELINE)
-    git(source, "init", "--quiet", "--initial-branch=main")
-    git(source, "add", "--all")
-    git(source, "commit", "--quiet", "--message", "lost")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+def test_another_machine_goes_on(tmp_path, source, port, start):
+    url = f"http://127.0.0.1:{port}"
     ours = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "FLOW_PASSWORD": "a password of ada"}
-    own = {"FLOW_PORT": url.rpartition(":")[2], "FLOW_RUNNER": "false", "FLOW_ALLOW_LOCAL": str(tmp_path)}
+    own = {"FLOW_PORT": str(port), "FLOW_RUNNER": "false", "FLOW_ALLOW_LOCAL": str(tmp_path)}
     serving = start(Program(tmp_path / "server", tmp_path, {**ours, **own}), "server")
     person = Program(tmp_path / "person", tmp_path, {**ours, "FLOW_PROJECT": "demo"})
     assert person.call("setup", "--code", serving.wait_for("--code").split()[-1], "--name", "ada", url).code == 0
