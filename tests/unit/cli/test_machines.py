@@ -56,7 +56,7 @@ async def test_a_runner_from_its_code_to_its_end(open_site, flow, tmp_path):
         )
         async with far.life() as worker:
             _, printed = await flow(served, "list")
-            assert "heard of 0 s ago" in printed
+            assert re.search(r"heard of \d+ s ago", printed)
             assert await flow(served, "drain", "far") == (0, "")
             await worker._drained.wait()
         assert "draining" in (await flow(served, "list"))[1]
