@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from flowbuild.cli import options
+from flowbuild.cli.asking import asking, group, path_of
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.logins import normal
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.servers import asking
 from flowbuild.cli.views import print_json, say
 from flowbuild.client.base import Operator, RunnerRequest
 
@@ -50,8 +49,7 @@ def add_runner(app: typer.Typer, operator: Operator) -> None:
 
 def add_commands(app: typer.Typer, choice: Choice) -> None:
     """Add the commands about runners of a server."""
-    runners = typer.Typer(no_args_is_help=True, help="Look after the runners of a server.", rich_markup_mode=None)
-    app.add_typer(runners, name="runners")
+    runners = group(app, "runners", "Look after the runners of a server.")
 
     @runners.command("list")
     def list_runners(as_json: options.Json = False) -> None:
@@ -80,17 +78,17 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
     @runners.command("drain")
     def drain(runner: Name) -> None:
         """Give a runner no more work; its program ends when it has none left."""
-        asking(choice, lambda client: client.ask("POST", f"runners/{quote(runner, safe='')}/drain"))
+        asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "drain")))
 
     @runners.command("activate")
     def activate(runner: Name) -> None:
         """Give a runner work again that was being drained."""
-        asking(choice, lambda client: client.ask("POST", f"runners/{quote(runner, safe='')}/activate"))
+        asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "activate")))
 
     @runners.command("revoke")
     def revoke(runner: Name) -> None:
         """Never let a runner in again; what it works on is lost."""
-        asking(choice, lambda client: client.ask("DELETE", f"runners/{quote(runner, safe='')}"))
+        asking(choice, lambda client: client.ask("DELETE", path_of("runners", runner)))
 
 
 def _line(runner: Mapping[str, Any], now: float) -> str:

@@ -7,16 +7,14 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from flowbuild.cli import options
+from flowbuild.cli.asking import Name, ask, asking, every, group, password, path_of, print_row
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.servers import Name, ask, asking, password
 from flowbuild.cli.views import print_json, say
-from flowbuild.client.base import ServerClient
 
 Person = Annotated[str, typer.Argument(metavar="NAME", help="Name of the person.")]
 
@@ -30,18 +28,18 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
 
 
 def _add_users(app: typer.Typer, choice: Choice) -> None:
-    users = _group(app, "users", "People on a server; for its admins.")
+    users = group(app, "users", "People on a server; for its admins.")
 
     @users.command("list")
     def list_users(as_json: options.Json = False) -> None:
         """List the people on the server."""
-        found = asking(choice, lambda client: _all(client, "users"))
+        found = asking(choice, lambda client: every(client, "users"))
         if as_json:
             print_json(found)
             return
         for user in found:
             marks = [user["role"]] * (user["role"] == "admin") + ["disabled"] * bool(user["disabled_at"])
-            _print(user["name"], user["display_name"], user["email"], ", ".join(marks))
+            print_row(user["name"], user["display_name"], user["email"], ", ".join(marks))
 
     @users.command("add")
     def add(
@@ -60,47 +58,47 @@ def _add_users(app: typer.Typer, choice: Choice) -> None:
     @users.command("disable")
     def disable(name: Person) -> None:
         """Log a person out and let nobody in by that name any more; what they made stays."""
-        asking(choice, lambda client: client.ask("PATCH", _path("users", name), {"disabled": True}))
+        asking(choice, lambda client: client.ask("PATCH", path_of("users", name), {"disabled": True}))
 
     @users.command("enable")
     def enable(name: Person) -> None:
         """Let a disabled person in again."""
-        asking(choice, lambda client: client.ask("PATCH", _path("users", name), {"disabled": False}))
+        asking(choice, lambda client: client.ask("PATCH", path_of("users", name), {"disabled": False}))
 
     @users.command("password")
     def set_password(name: Person) -> None:
         """Give a person a new password and log them out everywhere."""
         body = {"password": password(f"new password of {name}: ", twice=True)}
-        asking(choice, lambda client: client.ask("PUT", _path("users", name, "password"), body))
+        asking(choice, lambda client: client.ask("PUT", path_of("users", name, "password"), body))
 
 
 def _add_members(app: typer.Typer, choice: Choice) -> None:
-    members = _group(app, "members", "Roles of people in a project: viewer, developer, approver, maintainer.")
+    members = group(app, "members", "Roles of people in a project: viewer, developer, approver, maintainer.")
 
     @members.command("list")
     def list_members(project: Name, as_json: options.Json = False) -> None:
         """List who has a role in a project."""
-        found = asking(choice, lambda client: client.ask("GET", _path("projects", project, "members")))
+        found = asking(choice, lambda client: client.ask("GET", path_of("projects", project, "members")))
         if as_json:
             print_json(found)
             return
         for member in found:
-            _print(member["name"], member["role"], member["display_name"])
+            print_row(member["name"], member["role"], member["display_name"])
 
     @members.command("set")
     def put(project: Name, name: Person, role: Annotated[str, typer.Argument(metavar="ROLE")]) -> None:
         """Give a person a role, instead of the one they had; each role includes those before it."""
-        path = _path("projects", project, "members", name)
+        path = path_of("projects", project, "members", name)
         asking(choice, lambda client: client.ask("PUT", path, {"role": role}))
 
     @members.command("remove")
     def remove(project: Name, name: Person) -> None:
         """Take the role of a person away."""
-        asking(choice, lambda client: client.ask("DELETE", _path("projects", project, "members", name)))
+        asking(choice, lambda client: client.ask("DELETE", path_of("projects", project, "members", name)))
 
 
 def _add_tokens(app: typer.Typer, choice: Choice) -> None:
-    tokens = _group(app, "tokens", "API tokens: your own.")
+    tokens = group(app, "tokens", "API tokens: your own.")
 
     @tokens.command("list")
     def list_tokens(as_json: options.Json = False) -> None:
@@ -111,7 +109,7 @@ def _add_tokens(app: typer.Typer, choice: Choice) -> None:
             return
         for token in found:
             where = f"only {token['project']}" if token["project"] else ""
-            _print(token["id"], token["name"], f"…{token['hint']}", ",".join(token["scopes"]), where, _state(token))
+            print_row(token["id"], token["name"], f"…{token['hint']}", ",".join(token["scopes"]), where, _state(token))
 
     @tokens.command("create")
     def create(
@@ -137,7 +135,7 @@ def _add_tokens(app: typer.Typer, choice: Choice) -> None:
     @tokens.command("revoke")
     def revoke(token: Annotated[str, typer.Argument(metavar="ID", help="As `flow tokens list` shows it.")]) -> None:
         """Let a token open nothing any more."""
-        asking(choice, lambda client: client.ask("DELETE", _path("tokens", token)))
+        asking(choice, lambda client: client.ask("DELETE", path_of("tokens", token)))
 
 
 def _add_audit(app: typer.Typer, choice: Choice) -> None:
@@ -153,14 +151,14 @@ def _add_audit(app: typer.Typer, choice: Choice) -> None:
             verdict = asking(choice, lambda client: client.ask("GET", "audit/verify"))
             print_json(verdict) if as_json else print(clean(verdict["problem"] or _whole(verdict)))
             return 1 if verdict["problem"] else 0
-        place = _path("projects", project, "audit") if project else "audit"
+        place = path_of("projects", project, "audit") if project else "audit"
         found = asking(choice, lambda client: client.ask("GET", place, limit=str(limit)))["items"]
         if as_json:
             print_json(found)
             return 0
         for row in found:
             at = datetime.fromtimestamp(row["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-            _print(
+            print_row(
                 f"{at}Z", row["actor"] or "?", row["action"], row["object"], row["project"], row["address"], row["via"]
             )
         return 0
@@ -168,31 +166,6 @@ def _add_audit(app: typer.Typer, choice: Choice) -> None:
 
 def _whole(verdict: Mapping[str, Any]) -> str:
     return f"all {verdict['rows']} entries are as they were written; the newest has the hash {verdict['hash']}"
-
-
-def _group(app: typer.Typer, name: str, words: str) -> typer.Typer:
-    group = typer.Typer(no_args_is_help=True, help=words, rich_markup_mode=None)
-    app.add_typer(group, name=name)
-    return group
-
-
-async def _all(client: ServerClient, path: str) -> list[Any]:
-    """Return all pages of a list."""
-    found: list[Any] = []
-    cursor: str | None = ""
-    while cursor is not None:
-        page = await client.ask("GET", path, limit="200", cursor=cursor)
-        found += page["items"]
-        cursor = page["next"]
-    return found
-
-
-def _path(*parts: str) -> str:
-    return "/".join(quote(part, safe="") for part in parts)
-
-
-def _print(*cells: str) -> None:
-    print(clean("  ".join(cell for cell in cells if cell)))
 
 
 def _state(token: Mapping[str, Any]) -> str:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from flowbuild.cli import options
+from flowbuild.cli.asking import Name, ask, asking, group, password, path_of
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.following import Follower, exit_code
 from flowbuild.cli.logins import Login, Logins, normal
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.views import choose_view, print_json, say
 from flowbuild.client.base import RunView, ServerClient, ServerSession
-from flowbuild.core.errors import InvalidRequest, NotFound
+from flowbuild.core.errors import NotFound
 
-Name = Annotated[str, typer.Argument(metavar="PROJECT", help="Name of the project.")]
 SCOPES = ("read", "run", "approve", "secrets", "manage", "account", "admin")
 
 
@@ -34,16 +31,6 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
     _add_trigger(app, choice)
     _add_projects(app, choice)
     _add_secrets(app, choice)
-
-
-def asking(choice: Choice, query: Callable[[ServerClient], Awaitable[Any]]) -> Any:
-    """Return what a query to the server gives."""
-
-    async def main() -> Any:
-        async with choice.elsewhere() as session:
-            return await query(session.client)
-
-    return asyncio.run(main())
 
 
 def _add_setup(app: typer.Typer, choice: Choice) -> None:
@@ -130,7 +117,7 @@ def _add_trigger(app: typer.Typer, choice: Choice) -> None:
             "fresh": no_cache,
         }
         choice.project = choice.project or project
-        path = f"projects/{quote(project, safe='')}/pipelines/{quote(pipeline, safe='')}/runs"
+        path = path_of("projects", project, "pipelines", pipeline, "runs")
 
         async def main() -> RunView | None:
             view = choose_view(json_lines=json_lines, plain=plain, drive=False)
@@ -146,8 +133,7 @@ def _add_trigger(app: typer.Typer, choice: Choice) -> None:
 
 
 def _add_projects(app: typer.Typer, choice: Choice) -> None:
-    projects = typer.Typer(no_args_is_help=True, help="Look after the projects of a server.", rich_markup_mode=None)
-    app.add_typer(projects, name="projects")
+    projects = group(app, "projects", "Look after the projects of a server.")
 
     @projects.command("list")
     def list_projects(as_json: options.Json = False) -> None:
@@ -186,10 +172,7 @@ def _add_projects(app: typer.Typer, choice: Choice) -> None:
 
 
 def _add_secrets(app: typer.Typer, choice: Choice) -> None:
-    secrets = typer.Typer(
-        no_args_is_help=True, help="Secrets of a project; nobody can read them again.", rich_markup_mode=None
-    )
-    app.add_typer(secrets, name="secrets")
+    secrets = group(app, "secrets", "Secrets of a project; nobody can read them again.")
 
     @secrets.command("set")
     def put(
@@ -202,17 +185,12 @@ def _add_secrets(app: typer.Typer, choice: Choice) -> None:
         """Set a secret; its value is read from standard input, or asked for."""
         value = password(f"value of {name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
         body = {"value": value, "environment": environment, "branches": branches, "steps": steps or []}
-        asking(
-            choice,
-            lambda client: client.ask(
-                "PUT", f"projects/{quote(project, safe='')}/secrets/{quote(name, safe='')}", body
-            ),
-        )
+        asking(choice, lambda client: client.ask("PUT", path_of("projects", project, "secrets", name), body))
 
     @secrets.command("list")
     def list_secrets(project: Name, as_json: options.Json = False) -> None:
         """List the names of the secrets of a project, and where they count."""
-        found = asking(choice, lambda client: client.ask("GET", f"projects/{quote(project, safe='')}/secrets"))
+        found = asking(choice, lambda client: client.ask("GET", path_of("projects", project, "secrets")))
         if as_json:
             print_json(found)
             return
@@ -230,7 +208,7 @@ def _add_secrets(app: typer.Typer, choice: Choice) -> None:
         branches: Annotated[str, typer.Option("--branches", metavar="PATTERN", help="The value for these.")] = "",
     ) -> None:
         """Forget a secret."""
-        place = f"projects/{quote(project, safe='')}/secrets"
+        place = path_of("projects", project, "secrets")
 
         async def find_and_remove(client: ServerClient) -> None:
             wanted = (name, environment, branches)
@@ -243,25 +221,3 @@ def _add_secrets(app: typer.Typer, choice: Choice) -> None:
             )
 
         asking(choice, find_and_remove)
-
-
-def ask(words: str) -> str:
-    """Return what a person types; raises InvalidRequest when there is nobody."""
-    if not sys.stdin.isatty():
-        raise InvalidRequest(f"{words.rstrip(': ')} is needed, and there is no terminal to ask on")
-    return input(words).strip()
-
-
-def password(words: str, *, twice: bool = False) -> str:
-    """Return FLOW_PASSWORD, or what a person types, unseen; raises InvalidRequest when there is nobody."""
-    given = os.environ.get("FLOW_PASSWORD", "")
-    if given:
-        return given
-    if not sys.stdin.isatty():
-        raise InvalidRequest(
-            "a password is needed, and there is no terminal to ask on", hint="FLOW_PASSWORD may hold it"
-        )
-    typed = getpass.getpass(words)
-    if twice and getpass.getpass("again: ") != typed:
-        raise InvalidRequest("the two passwords differ")
-    return typed
