@@ -119,7 +119,10 @@ def _flow_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.FlowError)  # noqa: S101 (it is installed for these)
     status, headers = status_of(error), _headers(request, error)
     if status >= 500:
-        log.error("request_failed", path=request.url.path, code=error.code, error=error.message)
+        say = (
+            log.info if isinstance(error, errors.ServerUnreachable) else log.error
+        )  # we stop, or nobody waits any more
+        say("request_failed", path=request.url.path, code=error.code, error=error.message)
     if getattr(request.state, "page", False) and "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_page(status, error), status, headers)
     findings = [finding.to_dict() for finding in error.findings] if isinstance(error, InvalidFile) else []
