@@ -7,6 +7,7 @@ from sqlalchemy.dialects import sqlite
 from flowbuild.core.ids import RunId
 from flowbuild.core.states import RunState
 from flowbuild.store.run_lists import RunFilter, figures, page
+from flowbuild.store.runs import _begins
 from flowbuild.store.tables import runs
 from flowbuild.testing.databases import new_sqlite
 
@@ -41,7 +42,9 @@ ONE = {"projects": frozenset({"p"})}
         ({**ONE, "branch": "x"}, "ix_runs_project_branch_id"),
         ({"branch": "x"}, "ix_runs_branch_id"),
         ({"states": frozenset({RunState.FAILED})}, "ix_runs_state_id"),
+        ({"branch": "x", "states": frozenset({RunState.FAILED})}, "ix_runs_branch_id"),
         ({"actor": "x"}, "ix_runs_actor_id"),
+        ({"actor": "x", "states": frozenset({RunState.FAILED})}, "ix_runs_actor_id"),
     ],
 )
 def test_a_page_is_read_from_an_index_that_has_its_order(database, wanted, index):
@@ -58,6 +61,12 @@ def test_a_commit_is_looked_up(database):
 def test_statistics_are_read_from_an_index(database):
     steps = plan(database, figures("p", "x", 50))
     assert "ix_runs_project_pipeline_id" in " ".join(steps)
+    assert sorts_or_scans(steps) == []
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(database):
+    steps = plan(database, select(runs.c.id).where(_begins("01ABC")))
+    assert "sqlite_autoindex_runs_1" in " ".join(steps)
     assert sorts_or_scans(steps) == []
 
 
