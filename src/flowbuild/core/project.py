@@ -26,7 +26,7 @@ class ProjectSettings:
     `protected`, `protected_tags`: patterns of the branches and tags whose commits are trusted; no branch pattern means the
     default branch. `poll`: seconds between looks for what changed at a remote that sends no webhooks; None: nobody looks.
     `retention`: which runs are kept. `cancel_closed`: runs of a pull request are cancelled when that is closed or merged.
-    `four_eyes`: nobody approves what they started or have written.
+    `four_eyes`: nobody approves what they started or have written. `any_variables`: who starts runs may set any, see `core.steering`.
     """
 
     protected: tuple[str, ...] = ()
@@ -35,6 +35,7 @@ class ProjectSettings:
     poll: float | None = None
     cancel_closed: bool = True
     four_eyes: bool = False
+    any_variables: bool = False
 
 
 def check_name(name: str) -> None:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from flowbuild.core.context import expression_context
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.expr import ExpressionError
 from flowbuild.core.model import Pipeline, Step
+from flowbuild.core.project import ProjectSettings
 from flowbuild.core.run import RunContext
+from flowbuild.core.steering import guarded, refusals
 from flowbuild.spec.interpolate import render
 from flowbuild.workspace.variables import check
 
 MAX_GROUP = 256  # characters of the name of a concurrency group
 
 ENVIRONMENT_MAX = 128  # characters of a name
+
+
+def check_given(pipeline: Pipeline, given: Collection[str], settings: ProjectSettings) -> None:
+    """Raise InvalidRequest for variables that who starts or restarts a run of a project may not set."""
+    if settings.any_variables or not guarded(pipeline):
+        return
+    if problems := refusals(pipeline, given):
+        hint = (
+            f"{pipeline.name} has secrets or environments, so it takes only what it declares under `variables` or `inputs`;"
+            " maintainers may allow more: the setting any_variables of the project"
+        )
+        raise InvalidRequest("\n".join(problems), hint=hint)
 
 
 def bind_variables(pipeline: Pipeline, context: RunContext, given: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
 from flowbuild.services.assignments import Assignments, SecretSource
 from flowbuild.services.audit import NOBODY, Actor, note_begun, note_steered
-from flowbuild.services.binding import bind_environments, bind_group, bind_variables
+from flowbuild.services.binding import bind_environments, bind_group, bind_variables, check_given
 from flowbuild.services.decisions import ALL, LEASES, Clock, Decisions
 from flowbuild.services.gate import Gate
 from flowbuild.services.ids import new_run_id
@@ -130,6 +130,7 @@ class RunService:
         inputs = bind_inputs(pipeline, order.inputs)
         context = RunContext(source.branch, source.tag, source.commit, order.event, inputs)
         variables = bind_variables(pipeline, context, order.variables)
+        self._check_given(order.project, pipeline, order.variables)
         pipeline = bind_group(bind_environments(pipeline, context, variables), context, variables)
         now = self._clock()
         run_id = new_run_id(now)
@@ -178,6 +179,7 @@ class RunService:
             if not keys:
                 raise Conflict(f"nothing went wrong in run {row.number}", hint="without --failed all of it runs again")
         check(variables)
+        self._check_given(row.project, row.run.pipeline, variables)
         now = self._clock()
         run_id = new_run_id(now)
         self._secrets.put(run_id, row.run.pipeline, secrets)
@@ -322,6 +324,12 @@ class RunService:
         except Exception:
             shutil.rmtree(place, ignore_errors=True)
             raise
+
+    def _check_given(self, project: str | None, pipeline: Pipeline, given: Collection[str]) -> None:
+        with self._database.read() as tx:
+            known = tx.projects.list([project], archived=True) if project and given else ()
+        for row in known:  # none: a directory of somebody who runs it here
+            check_given(pipeline, given, row.settings)
 
     def _row(self, run: Run, directory: str, *, dirty: bool, actor: str) -> RunRow:
         """Return a new run that has no number and no project yet."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from flowbuild.core.errors import InvalidRequest, StepFailed
 from flowbuild.core.ids import VARIABLE_NAME
 from flowbuild.core.model import MergePolicy, MergeRule
+from flowbuild.core.steering import steers
 from flowbuild.workspace.files import unreadable
 from flowbuild.workspace.merge import surviving
 from flowbuild.workspace.policies import policy_for
@@ -26,63 +27,6 @@ MAX_COUNT = 1000
 MAX_TOTAL_BYTES = 1 << 20  # together they must fit the environment of a process
 
 _NUMBER = re.compile(r"\s*[+-]?\d{1,300}(?:\.\d{1,300})?\s*")
-
-# What would steer the programs that start with them rather than inform them: loaders, shells, interpreters, tools.
-_REFUSED_NAMES = frozenset(
-    [
-        "PATH",
-        "HOME",
-        "SHELL",
-        "USER",
-        "LOGNAME",
-        "PWD",
-        "OLDPWD",
-        "TMPDIR",
-        "IFS",
-        "ENV",
-        "BASH_ENV",
-        "BASHOPTS",
-        "SHELLOPTS",
-        "PS4",
-        "PROMPT_COMMAND",
-        "CDPATH",
-        "GLOBIGNORE",
-        "NODE_OPTIONS",
-        "NODE_PATH",
-        "PERL5OPT",
-        "PERL5LIB",
-        "PERL5DB",
-        "RUBYOPT",
-        "RUBYLIB",
-        "JAVA_TOOL_OPTIONS",
-        "_JAVA_OPTIONS",
-        "JDK_JAVA_OPTIONS",
-        "CLASSPATH",
-        "GCONV_PATH",
-        "LOCPATH",
-        "NLSPATH",
-        "HOSTALIASES",
-        "RES_OPTIONS",
-        "MALLOC_CHECK_",
-        "SSH_ASKPASS",
-        "SSH_AUTH_SOCK",
-        "EDITOR",
-        "VISUAL",
-        "PAGER",
-        "BROWSER",
-        "LESSOPEN",
-        "LESSCLOSE",
-        "PYTHONPATH",
-        "PYTHONHOME",
-        "PYTHONSTARTUP",
-        "PYTHONUSERBASE",
-        "PYTHONINSPECT",
-        "PYTHONBREAKPOINT",
-        "PYTHONWARNINGS",
-        "PYTHONPYCACHEPREFIX",
-    ]
-)
-_REFUSED_PREFIXES = ("LD_", "DYLD_", "DOCKER_", "COMPOSE_", "BUILDKIT_", "GIT_", "FLOW_", "BASH_FUNC_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +135,8 @@ def environment(variables: Mapping[str, str]) -> tuple[dict[str, str], tuple[str
 
     Refused is what would steer the programs that run with it instead of informing them; it stays readable as a file.
     """
-    refused = {name for name in variables if _steers(name)}
+    refused = {name for name in variables if steers(name)}
     return {k: v for k, v in variables.items() if k not in refused}, tuple(sorted(refused))
-
-
-def _steers(name: str) -> bool:
-    upper = name.upper()
-    return upper in _REFUSED_NAMES or upper.startswith(_REFUSED_PREFIXES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,11 +165,14 @@ async def test_a_token_is_enough_for_a_generic_one(home, open_site):
         await set_up(site, home, "github")
         hook = await site.post(f"{PROJECT}/hooks", "maintainer", json={"kind": "generic", "name": "by-token"})
         headers = {"authorization": f"Bearer {hook.json()['secret']}"}
-        answer = await http.post(address(site, hook.json()), json={"who": "somebody", "x": 1}, headers=headers)
+        answer = await http.post(
+            address(site, hook.json()), json={"who": "somebody", "LD_PRELOAD": "x"}, headers=headers
+        )
         delivery = await settled(site, answer.json()["id"])
         run = await site.life.finished(delivery["result"]["events"][0]["pipelines"][0]["run"])
         wrong = await http.post(address(site, hook.json()), json={}, headers={"authorization": "Bearer x"})
-    assert (run.event, run.inputs["who"], run.branch) == ("webhook", "somebody", "main")
+    assert (run.event, run.inputs, run.branch) == ("webhook", {"who": "somebody"}, "main")
+    assert run.variables == {}  # a webhook sets what the pipeline declares as an input, nothing else
     assert wrong.status_code == 401
     assert "authorization" not in delivery["headers"]
 

@@ -58,6 +58,9 @@ class SettingsIn(_Strict):
         True, description="whether runs of a pull request are cancelled when it is closed or merged"
     )
     four_eyes: bool = Field(False, description="nobody approves what they started, or have written")
+    any_variables: bool = Field(
+        False, description="who starts runs may set any variable, also of pipelines with secrets or environments"
+    )
 
 
 class NewProject(_Strict):
@@ -289,6 +292,7 @@ def _settings(given: SettingsIn | None) -> ProjectSettings | None:
         poll=given.poll,
         cancel_closed=given.cancel_closed,
         four_eyes=given.four_eyes,
+        any_variables=given.any_variables,
     )
 
 
@@ -308,6 +312,7 @@ def _shown(row: ProjectRow) -> ProjectView:
             poll=row.settings.poll,
             cancel_closed=row.settings.cancel_closed,
             four_eyes=row.settings.four_eyes,
+            any_variables=row.settings.any_variables,
         ),
         has_credential=bool(row.sealed_credential),
         created_at=row.created_at,
