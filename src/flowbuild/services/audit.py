@@ -49,7 +49,15 @@ def note(
 ) -> None:
     """Add a row in the transaction of what it tells: neither happens without the other."""
     tx.audit.append(
-        at, actor.name, action, object_, detail=detail, address=actor.address, via=actor.via, project=project
+        at,
+        actor.name,
+        action,
+        object_,
+        detail=detail,
+        address=actor.address,
+        via=actor.via,
+        project=project,
+        project_id=tx.projects.identity(project) if project else "",
     )
 
 
@@ -78,11 +86,15 @@ class AuditLog:
     def page(
         self, *, before: int | None, limit: int, project: str | None, actor: str = "", action: str = ""
     ) -> Sequence[AuditRow]:
-        """Return rows, the newest first, those before a number; `project` None: of all projects and of the server."""
+        """Return rows, the newest first, those before a number; `project` None: of all projects and of the server.
+
+        Raises NotFound for a project that is not there (any more).
+        """
         if not f"{actor}{action}".isprintable():
             return ()  # of nobody; PostgreSQL would refuse a NUL
         with self._database.read() as tx:
-            return tx.audit.page(before=before, limit=limit, project=project, actor=actor, action=action)
+            project_id = None if project is None else tx.projects.get(project).id
+            return tx.audit.page(before=before, limit=limit, project_id=project_id, actor=actor, action=action)
 
     def verify(self, noted: tuple[int, str] | None = None) -> Verdict:
         """Look at every row; `noted`: number and hash of a row that somebody wrote down, which must still be there."""

@@ -10,4 +10,4 @@ def line_of(tx: Transaction, project: str, environment: str) -> str:
 
     What is run on this machine without a server shares all lines: it belongs to one person, whatever directory it is in.
     """
-    return f"{project}:{environment}" if tx.projects.exists(project) else environment
+    return f"{project}:{environment}" if tx.projects.identity(project) else environment

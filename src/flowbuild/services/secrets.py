@@ -96,8 +96,9 @@ class SecretService:
     def changed(self, project: str, names: Sequence[str], since: float) -> frozenset[str]:
         """Return the names whose values, or for whom they are, may have been others at some time. Raises NotFound."""
         with self._database.read() as tx:
-            rows = tx.secrets.of_project(tx.projects.get(project).id, names)
-            removed = {name for name in names if tx.audit.happened(project, REMOVED, f"secret:{name}", since)}
+            project_id = tx.projects.get(project).id
+            rows = tx.secrets.of_project(project_id, names)
+            removed = {name for name in names if tx.audit.happened(project_id, REMOVED, f"secret:{name}", since)}
         return frozenset(removed | {row.name for row in rows if row.updated_at >= since})
 
 

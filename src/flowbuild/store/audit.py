@@ -24,7 +24,10 @@ _CHUNK = 1000  # rows read at once
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """Who did what to what, from where, and with what proof (`token:ID`, `session:ID`). `project`: whose maintainers may read it; "" is for admins alone."""
+    """Who did what to what, from where, and with what proof (`token:ID`, `session:ID`).
+
+    `project_id`: whose maintainers may read it, and not those of a later project of the same name; "": admins alone may.
+    """
 
     seq: int
     at: float
@@ -35,6 +38,7 @@ class AuditRow:
     address: str
     via: str
     project: str
+    project_id: str
     previous_hash: str
     hash: str
 
@@ -57,6 +61,7 @@ class Audit:
         address: str = "",
         via: str = "",
         project: str = "",
+        project_id: str = "",
     ) -> None:
         """Add a row, in the transaction of what it tells, when that ends."""
         row = {
@@ -68,6 +73,7 @@ class Audit:
             "address": address[:64],
             "via": via[:64],
             "project": project,
+            "project_id": project_id,
         }
         self._noted.append(row)
 
@@ -94,18 +100,18 @@ class Audit:
         """Return the hash of a row; "" when it is not there."""
         return self._connection.execute(select(audit.c.hash).where(audit.c.seq == seq)).scalar() or ""
 
-    def happened(self, project: str, action: str, object_: str, since: float) -> bool:
+    def happened(self, project_id: str, action: str, object_: str, since: float) -> bool:
         """Whether something was done to a thing of a project at some time or later."""
         c = audit.c
-        same = (c.project == project) & (c.action == action) & (c.object == object_) & (c.at >= since)
+        same = (c.project_id == project_id) & (c.action == action) & (c.object == object_) & (c.at >= since)
         return self._connection.execute(select(c.seq).where(same).limit(1)).first() is not None
 
     def page(
-        self, *, before: int | None, limit: int, project: str | None = None, actor: str = "", action: str = ""
+        self, *, before: int | None, limit: int, project_id: str | None = None, actor: str = "", action: str = ""
     ) -> Sequence[AuditRow]:
-        """Return rows, the newest first: those before a number, of a project (None: of all), an actor, an action."""
+        """Return rows, the newest first: those before a number, of a project by id (None: of all), an actor, an action."""
         query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
-        wanted = {audit.c.project: project, audit.c.actor: actor or None, audit.c.action: action or None}
+        wanted = {audit.c.project_id: project_id, audit.c.actor: actor or None, audit.c.action: action or None}
         for column, value in wanted.items():
             if value is not None:
                 query = query.where(column == value)
@@ -142,5 +148,5 @@ class Audit:
 
 def _hash(row: Mapping[str, Any]) -> str:
     parts = [row["seq"], row["at"], row["actor"], row["action"], row["object"], row["detail"], row["address"]]
-    told = json.dumps([*parts, row["via"], row["project"], row["previous_hash"]])
+    told = json.dumps([*parts, row["via"], row["project"], row["project_id"], row["previous_hash"]])
     return hashlib.sha256(told.encode()).hexdigest()

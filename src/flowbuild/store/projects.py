@@ -72,9 +72,9 @@ class Projects:
             query = query.where(projects.c.archived_at.is_(None))
         return [_row(found) for found in self._connection.execute(query).mappings()]
 
-    def exists(self, name: str) -> bool:
-        """Whether the server has a project of that name."""
-        return self._connection.execute(select(projects.c.id).where(projects.c.name == name)).first() is not None
+    def identity(self, name: str) -> str:
+        """Return the id of the project of that name; "" when the server has none."""
+        return self._connection.execute(select(projects.c.id).where(projects.c.name == name)).scalar() or ""
 
     def save(self, row: ProjectRow) -> None:
         """Store what people may change about a project; id and name stay."""

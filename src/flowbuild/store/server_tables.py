@@ -118,10 +118,11 @@ audit = Table(  # rows are never changed: each holds the hash of the one before
     Column("detail", Text, nullable=False, server_default="{}"),
     Column("address", String(64), nullable=False, server_default=""),
     Column("via", String(64), nullable=False, server_default=""),  # the token or login that was shown
-    Column("project", String(128), nullable=False, server_default=""),  # whose maintainers may read it
+    Column("project", String(128), nullable=False, server_default=""),  # its name, for people
+    Column("project_id", ID, nullable=False, server_default=""),  # whose maintainers may read it; outlives the project
     Column("previous_hash", String(64), nullable=False, unique=True),
     Column("hash", String(64), nullable=False),
-    Index("ix_audit_project_seq", "project", "seq"),
+    Index("ix_audit_project_id_seq", "project_id", "seq"),
 )
 
 secrets = Table(

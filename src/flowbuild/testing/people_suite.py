@@ -190,7 +190,12 @@ class PeopleSuite(StoreBench):
                 for number in range(5):
                     project = "app" if number % 2 else ""
                     tx.audit.append(
-                        number, "ann", f"do.{number % 3}", "run:ä", detail={"n": [number, "\0", None]}, project=project
+                        number,
+                        "ann",
+                        f"do.{number % 3}",
+                        "run:ä",
+                        detail={"n": [number, "\0", None]},
+                        project_id=project,
                     )
             with database.read() as tx:
                 rows = tx.audit.page(before=None, limit=10)
@@ -199,7 +204,7 @@ class PeopleSuite(StoreBench):
                 assert [row.previous_hash for row in rows] == [*(row.hash for row in rows[1:]), FIRST]
                 assert rows[0].detail == {"n": [4, "\0", None]}
                 assert [row.seq for row in tx.audit.page(before=4, limit=2)] == [3, 2]
-                assert [row.seq for row in tx.audit.page(before=None, limit=9, project="app")] == [4, 2]
+                assert [row.seq for row in tx.audit.page(before=None, limit=9, project_id="app")] == [4, 2]
                 assert [row.seq for row in tx.audit.page(before=None, limit=9, actor="ann", action="do.1")] == [5, 2]
                 assert [tx.audit.happened("app", "do.0", "run:ä", since) for since in (3.0, 3.5)] == [True, False]
                 assert not tx.audit.happened("", "do.0", "run:b", 0.0)

@@ -81,9 +81,9 @@ def open_town(open_site):
     return town
 
 
-def add_project(database):
+def add_project(database, identity="01AAAAAAAAAAAAAAAAAAAAAAP1"):
     with database.write() as tx:
-        tx.projects.add(ProjectRow("01AAAAAAAAAAAAAAAAAAAAAAP1", PROJECT, "https://git.example/p", 1.0))
+        tx.projects.add(ProjectRow(identity, PROJECT, "https://git.example/p", 1.0))
 
 
 async def test_setting_a_server_up(open_site):
@@ -306,3 +306,24 @@ async def test_the_audit_log(open_town):
     assert "noted" in cut["problem"]
     assert everything["items"][0]["address"] == "127.0.0.1"
     assert re.fullmatch("session:[0-9a-f]{16}", everything["items"][1]["via"])
+
+
+async def test_a_project_of_the_same_name_has_a_log_of_its_own(open_town):
+    async with open_town() as root:
+        ann = await root.person("ann", "maintainer")
+        before = await ann.ok("GET", f"/projects/{PROJECT}/audit")
+        await root.ok("DELETE", f"/projects/{PROJECT}")
+        nobody = await root.ask("GET", f"/projects/{PROJECT}/audit")
+        database = root.site.life.local.database
+        await asyncio.to_thread(add_project, database, "01AAAAAAAAAAAAAAAAAAAAAAP2")
+        bob = await root.person("bob", "maintainer")
+        after = await bob.ok("GET", f"/projects/{PROJECT}/audit")
+        everything = await root.ok("GET", "/audit?limit=200")
+        good = await root.ok("GET", "/audit/verify")
+    assert [each["object"] for each in before["items"]] == ["user:ann"]
+    assert nobody.status_code == 404
+    assert [each["object"] for each in after["items"]] == ["user:bob"]
+    told = {each["object"]: each["project_id"] for each in everything["items"] if each["action"] == "member.put"}
+    assert told["user:ann"] != told["user:bob"]
+    assert "project.delete" in {each["action"] for each in everything["items"]}
+    assert good["problem"] == ""

@@ -231,7 +231,7 @@ async def test_a_project_goes_with_its_runs(keeping):
         with pytest.raises(NotFound):
             await it.do(it.removal.project, ANN, PROJECT)
         assert [row.name for row in await it.do(it.write, lambda tx: tx.projects.list(archived=True))] == ["other"]
-        rows = await it.do(it.write, lambda tx: tx.audit.page(before=None, limit=9, project=PROJECT))
+        rows = await it.do(it.write, lambda tx: tx.audit.page(before=None, limit=9))
         assert [(row.actor, row.action) for row in rows] == [("ann", "project.delete")] * 2  # it was asked for twice
 
 

@@ -32,7 +32,10 @@ class AuditEntry(BaseModel):
     detail: dict[str, Any]
     address: str
     via: str = Field(description="the token or login that was shown, as `token:ID` or `session:ID`")
-    project: str = Field(description="whose maintainers may read it; empty: admins of the server alone")
+    project: str
+    project_id: str = Field(
+        description="whose maintainers may read it, not those of a later project of that name; empty: admins of the server alone"
+    )
     previous_hash: str
     hash: str
 

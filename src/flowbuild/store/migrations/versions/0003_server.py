@@ -167,12 +167,13 @@ def _access() -> None:
         sa.Column("address", sa.String(length=64), server_default="", nullable=False),
         sa.Column("via", sa.String(length=64), server_default="", nullable=False),
         sa.Column("project", sa.String(length=128), server_default="", nullable=False),
+        sa.Column("project_id", sa.String(length=26), server_default="", nullable=False),
         sa.Column("previous_hash", sa.String(length=64), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
         sa.UniqueConstraint("previous_hash", name=op.f("uq_audit_previous_hash")),
     )
-    op.create_index("ix_audit_project_seq", "audit", ["project", "seq"])
+    op.create_index("ix_audit_project_id_seq", "audit", ["project_id", "seq"])
     op.create_table(
         "secrets",
         sa.Column("id", sa.String(length=26), nullable=False),
