@@ -21,22 +21,45 @@ from flowbuild.core.ids import RUN_ID, RunId
 from flowbuild.services.audit import Actor
 
 SESSION_COOKIE = "flow_session"
+HOST = "__Host-"  # browsers take such a cookie only over https, for one host and from itself
 FORM_HEADER = "x-flow-form-token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _bearer = HTTPBearer(auto_error=False, description="an API token: `flow tokens create`")
 _cookie = APIKeyCookie(
-    name=SESSION_COOKIE,
+    name=HOST + SESSION_COOKIE,
     auto_error=False,
-    description=f"a session of the web app; changes need the header {FORM_HEADER}",
+    description=f"a session of the web app, over plain http called {SESSION_COOKIE}; changes need the header {FORM_HEADER}",
 )
+
+
+async def secured(request: Request, backend: Back) -> bool:
+    """Whether browsers come by https, so that cookies need never go another way."""
+    return request.url.scheme == "https" or backend.public_url.startswith("https:")
+
+
+Secured = Annotated[bool, Depends(secured)]
+
+
+def cookie_name(name: str, *, secure: bool) -> str:
+    """Return what a cookie of ours is called: over https so that no other host of the domain can set it."""
+    return HOST + name if secure else name
+
+
+async def session_of(request: Request, secure: Secured) -> str:
+    """Return the proof of a login that a browser sends along; empty when there is none."""
+    return request.cookies.get(cookie_name(SESSION_COOKIE, secure=secure), "")
+
+
+Session = Annotated[str, Depends(session_of)]
 
 
 def who(
     request: Request,
     backend: Back,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    session: Annotated[str | None, Depends(_cookie)],
+    session: Session,
+    _described: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
     """Return who asks. A token counts before a session; a wrong one is an error, none at all is not."""
     if bearer is not None:
@@ -57,13 +80,7 @@ async def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def secured(request: Request, backend: Back) -> bool:
-    """Whether browsers come by https, so that cookies need never go another way."""
-    return request.url.scheme == "https" or backend.public_url.startswith("https:")
-
-
 Address = Annotated[str, Depends(address_of)]
-Secured = Annotated[bool, Depends(secured)]
 
 
 async def acting(caller: Caller, address: Address) -> Actor:

@@ -292,7 +292,7 @@ async def test_linking_ends_in_the_login_that_began_it(open_linking):
         forged = await town.ask(ann, f"{MINE}/oidc", method="POST", headers={"X-Flow-Form-Token": "flowf_x"})
         begun = await town.ask(ann, f"{MINE}/oidc", method="POST")
         back = urlsplit((await ann.get(begun.json()["url"])).headers["location"])
-        bob.cookies.set("flow_away", ann.cookies["flow_away"])
+        bob.cookies.set("__Host-flow_away", ann.cookies["__Host-flow_away"])
         await enter(bob, "bob")
         other = await town.ask(bob, f"{back.path}?{back.query}")
         await town.ask(ann, "/api/v1/logout", method="POST")

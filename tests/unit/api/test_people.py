@@ -103,7 +103,7 @@ async def test_cookies_are_closed_to_scripts_and_other_sites(open_town):
     async with open_town() as root:
         answer = await root.site.http.post("/api/v1/login", json={"name": "root", "password": GOOD})
     session, form = answer.headers.get_list("set-cookie")
-    assert session.startswith("flow_session=flows_")
+    assert session.startswith("__Host-flow_session=flows_")
     assert form.startswith("flow_form_token=flowf_")
     assert ("HttpOnly" in session, "HttpOnly" in form) == (True, False)
     for cookie in (session, form):
@@ -113,11 +113,34 @@ async def test_cookies_are_closed_to_scripts_and_other_sites(open_town):
         assert "Domain" not in cookie
 
 
+async def test_over_https_only_a_cookie_counts_that_no_other_host_can_set(open_town):
+    """`__Host-`: else a page of a neighbour domain could log a browser in as somebody else. Logins from before it end."""
+    async with open_town() as root:
+        proof = root.cookies["__Host-flow_session"]
+        plain = Browser(root.site, {"flow_session": proof, "flow_form_token": root.cookies["flow_form_token"]})
+        tossed = await plain.ask("GET", "/me")
+        both = await Browser(root.site, {**root.cookies, "flow_session": "flows_x"}).ask("GET", "/me")
+        root.site.backend.public_url = "http://127.0.0.1"
+        on_loopback = await plain.ask("GET", "/me")
+        prefixed = await root.ask("GET", "/me")
+        again = await login(root.site, "root")
+        out = await again.ask("POST", "/logout")
+    assert [each.json()["name"] for each in (tossed, both, on_loopback, prefixed)] == ["", "root", "root", ""]
+    assert set(again.cookies) == {"flow_session", "flow_form_token"}
+    assert [cookie.split("=")[0] for cookie in out.headers.get_list("set-cookie")] == [
+        "flow_session",
+        "flow_form_token",
+    ]
+
+
 async def test_a_login_and_its_end(open_town):
     async with open_town() as root:
         assert (await root.ok("GET", "/me"))["name"] == "root"
         assert (await root.ok("GET", "/account"))["role"] == "admin"
-        await root.ok("POST", "/logout")
+        out = await root.ask("POST", "/logout")
+        for cookie in out.headers.get_list("set-cookie"):  # browsers ignore what would forget a `__Host-` without it
+            assert "Secure" in cookie
+            assert "Max-Age=0" in cookie
         gone = await root.ask("GET", "/me")
         wrong = await root.site.http.post("/api/v1/login", json={"name": "root", "password": BETTER})
     assert (gone.status_code, wrong.status_code) == (401, 401)

@@ -196,7 +196,7 @@ async def test_a_session_that_changes_something_shows_that_it_is_our_page(home, 
     home.write({"a": step(sleep=1000)})
     async with open_site() as site:
         begun = await site.life.start(home)
-        path, cookie = f"/api/v1/runs/{begun.id}", {"flow_session": "developer"}
+        path, cookie = f"/api/v1/runs/{begun.id}", {"__Host-flow_session": "developer"}
         async with httpx2.AsyncClient(base_url=site.url, cookies=cookie) as browser:
             look = await browser.get(path)
             forged = await browser.post(f"{path}/cancel")

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowbuild.api.access import SESSION_COOKIE, Acting, Address, Caller, OnServer, Public, Secured
+from flowbuild.api.access import (
+    SESSION_COOKIE,
+    Acting,
+    Address,
+    Caller,
+    OnServer,
+    Public,
+    Secured,
+    Session,
+    cookie_name,
+)
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.users import UserView
@@ -20,7 +30,6 @@ router = APIRouter(prefix="/api/v1", tags=["account"], responses=RESPONSES)
 FORM_COOKIE = "flow_form_token"  # pages of ours read it and send it as a header; pages of others cannot
 OWN = [Depends(OnServer(Action.TOKEN_OWN))]
 Agent = Annotated[str, Header(alias="user-agent")]
-Session = Annotated[str, Cookie(alias=SESSION_COOKIE)]
 Text = Annotated[str, Field(max_length=1024)]
 
 
@@ -109,11 +118,11 @@ def login(
 
 
 @router.post("/logout", status_code=204, dependencies=OWN)
-def logout(response: Response, backend: Back, session: Session = "") -> None:
+def logout(response: Response, backend: Back, session: Session, secure: Secured) -> None:
     """End the login that asks."""
     backend.people.accounts.logout(session)
-    for name in (SESSION_COOKIE, FORM_COOKIE):
-        response.delete_cookie(name, path="/")
+    for name in (cookie_name(SESSION_COOKIE, secure=secure), FORM_COOKIE):
+        response.delete_cookie(name, path="/", secure=secure)
 
 
 @router.get("/account", dependencies=OWN)
@@ -130,15 +139,13 @@ def change_account(wanted: AccountPatch, caller: Caller, actor: Acting, backend:
 
 
 @router.put("/account/password", status_code=204, dependencies=OWN)
-def change_password(
-    wanted: PasswordRequest, caller: Caller, actor: Acting, backend: Back, session: Session = ""
-) -> None:
+def change_password(wanted: PasswordRequest, caller: Caller, actor: Acting, backend: Back, session: Session) -> None:
     """Change one's password. All other logins end; API tokens stay."""
     backend.people.accounts.change_password(actor, caller.id, wanted.old, wanted.new, keep=session)
 
 
 @router.get("/account/sessions", dependencies=OWN)
-def list_sessions(caller: Caller, backend: Back, session: Session = "") -> list[SessionView]:
+def list_sessions(caller: Caller, backend: Back, session: Session) -> list[SessionView]:
     """Return the logins of the person who asks, the newest first."""
     return [_shown(row, session) for row in backend.people.accounts.sessions(caller.id)]
 
@@ -152,7 +159,8 @@ def end_session(session_id: str, caller: Caller, actor: Acting, backend: Back) -
 def log_in(response: Response, backend: Backend, login: Login, *, secure: bool) -> None:
     """Give a browser what proves the login. Scripts do not see the cookie, and other sites cannot make it come along."""
     age = max(0, int(login.expires_at - backend.clock()))
-    for name, value, hidden in ((SESSION_COOKIE, login.cookie, True), (FORM_COOKIE, login.form_token, False)):
+    proof = cookie_name(SESSION_COOKIE, secure=secure)
+    for name, value, hidden in ((proof, login.cookie, True), (FORM_COOKIE, login.form_token, False)):
         response.set_cookie(name, value, max_age=age, path="/", httponly=hidden, secure=secure, samesite="lax")
 
 

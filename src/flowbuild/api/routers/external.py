@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
-from flowbuild.api.access import Acting, Address, Caller, OnServer, Public, Secured
+from flowbuild.api.access import Acting, Address, Caller, OnServer, Public, Secured, Session, cookie_name
 from flowbuild.api.backend import Back
 from flowbuild.api.problems import RESPONSES, as_page
-from flowbuild.api.routers.account import Agent, Session, log_in
+from flowbuild.api.routers.account import Agent, log_in
 from flowbuild.core.access import Action, Principal
 from flowbuild.core.errors import Forbidden
 from flowbuild.services.accounts import Browser
@@ -22,7 +22,6 @@ EVERYBODY = [Depends(Public())]
 BROWSERS = [Depends(as_page), *EVERYBODY]
 OWN = [Depends(OnServer(Action.TOKEN_OWN))]
 AWAY_COOKIE = "flow_away"  # belongs to one attempt; only the browser that began it can end it
-PATH = "/api/v1/login"
 Page = Annotated[str, Query(max_length=1024, description="of this server, to show when the browser is back")]
 
 
@@ -69,14 +68,14 @@ def come_back(
     backend: Back,
     address: Address,
     secure: Secured,
+    session: Session,
     agent: Agent = "",
-    flow_away: Annotated[str, Cookie()] = "",
-    session: Session = "",
 ) -> RedirectResponse:
     """Take a browser that comes back from a provider, and log its person in, or link their account."""
+    away = cookie_name(AWAY_COOKIE, secure=secure)
     arrival = backend.people.external.finish(
         provider,
-        flow_away,
+        request.cookies.get(away, ""),
         dict(request.query_params),
         Browser(address, agent),
         logged_in=lambda: backend.authenticator.of_session(session, None),
@@ -84,7 +83,7 @@ def come_back(
     response = RedirectResponse(arrival.after, 303)
     if arrival.login is not None:
         log_in(response, backend, arrival.login, secure=secure)
-    response.delete_cookie(AWAY_COOKIE, path=PATH)
+    response.delete_cookie(away, path="/", secure=secure)
     return response
 
 
@@ -120,6 +119,7 @@ def _require_browser(caller: Principal) -> None:
 
 
 def _remember(response: Response, away: Away, *, secure: bool) -> None:
+    name = cookie_name(AWAY_COOKIE, secure=secure)
     response.set_cookie(
-        AWAY_COOKIE, away.cookie, max_age=int(PATIENCE), path=PATH, httponly=True, secure=secure, samesite="lax"
+        name, away.cookie, max_age=int(PATIENCE), path="/", httponly=True, secure=secure, samesite="lax"
     )
