@@ -152,6 +152,18 @@ class OnRun(Permission):
 
 
 @dataclass(frozen=True, slots=True)
+class OnRuns(Permission):
+    """The caller must have the right in the projects of both runs that the path names; the endpoint gets their ids."""
+
+    action: Action
+
+    def __call__(self, run: str, other: str, caller: Caller, backend: Back) -> tuple[RunId, RunId]:
+        """Return the runs, or refuse."""
+        on_run = OnRun(self.action)
+        return on_run(run, caller, backend), on_run(other, caller, backend)
+
+
+@dataclass(frozen=True, slots=True)
 class InList(Permission):
     """Everybody may ask; the endpoint gets the projects whose things it may list, None for all."""
 

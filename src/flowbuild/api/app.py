@@ -15,6 +15,7 @@ from flowbuild.api.limits import App, Limits, Receive, Scope, Send
 from flowbuild.api.routers import (
     account,
     audit,
+    compare,
     deliveries,
     external,
     git,
@@ -57,6 +58,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
     logs.router,
     workspace.router,
+    compare.router,
     runner.router,
     runners.router,
     git.router,

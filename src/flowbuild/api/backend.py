@@ -21,6 +21,7 @@ from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
+from flowbuild.services.comparing import Comparing
 from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.external import ExternalLogins
@@ -111,6 +112,7 @@ class Backend:
     looking: Looking
     overview: Overview
     browsing: Browsing
+    comparing: Comparing
     repositories: Repositories
     git: GitServer
     waiting: WaitService

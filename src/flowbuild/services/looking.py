@@ -166,7 +166,7 @@ class Looking:
 
         Raises NotFound when there is no such step, or one attempt was asked for.
         """
-        state = _step_run(row, step)
+        state = step_run(row, step)
         if attempt is not None:
             raise NotFound(f"step {step!r} of run {row.number} has no attempt {attempt}")
         return state.outcome is not None or row.run.state.final, self._interrupted(tx, row)
@@ -186,11 +186,11 @@ class Looking:
         with self._database.read() as tx:
             row = tx.runs.get(run)
         repository = RunRepository.open(Path(row.repository))
-        first = _step_run(row, step)
+        first = step_run(row, step)
         if other is None:
-            old, new = first.input_commit, _result(row, first)
+            old, new = first.input_commit, result_of(row, first)
         else:
-            old, new = _result(row, first), _result(row, _step_run(row, other))
+            old, new = result_of(row, first), result_of(row, step_run(row, other))
         old = old or new
         before, after = repository.variables(old), repository.variables(new)
         return StepDiff(
@@ -264,14 +264,16 @@ def require_step(view: RunView, key: str) -> StepView:
     return found
 
 
-def _step_run(row: RunRow, step: str) -> StepRun:
+def step_run(row: RunRow, step: str) -> StepRun:
+    """Return where a step of a run is; raises NotFound."""
     found = row.run.steps.get(StepKey(step))
     if found is None:
         raise NotFound(f"run {row.number} has no step {step!r}", hint=f"there are {', '.join(row.run.steps)}")
     return found
 
 
-def _result(row: RunRow, step: StepRun) -> CommitId:
+def result_of(row: RunRow, step: StepRun) -> CommitId:
+    """Return the commit that a step left; raises Conflict when it left none."""
     commit = step.result_commit or step.input_commit
     if commit is None:
         raise Conflict(f"step {step.key!r} of run {row.number} has no result: it did not run")

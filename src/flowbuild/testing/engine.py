@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from flowbuild.core.errors import EngineError
@@ -46,7 +46,7 @@ class Script:
 
     EXIT: exit code. OOM: killed for memory. LOST: the container disappears. STUBBORN: ignores SIGTERM.
     UNHEALTHY: its healthcheck, if it has one, fails (with 100 retries and more it stays "starting"). ERROR: the engine cannot start it, for this reason.
-    WRITE: "path=text" for a file in the mount at /workspace, "path=text*TIMES" for a large one.
+    WRITE: "path=text" for a file below /workspace, or in another mount, "path=text*TIMES" for a large one.
     """
 
     log: bytes = b""
@@ -384,12 +384,13 @@ def _retries(definition: Mapping[str, Any]) -> int:
 
 
 def _write(definition: Mapping[str, Any], write: str) -> None:
-    """Write a file into what is mounted at /workspace."""
+    """Write a file into what is mounted at /workspace; by an absolute path, into what is mounted there."""
     name, _, text = write.partition("=")
     once, _, times = text.rpartition("*")
     text = once * int(times) if once and times.isdigit() else text
+    wanted = PurePosixPath("/workspace", name)
     for mount in definition.get("volumes") or ():
-        if isinstance(mount, Mapping) and mount.get("target") == "/workspace":
-            path = Path(mount["source"]) / name
+        if isinstance(mount, Mapping) and wanted.is_relative_to(mount.get("target", "")):
+            path = Path(mount["source"]) / wanted.relative_to(mount["target"])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)

@@ -27,6 +27,7 @@ from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.approvals import Approvals
 from flowbuild.services.browsing import Browsing
+from flowbuild.services.comparing import Comparing
 from flowbuild.services.decisions import run_topic
 from flowbuild.services.launching import Launcher
 from flowbuild.services.overview import Overview
@@ -105,6 +106,7 @@ def make_backend(local: Local) -> Backend:
         looking=local.looking,
         overview=Overview(database, projects),
         browsing=Browsing(database),
+        comparing=Comparing(database),
         repositories=Repositories(database),
         git=GitServer(_bounds(settings)),
         waiting=WaitService(database, local.looking, lambda: _places(settings, there.registration)),

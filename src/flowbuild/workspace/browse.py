@@ -80,7 +80,7 @@ class Browser:
 
     def directory(self, path: bytes) -> list[Entry]:
         """Return what is in a directory (b"": the workspace), directories first, by name. Raises NotFound."""
-        names = _names(path)
+        names = names_of(path)
         oid, metas = self._find(names)
         if oid is None:
             raise NotFound(f"there is no directory {_text(path)!r} in the workspace")
@@ -89,7 +89,7 @@ class Browser:
 
     def content(self, path: bytes) -> Content:
         """Return a file or link. Raises NotFound, also for a directory."""
-        names = _names(path)
+        names = names_of(path)
         oid, metas = self._find(names[:-1]) if names else (None, {})
         entries = self._repository.db.tree(oid) if oid is not None else []
         found = next((entry for entry in entries if names and entry.name == escape(names[-1])), None)
@@ -107,7 +107,7 @@ class Browser:
 
         Names that are not UTF-8 get escapes in the zip, which knows no others.
         """
-        top = [name.decode("utf-8", "backslashreplace") for name in _names(path)][-1:]
+        top = [name.decode("utf-8", "backslashreplace") for name in names_of(path)][-1:]
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for below, entry in self._walk(path):
                 name = "/".join([*top, *(part.decode("utf-8", "backslashreplace") for part in below)])
@@ -160,7 +160,8 @@ class Browser:
         return len(data) if pointer is None else pointer.size
 
 
-def _names(path: bytes) -> list[bytes]:
+def names_of(path: bytes) -> list[bytes]:
+    """Return the parts of a path in a workspace; raises InvalidRequest for one that is none."""
     names = path.split(b"/") if path else []
     if any(name in (b"", b".", b"..") or b"\0" in name for name in names):
         raise InvalidRequest(

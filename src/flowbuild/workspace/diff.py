@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from flowbuild.workspace import git
-from flowbuild.workspace.escape import unescape
+from flowbuild.workspace.escape import escape, unescape
 from flowbuild.workspace.layout import Difference, ReadTree, differences
 from flowbuild.workspace.lfs import parse_pointer
 from flowbuild.workspace.objects import EXECUTABLE_MODE, FILE_MODE, TreeEntry
 
 PATCH_LIMIT = 64 << 20  # bytes
+CONTEXT = 3  # lines around a change
 _REGULAR = (FILE_MODE, EXECUTABLE_MODE)
 
 
@@ -51,6 +53,12 @@ def changes(
     old: bytes | None, new: bytes | None, read_tree: ReadTree, read_blob: Callable[[bytes], bytes]
 ) -> list[Change]:
     """Return the changes between two workspace trees, sorted by path."""
+    found = [change(one, read_blob) for one in differences(old, new, read_tree)]
+    return sorted(found, key=lambda change: change.path)
+
+
+def change(difference: Difference, read_blob: Callable[[bytes], bytes]) -> Change:
+    """Return what became of a path; reads its contents to tell their sizes."""
 
     def size(entry: TreeEntry | None) -> int | None:
         if entry is None:
@@ -59,28 +67,49 @@ def changes(
         pointer = parse_pointer(data) if entry.mode in _REGULAR else None
         return pointer.size if pointer else len(data)
 
-    found = [
-        Change(status(one), b"/".join(map(unescape, one.path.split(b"/"))), size(one.old), size(one.new))
-        for one in differences(old, new, read_tree)
-    ]
-    return sorted(found, key=lambda change: change.path)
+    return Change(status(difference), name(difference), size(difference.old), size(difference.new))
 
 
-def patch(git_dir: Path, old: str, new: str, *, limit: int = PATCH_LIMIT) -> Iterator[bytes]:
-    """Yield the text of `git diff` of the workspaces of two commits, at most `limit` bytes.
+def name(difference: Difference) -> bytes:
+    """Return the raw path in the workspace of what is different."""
+    return b"/".join(map(unescape, difference.path.split(b"/")))
 
-    Paths are those of the tree (special names escaped); large files show as their pointers.
+
+def patch(
+    git_dir: Path,
+    old: str,
+    new: str,
+    *,
+    path: bytes = b"",
+    context: int = CONTEXT,
+    beside: Path | None = None,
+    limit: int = PATCH_LIMIT,
+) -> Iterator[bytes]:
+    """Yield the text of `git diff` of the workspaces of two commits, or of one `path` in them, at most `limit` bytes.
+
+    Paths are those of the tree (special names escaped); large files show as their pointers. `new` may be a commit of the
+    repository `beside` this one; git is told so in its environment, and neither repository is changed.
     """
     options = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+    where = b"/".join([b"workspace", *map(escape, path.split(b"/"))]) if path else b"workspace/"
     return git.stream(
         git_dir,
+        "--literal-pathspecs",
         "diff",
         *options,
+        f"--unified={context}",
         "--relative=workspace/",
         "--end-of-options",
         old,
         new,
         "--",
-        "workspace/",
+        os.fsdecode(where),
         limit=limit,
+        env={} if beside is None else {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(beside / "objects")},
     )
+
+
+def _quoted(directory: Path) -> str:
+    """Return a directory as git wants it in a list that colons separate."""
+    text = str(directory.absolute()).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

@@ -205,12 +205,15 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def stream(git_dir: Path, *args: str, limit: int) -> Iterator[bytes]:
-    """Yield the output of git in chunks, at most `limit` bytes of it; the child is ended when the reader stops."""
+def stream(git_dir: Path, *args: str, limit: int, env: Mapping[str, str] | None = None) -> Iterator[bytes]:
+    """Yield the output of git in chunks, at most `limit` bytes of it; the child is ended when the reader stops.
+
+    `env` is added to the environment.
+    """
     with subprocess.Popen(
         ["git", *args],
         cwd="/",
-        env=environment(git_dir),
+        env={**environment(git_dir), **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -58,9 +58,9 @@ def parse_tree(data: bytes) -> list[TreeEntry]:
     return [TreeEntry(_MODES.get(mode) or int(mode, 8), name, oid) for mode, name, oid in found]
 
 
-def _object_dirs(git_dir: Path) -> Iterator[Path]:
-    """Yield the object directory and those of its alternates, nearest first, each once."""
-    queue, seen = [git_dir / "objects"], set[str]()
+def _object_dirs(*git_dirs: Path) -> Iterator[Path]:
+    """Yield the object directories and those of their alternates, nearest first, each once."""
+    queue, seen = [git_dir / "objects" for git_dir in git_dirs], set[str]()
     while queue and len(seen) < MAX_ALTERNATES:
         directory = queue.pop(0)
         real = os.path.realpath(directory)
@@ -78,10 +78,12 @@ class ObjectDatabase:
 
     Index files are mapped, not loaded: opening costs a few system calls per pack, a look-up a short bisection. Packs
     that appear later are found on the first miss of `read`, or after `refresh()`. Safe to share between threads.
+    Objects of the repository `beside` it are read, too; nothing on the disk says so.
     """
 
-    def __init__(self, git_dir: Path) -> None:
+    def __init__(self, git_dir: Path, beside: Path | None = None) -> None:
         self.git_dir = Path(git_dir)
+        self._git_dirs = (self.git_dir, *([] if beside is None else [beside]))
         self._lock = threading.Lock()
         self._packs: list[PackFile] = []
         self._names: set[str] = set()
@@ -92,7 +94,7 @@ class ObjectDatabase:
         """Look for packs and loose objects that were added since the last look."""
         with self._lock:
             fresh, loose = [], []
-            for directory in _object_dirs(self.git_dir):
+            for directory in _object_dirs(*self._git_dirs):
                 try:
                     subdirectories = frozenset(path.name for path in directory.iterdir() if len(path.name) == 2)
                     # "pack-…": an index that is still being written has another name (`PackWriter`, git too)

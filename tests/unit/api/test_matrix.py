@@ -70,7 +70,7 @@ def expected(who, permission, route, run, *, public):
 
 
 def address(route, run):
-    values = {"project": PROJECT, "run": run, "step": "a", "oid": "0" * 64, "name": "1"}
+    values = {"project": PROJECT, "run": run, "other": run, "step": "a", "oid": "0" * 64, "name": "1"}
     return re.sub(r"{(\w+)}", lambda name: values.get(name[1], "nothing"), route.path) + QUERY.get(route.path, "")
 
 

@@ -48,7 +48,7 @@ async def test_variables_as_steps_found_and_left_them(home, open_site):
         ]
         wrong = await site.get(path, params={"step": "b"})
     assert found[0] == {"V": "old", "W": "same"}
-    assert found[1] == found[2]
+    assert found[1] == found[2] == {"V": "new", "W": "same"}
     assert wrong.status_code == 404
 
 
