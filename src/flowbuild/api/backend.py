@@ -34,6 +34,7 @@ from flowbuild.services.projects import ProjectService
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.registration import Registration
 from flowbuild.services.removal import Removal
+from flowbuild.services.reports import ReportService
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.results import Results
 from flowbuild.services.runners import RunnerService
@@ -113,6 +114,7 @@ class Backend:
     overview: Overview
     browsing: Browsing
     comparing: Comparing
+    reports: ReportService
     repositories: Repositories
     git: GitServer
     waiting: WaitService

@@ -29,3 +29,8 @@ def step_ref(step: str) -> str:
 def runner_name(runner: str) -> str:
     """Return the name of a runner, which is NAME/LIFE: each start of its program is a life of its own."""
     return runner.partition("/")[0]
+
+
+def summary_path(step: str) -> str:
+    """Return where in the workspace a step leaves its summary. Steps side by side must not write one file."""
+    return f".flow-summary.{step}.md"

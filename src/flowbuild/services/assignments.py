@@ -10,7 +10,7 @@ from typing import Protocol
 from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.context import StepsView, expression_context
 from flowbuild.core.errors import InvalidRequest
-from flowbuild.core.ids import RunId, StepKey
+from flowbuild.core.ids import RunId, StepKey, summary_path
 from flowbuild.core.model import EdgeKind, Pipeline, Step
 from flowbuild.core.redact import check_secrets
 from flowbuild.core.run import Run
@@ -145,6 +145,7 @@ def flow_environment(stored: RunRow, step: Step, row: AttemptRow) -> dict[str, s
         "FLOW_COMMIT": context.commit,
         "FLOW_EVENT": context.event,
         "FLOW_FAILED_STEPS": ",".join(failed),
+        "FLOW_SUMMARY": f"/workspace/{summary_path(step.key)}",
     }
     values |= {f"FLOW_MATRIX_{name.upper()}": value for name, value in step.matrix.items()}
     values |= {f"FLOW_INPUT_{name.upper()}": _text(value) for name, value in context.inputs.items()}

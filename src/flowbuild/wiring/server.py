@@ -33,6 +33,7 @@ from flowbuild.services.launching import Launcher
 from flowbuild.services.overview import Overview
 from flowbuild.services.principals import Principals
 from flowbuild.services.registration import Registration
+from flowbuild.services.reports import ReportService
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.services.waiting import WaitService
@@ -107,6 +108,7 @@ def make_backend(local: Local) -> Backend:
         overview=Overview(database, projects),
         browsing=Browsing(database),
         comparing=Comparing(database),
+        reports=ReportService(database),
         repositories=Repositories(database),
         git=GitServer(_bounds(settings)),
         waiting=WaitService(database, local.looking, lambda: _places(settings, there.registration)),

@@ -45,7 +45,7 @@ TREE = Declared(((".", 0o40000, "aa" * 32),))
 ENVIRONMENT = {
     "FLOW": "true", "FLOW_RUN_ID": "01A", "FLOW_RUN_NUMBER": "7", "FLOW_PROJECT": "shop", "FLOW_PIPELINE": "p", "FLOW_STEP": "s",
     "FLOW_ATTEMPT": "1", "FLOW_BRANCH": "main", "FLOW_TAG": "", "FLOW_COMMIT": "c" * 40, "FLOW_EVENT": "manual",
-    "FLOW_FAILED_STEPS": "", "FLOW_INPUT_TARGET": "qa", "FLOW_MATRIX_SIZE": "big",
+    "FLOW_FAILED_STEPS": "", "FLOW_SUMMARY": "/workspace/s.md", "FLOW_INPUT_TARGET": "qa", "FLOW_MATRIX_SIZE": "big",
 }  # fmt: skip
 
 
