@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from flowbuild.client.runner import ServiceResult
 from flowbuild.core.cache import Origin
 from flowbuild.core.model import EdgeKind, Join
 from flowbuild.core.states import EdgeState, Outcome, Reason, RunState, StepState
@@ -38,6 +39,7 @@ class AttemptView:
     commit: str | None = None
     changes: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, ServiceResult] = field(default_factory=dict)  # how their containers ended, once they have
     cached: Origin | None = None  # whose result it is when the attempt did not have to run
 
 
@@ -72,6 +74,7 @@ class StepView:
     approve: tuple[str, ...] = ()  # who may approve, while it waits for that
     holder: HolderView | None = None  # of the environment that it waits for
     main: tuple[str, ...] = ()
+    environment: str = ""  # that it acts on
     started_at: float | None = None
     finished_at: float | None = None
     input_commit: str | None = None
@@ -94,7 +97,8 @@ class EdgeView:
 class RunView:
     """A run with its whole graph; steps and edges in file order. `number` counts within the project.
 
-    `interrupted`: it is not final, and nobody drives it. It can be resumed; until then nothing happens.
+    `actor` began it, `cause` says why, `trust` is one of `core.sources.Trust`. `interrupted`: it is not final, and nobody
+    drives it. It can be resumed; until then nothing happens.
     """
 
     id: str
@@ -108,6 +112,9 @@ class RunView:
     commit: str = ""
     dirty: bool = False
     event: str = "manual"
+    actor: str = ""
+    trust: str = "trusted"
+    cause: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     rerun_of: int | None = None
@@ -356,10 +363,7 @@ class Dial(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunnerRequest:
-    """Which server a machine works for: its addresses, several when servers share a database.
-
-    With a `code` the machine registers; without, it goes on as who it is.
-    """
+    """The addresses of the server that a machine works for. With a `code` it registers; without, it goes on as who it is."""
 
     servers: tuple[str, ...] = ()
     code: str = ""

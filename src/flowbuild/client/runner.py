@@ -82,8 +82,18 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceResult:
+    """How the container of a service was when the verdict was made: `status` as the engine calls it, mostly "exited"."""
+
+    status: str
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How an attempt ended. Phase times in seconds by name; `changes` counts paths by A, M, D.
+    """How an attempt ended. Phase times in seconds by name; `changes` counts paths by A, M, D; `services` by name.
 
     `cached` says whose result it is when the attempt did not have to run.
     """
@@ -97,6 +107,7 @@ class AttemptResult:
     phases: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, ServiceResult] = field(default_factory=dict)
     cached: Origin | None = None
 
 
@@ -179,8 +190,8 @@ class RunnerClient(Protocol):
         """
         ...
 
-    async def launched(self, lease: Lease) -> None:
-        """Say, before the first container starts, that containers may run from now on."""
+    async def launched(self, lease: Lease, compose: Mapping[str, Any]) -> None:
+        """Say, before the first container starts, that containers may run from now on; with secrets masked, of what file."""
         ...
 
     async def healthy(self, lease: Lease, result: AttemptResult) -> None:

@@ -216,7 +216,7 @@ class Attempt:
             with self._phase("run"):
                 await self._tell("run")
                 if not unit.started:
-                    await self._tools.client.launched(self._lease)
+                    await self._tools.client.launched(self._lease, self._log.masked(unit.spec.compose))
                 self._tools.prepare(self.assignment.upcoming)
                 ended, committed = await self._until_over(unit, repository, slot)
                 if not ended.over:
@@ -395,4 +395,5 @@ def _result(ended: Ended, committed: Committed, unit: Unit) -> AttemptResult:
         committed.variables,
         changes=committed.changed,
         images=unit.images,
+        services=ended.services,
     )

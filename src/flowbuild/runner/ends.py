@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
+from flowbuild.client.runner import ServiceResult
 from flowbuild.core.errors import Conflict, EngineError, FlowError, SystemFailed
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine.base import BuildFailed, ImageUnavailable, Verdict
@@ -23,11 +25,15 @@ class Ended:
     message: str = ""
     exit_code: int | None = None
     over: bool = False
+    services: Mapping[str, ServiceResult] = field(default_factory=dict)
 
 
 def ended_by(verdict: Verdict) -> Ended:
     """Return the end that a verdict tells."""
-    return Ended(verdict.outcome, verdict.reason, verdict.message, verdict.exit_code, verdict.over)
+    services = {
+        one.service: ServiceResult(one.status, one.exit_code, one.oom_killed, one.error) for one in verdict.services
+    }
+    return Ended(verdict.outcome, verdict.reason, verdict.message, verdict.exit_code, verdict.over, services)
 
 
 def classify(error: Exception) -> tuple[Outcome, Reason, str]:

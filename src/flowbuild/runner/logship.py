@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 from flowbuild.client.runner import Lease, LogEntry, RunnerClient
 from flowbuild.core.errors import FlowError, LeaseLost
@@ -38,6 +39,14 @@ class LogShip:
         """Return a message that can be shown everywhere: it may hold paths of any length, and secrets in what checks said."""
         text = self._masking.text(message)
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} … {text[-MAX_MESSAGE // 2 :]}"
+
+    def masked(self, value: Any) -> Any:
+        """Return plain values of any depth with the secrets in their texts masked."""
+        if isinstance(value, str):
+            return self._masking.text(value)
+        if isinstance(value, Mapping):
+            return {key: self.masked(each) for key, each in value.items()}
+        return [self.masked(each) for each in value] if isinstance(value, list | tuple) else value
 
     async def open(self) -> Mapping[str, int]:
         """Ask the server how far it got; return the time of the last kept record by service."""

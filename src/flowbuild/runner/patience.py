@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -61,9 +61,9 @@ class PatientClient:
         """See RunnerClient."""
         return await self._patience(lambda: self._client.cached(lease, key))
 
-    async def launched(self, lease: Lease) -> None:
+    async def launched(self, lease: Lease, compose: Mapping[str, Any]) -> None:
         """See RunnerClient."""
-        await self._patience(lambda: self._client.launched(lease))
+        await self._patience(lambda: self._client.launched(lease, compose))
 
     async def healthy(self, lease: Lease, result: AttemptResult) -> None:
         """See RunnerClient."""

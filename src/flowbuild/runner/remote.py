@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -94,9 +94,9 @@ class RemoteClient:
         data = await self._insist("POST", f"{_path(lease)}/cached", wire.json({"key": key}))
         return _read(wire.result, data) if data else None
 
-    async def launched(self, lease: Lease) -> None:
+    async def launched(self, lease: Lease, compose: Mapping[str, Any]) -> None:
         """See RunnerClient."""
-        await self._insist("POST", f"{_path(lease)}/launched")
+        await self._insist("POST", f"{_path(lease)}/launched", wire.json({"compose": compose}))
 
     async def healthy(self, lease: Lease, result: AttemptResult) -> None:
         """See RunnerClient."""

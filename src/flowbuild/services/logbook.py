@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -17,6 +19,8 @@ from flowbuild.logs.writer import AttemptLog
 
 log = structlog.get_logger()
 OPEN = 256  # logs whose files are at hand: those of attempts that went on at another server are not closed here
+COMPOSE = "compose.json"
+COMPOSE_MAX = 1 << 20  # characters
 WORTH_IT = 64 << 10  # bytes from which a finished log is compressed; a smaller one would save less than a few blocks
 
 
@@ -35,6 +39,27 @@ class Logbook:
     def directory(self, lease: Lease) -> Path:
         """Return where the log of an attempt is kept."""
         return self._root / lease.run / lease.step / f"{lease.attempt}.{lease.epoch}"
+
+    def keep_compose(self, lease: Lease, compose: Mapping[str, Any]) -> None:
+        """Keep the compose file of an attempt beside its log. It is for people: without room, or too large, it is left out."""
+        text = json.dumps(compose)
+        directory = self.directory(lease)
+        if len(text) > COMPOSE_MAX:
+            return
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / f"{COMPOSE}.new").write_text(text, "ascii")
+            (directory / f"{COMPOSE}.new").rename(directory / COMPOSE)
+        except OSError as error:
+            log.warning("compose_not_kept", directory=str(directory), error=str(error))
+
+    def compose(self, lease: Lease) -> Mapping[str, Any] | None:
+        """Return the compose file of an attempt, if it is kept."""
+        try:
+            found: Mapping[str, Any] = json.loads((self.directory(lease) / COMPOSE).read_text("ascii"))
+        except (OSError, ValueError):  # never written, or torn by a loss of power
+            return None
+        return found
 
     def append(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
         """Append at a byte offset; return the next one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flowbuild.client.base import FileChange, HolderView, LogChunk, RunView, StepDiff, StepView, VariableChange
 from flowbuild.client.runner import Lease
@@ -153,6 +154,21 @@ class Looking:
         lease = Lease(key.run, key.step, key.attempt, key.epoch)
         with LogReader(self._logbook.directory(lease)) as reader:
             return search(reader, text, line=line, limit=limit, services=[service] if service else None)
+
+    def compose(self, run: RunId, step: str, attempt: int | None) -> tuple[int, Mapping[str, Any]]:
+        """Return an attempt (None: the latest) and the compose file of its containers, with secrets masked.
+
+        Raises NotFound, also when it has none: nothing was started, or its result was taken from the step cache.
+        """
+        with self._database.read() as tx:
+            rows = {row.key.attempt: row.key for row in tx.attempts.of_run(run, step)}
+            key = rows.get(max(rows, default=0) if attempt is None else attempt)
+            if key is None:
+                self._no_attempt(tx, tx.runs.get(run), step, attempt)
+        found = None if key is None else self._logbook.compose(Lease(key.run, key.step, key.attempt, key.epoch))
+        if key is None or found is None:
+            raise NotFound(f"no containers of step {step!r} were started")
+        return key.attempt, found
 
     def require_attempt(self, run: RunId, step: str, attempt: int | None) -> None:
         """Raise NotFound when there is no such step, or it has no such attempt (None: any, also one to come)."""

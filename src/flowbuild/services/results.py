@@ -57,11 +57,14 @@ class Results:
 
 
 def _bounded(result: AttemptResult) -> AttemptResult:
-    words = [*result.phases, *result.images, *result.images.values(), result.commit or ""]
+    services = result.services.values()
+    words = [*result.phases, *result.images, *result.images.values(), result.commit or "", *result.services]
+    words += [word for service in services for word in (service.status, service.error)]
+    codes = [result.exit_code, *(service.exit_code for service in services)]
     fits = (
         result.outcome in ENDS
-        and -INTEGER <= (result.exit_code or 0) < INTEGER
-        and max(len(result.phases), len(result.images)) <= PARTS
+        and all(-INTEGER <= (code or 0) < INTEGER for code in codes)
+        and max(len(result.phases), len(result.images), len(result.services)) <= PARTS
         and all(len(word) <= WORD for word in words)
         and all(math.isfinite(seconds) and seconds >= 0 for seconds in result.phases.values())
         and result.changes.keys() <= set("AMD")

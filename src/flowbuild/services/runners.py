@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from flowbuild.client.runner import (
     EXCLUSIVE_SECONDS,
@@ -100,9 +101,9 @@ class RunnerService:
         """See RunnerClient."""
         return await asyncio.to_thread(self._cache.look_up, _key(lease), key)
 
-    async def launched(self, lease: Lease) -> None:
+    async def launched(self, lease: Lease, compose: Mapping[str, Any]) -> None:
         """See RunnerClient."""
-        await asyncio.to_thread(self._launched, lease)
+        await asyncio.to_thread(self._launched, lease, compose)
 
     async def healthy(self, lease: Lease, result: AttemptResult) -> None:
         """See RunnerClient."""
@@ -206,12 +207,13 @@ class RunnerService:
         ago = None if row.started_at is None else max(0.0, self._clock() - row.started_at)
         return replace(self._assignments.make(stored, row), launched_ago=ago)
 
-    def _launched(self, lease: Lease) -> None:
+    def _launched(self, lease: Lease, compose: Mapping[str, Any]) -> None:
         key = _key(lease)
         with self._database.write() as tx:
             tx.runs.lock(key.run)
             tx.attempts.launched(self._live(tx.attempts.get(key), lease).key, self._clock())
             self._decisions.apply_in(tx, key.run, [AttemptLaunched(key.step, key.attempt, key.epoch)])
+        self._logbook.keep_compose(lease, compose)
         self._decisions.announce(key.run, tx.topics, tx.others)
 
     def _append(self, lease: Lease, offset: int, entries: Sequence[LogEntry]) -> int:
@@ -350,5 +352,10 @@ def _lease(key: AttemptKey) -> Lease:
 
 
 def _details(result: AttemptResult) -> dict[str, object]:
-    told = {"phases": dict(result.phases), "changes": dict(result.changes), "images": dict(result.images)}
+    told: dict[str, object] = {
+        "phases": dict(result.phases),
+        "changes": dict(result.changes),
+        "images": dict(result.images),
+        "services": {name: asdict(service) for name, service in result.services.items()},
+    }
     return told if result.cached is None else {**told, "cached": asdict(result.cached)}

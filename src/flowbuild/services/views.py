@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flowbuild.client.base import AttemptView, EdgeView, HolderView, RunView, StepView
+from flowbuild.client.runner import ServiceResult
 from flowbuild.core.cache import Origin
 from flowbuild.core.ids import EMBEDDED, runner_name
 from flowbuild.core.model import Step
@@ -43,6 +44,9 @@ def run_view(
         commit=run.context.commit,
         dirty=row.dirty,
         event=run.context.event,
+        actor=row.actor,
+        trust=row.trust,
+        cause=row.cause,
         inputs=run.context.inputs,
         variables={**run.variables, **_changed(run)},
         rerun_of=rerun_number,
@@ -101,6 +105,7 @@ def _step_view(
         approve=environment.approve if waits and environment is not None else (),
         holder=holder,
         main=definition.main,
+        environment=environment.name if environment is not None else "",
         started_at=step.started_at,
         finished_at=step.finished_at,
         input_commit=step.input_commit,
@@ -129,5 +134,6 @@ def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
         commit=row.commit,
         changes=details.get("changes", {}),
         images=details.get("images", {}),
+        services={name: ServiceResult(**each) for name, each in details.get("services", {}).items()},
         cached=Origin(**details["cached"]) if "cached" in details else None,
     )

@@ -5,12 +5,13 @@ import json
 
 import httpx2
 import pytest
+import yaml
 from pydantic import TypeAdapter
 
 from flowbuild.api.routers.runs import RunMessage
 from flowbuild.client.base import RunView
 from flowbuild.client.patches import apply_patch
-from flowbuild.testing.home import step
+from flowbuild.testing.home import service, step
 
 CHAIN = {"a": step(write="a=1", then="b"), "b": step(write="b=1")}
 GATE = {"a": {**step(), "environment": {"name": "prod", "approve": ["approvers"]}}}
@@ -258,3 +259,38 @@ async def test_a_run_is_deleted_with_all_that_is_of_it(home, open_site):
     assert [entry["name"] for entry in tree["entries"]] == [".git", ".flow.yml", "x"]
     assert [(row.actor, row.action, row.object) for row in rows] == [("maintainer", "run.delete", f"run:{begun.id}")]
     assert [list((home.data / place).iterdir()) for place in ("runs", "logs")] == [[], []]
+
+
+async def test_what_an_attempt_ran(home, open_site):
+    """The compose file as the engine got it, and how each container ended."""
+    main, side = service(exit=3), service(log="word is s3cr3t-value")
+    main["environment"] |= {"NOTE": "in s3cr3t-value the middle"}
+    home.write({"a": {"compose": {"services": {"main": main, "side": side}}, "secrets": ["KEY"], "retry": 1}})
+    async with open_site() as site:
+        run = await site.life.start(home, secrets={"KEY": "s3cr3t-value"})
+        await site.life.finished(run.id)
+        path = f"/api/v1/runs/{run.id}/steps/a/compose"
+        answer = await site.get(path)
+        first = (await site.get(path, params={"attempt": 1})).json()
+        wrong = [(await site.get(path, params={"attempt": 3})), await site.get(path.replace("/a/", "/b/"))]
+        view = (await site.get(f"/api/v1/runs/{run.id}")).json()["steps"][0]["attempts"]
+    services = yaml.safe_load(answer.json()["text"])["services"]
+    assert (answer.json()["attempt"], first["attempt"]) == (2, 1)
+    assert services["main.a"]["labels"]["flow.attempt"] == "2"
+    assert services["main.a"]["environment"]["KEY"] == "***"
+    assert services["main.a"]["environment"]["NOTE"] == "in *** the middle"
+    assert "s3cr3t" not in answer.text
+    assert [each.status_code for each in wrong] == [404, 404]
+    assert [each["services"]["main"] for each in view] == [
+        {"status": "exited", "exit_code": 3, "oom_killed": False, "error": ""}
+    ] * 2
+    assert view[0]["services"]["side"]["exit_code"] == 0
+
+
+async def test_a_step_that_started_nothing_ran_nothing(home, open_site):
+    home.write({"a": step(exit=1, then="b"), "b": step()})
+    async with open_site() as site:
+        run = (await site.life.finished((await site.life.start(home)).id)).id
+        answer = await site.get(f"/api/v1/runs/{run}/steps/b/compose")
+    assert answer.status_code == 404
+    assert "no containers" in answer.json()["detail"]

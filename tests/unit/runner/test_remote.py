@@ -109,7 +109,7 @@ async def test_an_attempt_from_its_claim_to_its_result(home, open_site):
         await far.phase(lease, "pull")
         await served.life.until(run, lease.step, "pull")
         assert await far.cached(lease, "0" * 64) is None
-        await far.launched(lease)
+        await far.launched(lease, {"services": {}})
         output = [LogEntry("main", "stdout", 5, b"\xff\x00 one\n"), LogEntry("main", "stderr", 7, "zwei ö\n".encode())]
         assert await far.append_log(lease, 0, output) == 15
         assert await far.append_log(lease, 0, output) == 15  # the answer was lost
@@ -213,7 +213,7 @@ async def test_a_runner_touches_only_what_is_its_own(home, open_site):
         result = AttemptResult(Outcome.SUCCEEDED)
         calls = [
             lambda who: who.cached(lease, "0" * 64),
-            lambda who: who.launched(lease),
+            lambda who: who.launched(lease, {}),
             lambda who: who.healthy(lease, result),
             lambda who: who.append_log(lease, 0, [LogEntry("main", "stdout", 1, b"x")]),
             lambda who: who.log_state(lease),
@@ -405,7 +405,7 @@ async def test_what_may_be_repeated_is_repeated_while_the_server_is_away(home, o
             for call in (
                 lambda: far.log_state(lease),
                 lambda: far.cached(lease, "0" * 64),
-                lambda: far.launched(lease),
+                lambda: far.launched(lease, {"services": {}}),
                 lambda: far.append_log(lease, 0, [LogEntry("main", "stdout", 1, b"once")]),
                 lambda: far.finish(lease, FAILED),
             ):
@@ -428,7 +428,7 @@ async def test_without_a_server_patience_ends(open_site):
 
     async with open_site() as served, client(served, "x", transport=Flaky(["unreached"] * 10_000), sleep=sleep) as far:
         with pytest.raises(ServerUnreachable, match="nobody there"):
-            await far.launched(Lease("r", "a", 1, 1))
+            await far.launched(Lease("r", "a", 1, 1), {})
         assert remote.PATIENCE <= passed <= remote.PATIENCE + remote.RETRY_MOST
         for call in (lambda: claim(far), lambda: far.heartbeat(FAR, Report(), wait=0.0)):
             before = passed

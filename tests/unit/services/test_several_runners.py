@@ -112,7 +112,7 @@ async def test_an_attempt_is_one_runners_alone(server):
 async def test_the_next_life_of_a_runner_takes_over_and_no_other_runner_does(server):
     await server.start()
     lease = (await server.claim(ONE)).lease
-    await server.runners.launched(lease)
+    await server.runners.launched(lease, {})
     assert await server.claim(TWO) is None
     assert await asyncio.to_thread(server.runners.inherited, "one/2") == [(lease, True)]
     assert await asyncio.to_thread(server.runners.inherited, "two/2") == []
@@ -241,7 +241,7 @@ async def test_a_silent_runner_loses_what_was_not_launched_to_another(server):
     new = (await server.claim(TWO)).lease
     assert new == Lease(run, "a", 1, 2)
     with pytest.raises(LeaseLost):
-        await server.runners.launched(old)
+        await server.runners.launched(old, {})
     with pytest.raises(LeaseLost):
         await server.runners.finish(old, DONE)
     assert await server.beat(ONE, Held(old)) == Beat((Stop(old, force=True),))
@@ -252,7 +252,7 @@ async def test_a_silent_runner_loses_what_was_not_launched_to_another(server):
 async def test_a_silent_runner_loses_what_runs(server):
     run = await server.start()
     lease = (await server.claim(ONE)).lease
-    await server.runners.launched(lease)
+    await server.runners.launched(lease, {})
     server.now += LEASE_SECONDS + MARGIN
     assert await server.expire() is None
     found = await server.step(run)
@@ -266,7 +266,7 @@ async def test_a_silent_runner_loses_what_runs(server):
 async def test_a_revoked_runner_loses_what_it_has_at_once(server):
     run = await server.start()
     lease = (await server.claim(ONE)).lease
-    await server.runners.launched(lease)
+    await server.runners.launched(lease, {})
     assert await server.expire() is not None
     local = server.local
     registration = Registration(local.database, local.signals, server.clock)

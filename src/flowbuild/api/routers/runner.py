@@ -48,6 +48,12 @@ class Phase(_Strict):
     phase: str
 
 
+class Launched(_Strict):
+    """The compose file of an attempt, with secrets masked."""
+
+    compose: dict[str, Any] = {}
+
+
 class CacheKey(_Strict):
     """A key of the step cache: SHA-256 in hexadecimal."""
 
@@ -144,9 +150,9 @@ async def look_up(body: CacheKey, lease: Held, backend: Back) -> Response:
 
 
 @router.post(f"{LEASE}/launched", status_code=204)
-async def launch(lease: Held, backend: Back) -> None:
-    """Say that containers may run from now on."""
-    await backend.machines.runners.launched(lease)
+async def launch(body: Launched, lease: Held, backend: Back) -> None:
+    """Say that containers may run from now on, and of what compose file."""
+    await backend.machines.runners.launched(lease, body.compose)
 
 
 @router.post(f"{LEASE}/healthy", status_code=204)

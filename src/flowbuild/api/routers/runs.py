@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import yaml
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -29,6 +30,7 @@ Readable = Annotated[RunId, Depends(OnRun(Action.RUN_READ))]
 Cancellable = Annotated[RunId, Depends(OnRun(Action.RUN_CANCEL))]
 Rerunnable = Annotated[RunId, Depends(OnRun(Action.RUN_RERUN))]
 Deletable = Annotated[RunId, Depends(OnRun(Action.RUN_DELETE))]
+Attempt = Annotated[int | None, Query(ge=1, description="default: the latest")]
 Approvable = Annotated[RunId, Depends(OnRun(Action.RUN_APPROVE))]
 
 _view: TypeAdapter[RunView] = TypeAdapter(RunView)
@@ -57,6 +59,13 @@ class RerunRequest(_Strict):
     failed: bool = False
     variables: dict[str, str] = {}
     fresh: bool = False
+
+
+class ComposeFile(BaseModel):
+    """What an attempt ran, as YAML."""
+
+    attempt: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,13 @@ async def follow_run(
 def explain_waiting(run: Readable, step: str, backend: Back) -> Waiting:
     """Say why a step does not run yet: what it waits for, since when, what is before it in the queue."""
     return backend.waiting.why(run, step)
+
+
+@router.get("/steps/{step}/compose")
+def read_compose(run: Readable, step: str, backend: Back, attempt: Attempt = None) -> ComposeFile:
+    """Return the compose file of an attempt as the engine got it: with our names, mounts and limits, secrets masked."""
+    number, compose = backend.looking.compose(run, step, attempt)
+    return ComposeFile(attempt=number, text=yaml.safe_dump(compose, sort_keys=False, allow_unicode=True, width=120))
 
 
 @router.post("/cancel", status_code=202)
