@@ -22,6 +22,7 @@ from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.client import LocalClient
 from flowbuild.services.comparing import Comparing
+from flowbuild.services.debugging import DebugService
 from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.external import ExternalLogins
@@ -111,6 +112,7 @@ class Backend:
     triggers: Triggers
     machines: Machines
     looking: Looking
+    debugging: DebugService
     overview: Overview
     browsing: Browsing
     comparing: Comparing

@@ -81,9 +81,7 @@ def _add_logs(app: typer.Typer, ask: Ask) -> None:
         step: Annotated[str, typer.Argument(metavar="STEP", help="The step; all steps if not given.")] = "",
         directory: options.Directory = ".",
         follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as output comes.")] = False,
-        attempt: Annotated[
-            int | None, typer.Option("--attempt", metavar="N", min=1, help="The attempt; default: the latest.")
-        ] = None,
+        attempt: options.Attempt = None,
         service: Annotated[
             str, typer.Option("--service", metavar="NAME", help="Only this service; bytes exactly as written.")
         ] = "",

@@ -44,6 +44,7 @@ Approve = Annotated[
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Run every step, whatever is recorded; record what comes of it.")
 ]
+Attempt = Annotated[int | None, typer.Option("--attempt", metavar="N", min=1, help="The attempt; default: the latest.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 

@@ -220,17 +220,20 @@ def _add_debug(app: typer.Typer, connect: Connect) -> None:
             str, typer.Option("--service", metavar="NAME", help="Service whose image is used; default: the main one.")
         ] = "",
         output: Annotated[bool, typer.Option("--output", help="What the step left, instead of what it got.")] = False,
+        attempt: options.Attempt = None,
         secret: options.Secrets = None,
         secret_file: options.SecretFile = None,
     ) -> int:
         """Open a shell in the exact input of a step.
 
-        Or in what it left, with --output. Whatever is done there, nothing in the run changes.
+        Or in what it left, with --output. Whatever is done there, nothing in the run changes. Of a step of a server, the
+        shell is on this machine, and secrets are those that you give.
         """
         request = DebugRequest(
             run=run,
             step=step,
             service=service,
+            attempt=attempt,
             output=output,
             command=tuple(command or ()),
             secrets=options.secrets(secret, secret_file),

@@ -278,11 +278,12 @@ class FlowClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DebugRequest:
-    """Open a shell (or run `command`) in a step's exact input, or in what its latest attempt left when `output`."""
+    """Open a shell (or run `command`) in the input of a step's attempt (default: the latest), or in what it left when `output`."""
 
     run: str
     step: str
     service: str = ""
+    attempt: int | None = None
     output: bool = False
     command: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)

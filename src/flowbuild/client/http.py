@@ -15,7 +15,17 @@ from urllib.parse import quote
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
-from flowbuild.client.base import FileChange, LogChunk, RunUpdate, RunView, StartRequest, StepDiff, VariableChange
+from flowbuild.client import wire
+from flowbuild.client.base import (
+    DebugRequest,
+    FileChange,
+    LogChunk,
+    RunUpdate,
+    RunView,
+    StartRequest,
+    StepDiff,
+    VariableChange,
+)
 from flowbuild.client.logtext import LogText, from_text
 from flowbuild.client.patches import RunPatch, apply_patch
 from flowbuild.client.problems import error_of
@@ -238,6 +248,12 @@ class HttpClient:
         path = f"/api/v1/runs/{(await self.get(run)).id}/steps/{quote(step, safe='')}/diff"
         found = await self.call("GET", path, _diff, params=wanted)
         return StepDiff(found.files, found.variables, base64.b64decode(found.patch or ""))
+
+    async def debug(self, request: DebugRequest) -> wire.DebugKit:
+        """Return what it takes to do what is asked for on this machine."""
+        path = f"/api/v1/runs/{(await self.get(request.run)).id}/steps/{quote(request.step, safe='')}/debug"
+        body = {"attempt": request.attempt, "output": request.output}
+        return wire.unpacked(await self.call("POST", path, wire.debug_kit, json=body))
 
     async def clone(self, run: str, directory: str) -> RunView:
         """See FlowClient."""

@@ -90,6 +90,21 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class DebugKit:
+    """What it takes to open a shell where an attempt of a step began, or in what it left, on another machine.
+
+    `assignment` belongs to no attempt: its commit is the one to be seen, its repository is below the address of the server.
+    `images`: the ids of those that the attempt had, by service; empty when it did not get that far. `missing`: secrets
+    that the step declares; the server gives none away. `command` does all of it.
+    """
+
+    assignment: Assignment
+    images: Mapping[str, str]
+    missing: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogState:
     """See RunnerClient.log_state: the next offset, the time of the last entry by service."""
 
@@ -141,6 +156,7 @@ beat: TypeAdapter[Beat] = TypeAdapter(Beat)
 result: TypeAdapter[AttemptResult] = TypeAdapter(AttemptResult)
 log_batch: TypeAdapter[LogBatch] = TypeAdapter(LogBatch)
 log_state: TypeAdapter[LogState] = TypeAdapter(LogState)
+debug_kit: TypeAdapter[DebugKit] = TypeAdapter(DebugKit)
 _assignment: TypeAdapter[Assignment] = TypeAdapter(Assignment)
 _plain: TypeAdapter[Mapping[str, Any]] = TypeAdapter(Mapping[str, Any])
 
@@ -153,6 +169,16 @@ def dump_assignment(assignment: Assignment) -> bytes:
 def load_assignment(data: bytes) -> Assignment:
     """Return the assignment of `dump_assignment`; raises ValidationError."""
     return _unpacked(_assignment.validate_json(data))
+
+
+def dump_kit(kit: DebugKit) -> bytes:
+    """Return what a shell takes as JSON."""
+    return debug_kit.dump_json(replace(kit, assignment=_packed(kit.assignment)))
+
+
+def unpacked(kit: DebugKit) -> DebugKit:
+    """Return what `dump_kit` was given, from what `debug_kit` made of it."""
+    return replace(kit, assignment=_unpacked(kit.assignment))
 
 
 def dump_log(offset: int, entries: Sequence[LogEntry]) -> bytes:

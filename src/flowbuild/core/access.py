@@ -72,6 +72,7 @@ class Action(StrEnum):
     RUN_DELETE = "run.delete"
     WORKSPACE_READ = "workspace.read"
     WORKSPACE_WRITE = "workspace.write"
+    SOURCE_READ = "source.read"
     LOG_READ = "log.read"
     VARIABLE_READ = "variable.read"
     SECRET_LIST = "secret.list"  # noqa: S105 (the name of an action)
@@ -116,6 +117,7 @@ RULES: Mapping[Action, Rule] = {
     Action.RUN_DELETE: Rule(Role.MAINTAINER, Scope.MANAGE),
     Action.WORKSPACE_READ: Rule(Role.VIEWER, Scope.READ, public=True),
     Action.WORKSPACE_WRITE: Rule(Who.ATTEMPT, Scope.RUN),
+    Action.SOURCE_READ: Rule(Role.DEVELOPER, Scope.READ),  # all branches: what the steps of their runs see
     Action.LOG_READ: Rule(Role.VIEWER, Scope.READ, public=True),
     Action.VARIABLE_READ: Rule(Role.VIEWER, Scope.READ, public=True),
     Action.SECRET_LIST: Rule(Role.DEVELOPER, Scope.READ),  # names and scopes: no action gives values
@@ -167,6 +169,7 @@ class Principal:
 
 
 ANONYMOUS = Principal("anonymous")
+_OF_ATTEMPTS = (Action.WORKSPACE_READ, Action.SOURCE_READ)  # besides what only they may
 _ANY = "*"  # stands for all projects: none is called that
 
 
@@ -186,7 +189,7 @@ def allowed(principal: Principal, action: Action, project: str | None, *, public
         case "runner":
             return rule.least is Who.RUNNER
         case "attempt":
-            return project is not None and (rule.least is Who.ATTEMPT or action is Action.WORKSPACE_READ)
+            return project is not None and (rule.least is Who.ATTEMPT or action in _OF_ATTEMPTS)
         case _:
             return False
 

@@ -127,6 +127,8 @@ class Images:
 
     async def _ensure(self, reference: str, progress: Progress) -> str:
         local = await self._local(reference)
+        if local is None and reference.startswith("sha256:"):
+            raise ImageUnavailable(f"the image {reference} is not on this machine", hint="no registry has it by its id")
         if local is None:
             async with self._pulls:
                 await self._pull(reference, progress)

@@ -80,14 +80,24 @@ _objects: TypeAdapter[Objects] = TypeAdapter(Objects)
 
 
 class FarRepositories:
-    """See runner.tools.Repositories; those of a server, kept below `root` with large files in `lfs`."""
+    """See runner.tools.Repositories; those of a server, kept below `root` with large files in `lfs`.
+
+    A server that is away is waited for, `patience` seconds.
+    """
 
     def __init__(
-        self, servers: Servers, root: Path, lfs: Path, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        servers: Servers,
+        root: Path,
+        lfs: Path,
+        *,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._servers = servers
         self._root = root
         self._lfs = lfs
+        self._patience = patience
         self._sleep = sleep
         self._open: dict[str, RunRepository] = {}
         self._sources = root.parent / "sources"
@@ -262,7 +272,7 @@ class FarRepositories:
             try:
                 return await work()
             except (ServerUnreachable, Unreachable, httpx2.TransportError, GitError, OSError) as error:
-                if not _passes(error) or waited >= PATIENCE:
+                if not _passes(error) or waited >= self._patience:
                     raise _told(error) from error
                 log.warning("repository_away", error=str(error))
                 self._servers.silent(url)

@@ -10,7 +10,7 @@ from typing import Protocol
 from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.context import StepsView, expression_context
 from flowbuild.core.errors import InvalidRequest
-from flowbuild.core.ids import RunId, StepKey, summary_path
+from flowbuild.core.ids import RunId, summary_path
 from flowbuild.core.model import EdgeKind, Pipeline, Step
 from flowbuild.core.redact import check_secrets
 from flowbuild.core.run import Run
@@ -91,21 +91,25 @@ class Assignments:
         return replace(self._assignment(stored, row), upcoming=tuple(upcoming))
 
     def for_debug(
-        self, stored: RunRow, key: StepKey, commit: str, variables: Mapping[str, str], secrets: Mapping[str, str]
+        self,
+        stored: RunRow,
+        key: AttemptKey,
+        commit: str,
+        variables: Mapping[str, str],
+        secrets: Mapping[str, str],
     ) -> Assignment:
-        """Return an assignment that belongs to no attempt: the step as it is, on any commit; raises InvalidRequest."""
-        guess = AttemptKey(stored.run.id, key, max(1, stored.run.steps[key].attempt), 1)
-        row = AttemptRow(guess, "upcoming", commit, 0.0, details={"variables": variables})
-        declared = stored.run.pipeline.step(key).secrets
+        """Return an assignment to look at an attempt, not to do it: the step on any commit; raises InvalidRequest."""
+        row = AttemptRow(key, "upcoming", commit, 0.0, details={"variables": variables})
+        declared = stored.run.pipeline.step(key.step).secrets
         known = {name: secrets[name] for name in declared if name in secrets}
         check_secrets(known)
-        return replace(self._assignment(stored, row), secrets=known, withheld={}, problem="")
+        return self._assignment(stored, row, Given(known))
 
-    def _assignment(self, stored: RunRow, row: AttemptRow) -> Assignment:
+    def _assignment(self, stored: RunRow, row: AttemptRow, given: Given | None = None) -> Assignment:
         run, key = stored.run, row.key
         step, state = run.pipeline.step(key.step), run.steps[key.step]
         variables = state.variables if row.state != "upcoming" else row.details["variables"]
-        given = self._secrets.of(stored, step, row.started_at)
+        given = given or self._secrets.of(stored, step, row.started_at)
         return Assignment(
             lease=Lease(key.run, key.step, key.attempt, key.epoch),
             state=row.state,

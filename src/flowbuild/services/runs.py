@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from flowbuild.client.base import StartRequest
-from flowbuild.client.runner import Assignment
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
 from flowbuild.core.events import Approved, CancelRequested, Event, Rejected
 from flowbuild.core.ids import RUN_ID, RunId, StepKey
@@ -19,7 +18,7 @@ from flowbuild.core.model import Pipeline
 from flowbuild.core.rerun import create_rerun, failed_steps
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
-from flowbuild.services.assignments import Assignments, SecretSource
+from flowbuild.services.assignments import SecretSource
 from flowbuild.services.audit import NOBODY, Actor, note_begun, note_steered
 from flowbuild.services.binding import bind_environments, bind_group, bind_variables, check_given
 from flowbuild.services.decisions import ALL, LEASES, Clock, Decisions
@@ -89,7 +88,6 @@ class RunService:
         database: Database,
         decisions: Decisions,
         secrets: SecretSource,
-        assignments: Assignments,
         places: Places,
         gate: Gate,
         owner: str,
@@ -100,7 +98,6 @@ class RunService:
         self._serves = serves
         self._decisions = decisions
         self._secrets = secrets
-        self._assignments = assignments
         self._places = places
         self._gate = gate
         self._owner = owner
@@ -255,19 +252,6 @@ class RunService:
         """Refuse it."""
         event = Rejected(self._waiting(run, step), by.name, comment)
         self._steer(run, event, by, "run.reject", {"step": step, "comment": comment})
-
-    def debug_assignment(self, run: RunId, step: str, *, output: bool, secrets: Mapping[str, str]) -> Assignment:
-        """Return an assignment for the input of a step, or for its result with `output`. Raises Conflict without one."""
-        with self._database.read() as tx:
-            row = tx.runs.get(run)
-        key = _step(row.run, step)
-        state = row.run.steps[key]
-        commit = state.result_commit if output else state.input_commit
-        if commit is None:
-            kind = "result" if output else "input"
-            raise Conflict(f"step {step!r} of run {row.number} has no {kind}: it is {state.outcome or state.state}")
-        variables = RunRepository.open(Path(row.repository)).variables(commit)
-        return self._assignments.for_debug(row, key, commit, variables, secrets)
 
     def _take_over(self, tx: Transaction, run: Run, owner: str) -> bool:
         """Become the owner of a run, and be as patient with what is silent as its owner was at first."""

@@ -34,7 +34,7 @@ class LocalSession:
 
     async def debug(self, request: DebugRequest) -> int:
         """See Session."""
-        from flowbuild.wiring.driving import debug  # noqa: PLC0415 (loads the engine's libraries)
+        from flowbuild.wiring.shells import debug  # noqa: PLC0415 (loads the engine's libraries)
 
         return await debug(self.local, request)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import replace
 from time import time
 
-from flowbuild.client.base import Check, DebugRequest, RunView
-from flowbuild.client.runner import Assignment, Lease
+from flowbuild.client.base import Check, RunView
+from flowbuild.client.runner import Lease
 from flowbuild.core.ids import EMBEDDED, RunId
 from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
@@ -17,13 +16,11 @@ from flowbuild.orchestrator.effects import Effects
 from flowbuild.orchestrator.loop import Orchestrator
 from flowbuild.orchestrator.succession import Succession
 from flowbuild.orchestrator.watch import Watch
-from flowbuild.runner.debug import open_shell
 from flowbuild.runner.patience import LONG
 from flowbuild.runner.plan import project_name
 from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.worker import Worker
-from flowbuild.services.ids import new_run_id
 from flowbuild.services.leases import Leases
 from flowbuild.settings import NETWORK_PREFIX
 from flowbuild.wiring.doctor import examine
@@ -39,7 +36,7 @@ async def driving(local: Local, *, abandon: bool = False, on: Engine | None = No
     they stay as they are, to be resumed. At a server those of earlier servers go on, and so do the runs of one that dies later, and
     runners on other machines are watched over. `on` stands in for the engine of this machine; it is closed, too.
     """
-    async with _closing(on or _engine(local)) as engine:
+    async with _closing(on or engine_of(local)) as engine:
         await engine.ready()
         dead = await asyncio.to_thread(local.dead_owners)
         completed = await asyncio.to_thread(local.runs.complete, dead)
@@ -88,7 +85,8 @@ async def _closing(engine: Engine) -> AsyncIterator[Engine]:
         await engine.close()
 
 
-def _engine(local: Local) -> ComposeEngine:
+def engine_of(local: Local) -> ComposeEngine:
+    """Return the engine of this machine."""
     settings = local.settings
     pool, prefix = settings.network_pool, NETWORK_PREFIX
     return ComposeEngine(host=settings.docker_host, network_pool=pool, network_prefix=prefix)
@@ -123,7 +121,7 @@ def _kept(local: Local) -> tuple[frozenset[str], frozenset[str]]:
         ]
     driven = [run for owner in runs.keys() & alive for run in runs[owner]]
     every = frozenset(run for owned in runs.values() for run in owned)
-    shells = local.debugging.living()
+    shells = local.shells.living()
     return every | shells, frozenset([*launched, *driven]) | shells
 
 
@@ -161,33 +159,7 @@ def _worker(local: Local, engine: Engine, slots: Slots, spool: Spool, instance: 
     )
 
 
-async def debug(local: Local, request: DebugRequest) -> int:
-    """Open a shell in the input or output of a step of a run; see runner.debug."""
-    assignment = await asyncio.to_thread(_debug_assignment, local, request)
-    local.debugging.claim(assignment.lease.run)
-    try:
-        async with _engine(local) as engine:
-            await engine.ready()
-            return await open_shell(
-                assignment,
-                engine=engine,
-                slots=Slots(local.settings.home / "work"),
-                places=RunnerPlaces(local.settings.home / "work", await asyncio.to_thread(local.instance)),
-                service=request.service,
-                command=request.command,
-                host=local.settings.docker_host,
-            )
-    finally:
-        local.debugging.release()
-
-
 async def doctor(local: Local) -> list[Check]:
     """Look at everything that runs need."""
-    async with _engine(local) as engine:
+    async with engine_of(local) as engine:
         return await examine(engine)
-
-
-def _debug_assignment(local: Local, request: DebugRequest) -> Assignment:
-    run = local.looking.find(local.project, request.run)
-    assignment = local.runs.debug_assignment(run, request.step, output=request.output, secrets=request.secrets)
-    return replace(assignment, lease=replace(assignment.lease, run=new_run_id(time())))

@@ -16,6 +16,7 @@ from flowbuild.services.assignments import Assignments, SecretBox, SecretSource
 from flowbuild.services.audit import Actor
 from flowbuild.services.cache import SecretVersions, StepCache
 from flowbuild.services.client import LocalClient
+from flowbuild.services.debugging import DebugService
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.gate import Gate
 from flowbuild.services.logbook import Logbook
@@ -52,7 +53,7 @@ class Local:
         self.signals = Signals()
         self.database = Database(database_url(settings))
         self.ownership = _owners(self.database, settings)
-        self.debugging = Ownership(home / "debugging")  # one owner per shell; its token is the run of its objects
+        self.shells = Ownership(home / "debugging")  # one owner per debug shell; its token is the run of its objects
         self.gate = Gate(home / "gate.lock")
         self.logbook = Logbook(home / "logs")
         self.secrets: SecretSource = SecretBox()  # a server puts what is kept in projects in its place, before `open`
@@ -77,13 +78,13 @@ class Local:
             database=self.database,
             decisions=self.decisions,
             secrets=self.secrets,
-            assignments=assignments,
             places=self.places,
             gate=self.gate,
             owner=self.ownership.token,
             serves=self.serves,
             clock=time,
         )
+        self.debugging = DebugService(self.database, assignments, time)
         self.runners = RunnerService(
             database=self.database,
             decisions=self.decisions,

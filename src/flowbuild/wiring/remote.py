@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flowbuild.client.base import Check, DebugRequest, RunView
 from flowbuild.client.http import HttpClient
-from flowbuild.core.errors import FlowError, InvalidRequest
+from flowbuild.core.errors import FlowError
 from flowbuild.workspace.git import clone_from
 
 
@@ -18,6 +18,7 @@ class RemoteSession:
 
     client: HttpClient
     url: str
+    token: str
     abandoned: Sequence[RunView] = ()
 
     async def settle(self, run: str) -> None:
@@ -33,11 +34,10 @@ class RemoteSession:
         return [Check(True, f"server {self.url}, version {about['version']}"), Check(True, f"you are {who} there")]
 
     async def debug(self, request: DebugRequest) -> int:
-        """Refuse: the engine that the shell would run on is the server's."""
-        raise InvalidRequest(
-            "a shell is opened on the machine of the server",
-            hint=f"flow clone {request.run} DIR shows what the step had",
-        )
+        """See Session; on the engine of this machine."""
+        from flowbuild.wiring.shells import debug_elsewhere  # noqa: PLC0415 (loads the engine's libraries)
+
+        return await debug_elsewhere(await self.client.debug(request), self.url, self.token, request)
 
 
 @asynccontextmanager
@@ -45,6 +45,6 @@ async def dial(url: str, token: str, project: str | None) -> AsyncIterator[Remot
     """Open a session on the server at `url`; see client.base.Dial."""
     client = HttpClient(url, token, project=project, clone=clone_from)
     try:
-        yield RemoteSession(client, url)
+        yield RemoteSession(client, url, token)
     finally:
         await client.close()

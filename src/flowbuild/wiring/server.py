@@ -105,6 +105,7 @@ def make_backend(local: Local) -> Backend:
         triggers=make_triggers(local, vault, projects, launcher),
         machines=there,
         looking=local.looking,
+        debugging=local.debugging,
         overview=Overview(database, projects),
         browsing=Browsing(database),
         comparing=Comparing(database),

@@ -33,6 +33,7 @@ OF_PROJECTS = """
     run.delete        no  | no  no  no  no  yes yes | no  no
     workspace.read    yes | no  yes yes yes yes yes | no  yes
     workspace.write   no  | no  no  no  no  no  no  | no  yes
+    source.read       no  | no  no  yes yes yes yes | no  yes
     log.read          yes | no  yes yes yes yes yes | no  no
     variable.read     yes | no  yes yes yes yes yes | no  no
     secret.list       no  | no  no  yes yes yes yes | no  no
@@ -63,7 +64,7 @@ OF_THE_SERVER = """
     server.backup     no  no  no  yes no  no
 """
 SCOPES = {
-    "read": "run.read workspace.read log.read variable.read secret.list project.read hook.read schedule.read"
+    "read": "run.read workspace.read source.read log.read variable.read secret.list project.read hook.read schedule.read"
     " runner.read member.read",
     "run": "run.start run.cancel run.rerun run.debug workspace.write runner.work",
     "approve": "run.approve",

@@ -7,8 +7,6 @@ key of its request, here or at the next life of the server.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -19,12 +17,13 @@ from pydantic import BaseModel, ConfigDict
 
 from flowbuild.api.access import OnServer, Public
 from flowbuild.api.backend import Back, Backend
+from flowbuild.api.elsewhere import elsewhere
 from flowbuild.api.problems import RESPONSES
 from flowbuild.client import wire
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry
 from flowbuild.core.access import Action, Principal
-from flowbuild.core.errors import Forbidden, NotFound, ServerUnreachable
-from flowbuild.core.ids import RUN_ID, RunId, runner_name
+from flowbuild.core.errors import Forbidden, ServerUnreachable
+from flowbuild.core.ids import RUN_ID, runner_name
 
 router = APIRouter(prefix="/api/v1/runner", tags=["runner protocol"], responses=RESPONSES)
 T = TypeVar("T")
@@ -188,18 +187,8 @@ def _require_own(worker: Principal, runner: str) -> None:
 
 
 def _remote(assignment: Assignment, backend: Backend) -> Assignment:
-    """Return an assignment for a machine elsewhere: nothing of ours is at a path there. Blocking."""
-    run = RunId(assignment.lease.run)
-    token, history, source = backend.machines.tokens.make(assignment.lease), "", ""
-    with suppress(NotFound):
-        source = hashlib.sha256(os.fsencode(backend.repositories.source(run))).hexdigest()[:32]
-        history = f"/git/sources/{run}.git"
-
-    def there(each: Assignment) -> Assignment:
-        place = f"/git/runs/{run}.git"
-        return replace(each, repository=place, source_objects=(), token=token, history=history, source=source)
-
-    return replace(there(assignment), upcoming=tuple(there(each) for each in assignment.upcoming))
+    """Return an assignment for the runner that has it. Blocking."""
+    return elsewhere(assignment, backend, backend.machines.tokens.make(assignment.lease))
 
 
 async def _while_there(work: Coroutine[Any, Any, T], request: Request, backend: Backend) -> T:

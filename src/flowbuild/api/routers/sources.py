@@ -1,4 +1,4 @@
-"""Sources of runs for machines elsewhere: `git describe` and `git log` work in their steps, too. Attempts only read, and only those."""
+"""Sources of runs for machines elsewhere: `git describe` and `git log` work in their steps and debug shells, too. Nobody writes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from flowbuild.core.errors import Forbidden
 from flowbuild.workspace.serve import UPLOAD
 
 router = APIRouter(prefix="/git/sources/{run}.git", include_in_schema=False)
-Attempt = Annotated[Visit, Depends(OnRepository(Action.WORKSPACE_WRITE))]  # who may write is an attempt of the run
+Reader = Annotated[Visit, Depends(OnRepository(Action.SOURCE_READ))]
 
 
 @router.get("/info/refs")
-def advertise_source(visit: Attempt, backend: Back, service: Annotated[str, Query(max_length=32)] = "") -> Response:
+def advertise_source(visit: Reader, backend: Back, service: Annotated[str, Query(max_length=32)] = "") -> Response:
     """Answer the first question of git."""
     if service != UPLOAD:
         raise Forbidden("the source of a run can only be fetched")
@@ -25,6 +25,6 @@ def advertise_source(visit: Attempt, backend: Back, service: Annotated[str, Quer
 
 
 @router.post("/git-upload-pack")
-def fetch_source(visit: Attempt, backend: Back) -> Response:
+def fetch_source(visit: Reader, backend: Back) -> Response:
     """Answer a fetch."""
     return Streamed(backend.git.fetch(backend.repositories.source(visit.run)))
