@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     git_slow: float = Field(
         default=60,
         ge=1,
-        description="seconds after which a git client that takes nothing is given up",
+        description="seconds after which a client, of git or any other, that takes nothing of its answer is given up",
     )
     git_push_bytes: int = Field(default=4 << 30, ge=1 << 20, description="bytes that a runner may push for one step")
     key_file: Path | None = Field(

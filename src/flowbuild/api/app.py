@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from flowbuild.api import problems
 from flowbuild.api.access import declared
 from flowbuild.api.backend import Backend
-from flowbuild.api.limits import App, Limits, Receive, Scope, Send
+from flowbuild.api.limits import SLOW, App, Limits, Receive, Scope, Send
 from flowbuild.api.routers import (
     account,
     audit,
@@ -117,9 +117,9 @@ def describe(more: Iterable[APIRouter] = ()) -> FastAPI:
     return app
 
 
-def guarded(app: App) -> Limits:
-    """Return what a web server is given: the application behind its limits."""
-    return Limits(app, larger=LARGER)
+def guarded(app: App, slow: float = SLOW) -> Limits:
+    """Return what a web server is given: the application behind its limits; `slow`: seconds to take a piece of an answer in."""
+    return Limits(app, larger=LARGER, slow=slow)
 
 
 def _operation(route: APIRoute) -> str:

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 
 from flowbuild.api.figures import Measures
 from flowbuild.api.log_messages import LogMessages
+from flowbuild.api.places import Downloads
 from flowbuild.core.access import Principal
 from flowbuild.services.accounts import Accounts
 from flowbuild.services.approvals import Approvals
@@ -127,6 +128,7 @@ class Backend:
     log_messages: LogMessages
     measures: Measures
     clock: Clock
+    downloads: Downloads = field(default_factory=Downloads)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     remotes: Executor = field(default_factory=lambda: ThreadPoolExecutor(REMOTES, thread_name_prefix="remotes"))
 

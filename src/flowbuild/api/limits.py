@@ -1,4 +1,4 @@
-"""Bounds on what a client may send: bytes and patience. Applied before anything reads the body.
+"""Bounds on clients: the bytes that they may send, and the patience with how they send and take. Applied before anything reads the body.
 
 The streams of git have their own bounds; everything else is small.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from flowbuild.api.problems import answer
@@ -19,6 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_MAX = 1 << 20  # bytes
 PATIENCE = 30.0  # seconds between two pieces of a body
+SLOW = 60.0  # seconds in which a client has to take a piece of an answer
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -32,10 +34,13 @@ HEADERS = [
 class Limits:
     """ASGI middleware. `larger` gives the bytes allowed below some beginnings of paths, None for no bound."""
 
-    def __init__(self, app: App, *, larger: Mapping[str, int | None], patience: float = PATIENCE) -> None:
+    def __init__(
+        self, app: App, *, larger: Mapping[str, int | None], patience: float = PATIENCE, slow: float = SLOW
+    ) -> None:
         self._app = app
         self._larger = larger
         self._patience = patience
+        self._slow = slow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -43,18 +48,25 @@ class Limits:
             await self._app(scope, receive, send)
             return
         limit = next((most for start, most in self._larger.items() if scope["path"].startswith(start)), BODY_MAX)
-        exchange = _Exchange(scope, receive, send, limit, self._patience)
+        exchange = _Exchange(scope, receive, send, limit=limit, patience=self._patience, slow=self._slow)
         await exchange.look_at_length()
         if not exchange.refused:
-            await self._app(scope, exchange.receive, exchange.send)
+            with suppress(_TooSlow):  # the answer stays incomplete, which the client sees
+                await self._app(scope, exchange.receive, exchange.send)
+
+
+class _TooSlow(Exception):
+    """The client takes nothing of its answer."""
 
 
 class _Exchange:
     """One request and its answer. Once it is refused the application is told that the client has gone."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int | None, patience: float) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, limit: int | None, patience: float, slow: float
+    ) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._limit, self._patience = limit, patience
+        self._limit, self._patience, self._slow = limit, patience, slow
         self._read = 0
         self._complete = False  # the body is; from then on `receive` waits for the end of the connection
         self._begun = False  # the answer is
@@ -82,13 +94,17 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a piece of the answer; nothing after a refusal."""
+        """Send a piece of the answer; nothing after a refusal. Raises _TooSlow when the client does not take it."""
         if self.refused:
             return
         if message["type"] == "http.response.start":
             self._begun = True
             message = {**message, "headers": _with_policy(message.get("headers", []))}
-        await self._send(message)
+        try:
+            async with asyncio.timeout(self._slow):
+                await self._send(message)
+        except TimeoutError as error:
+            raise _TooSlow from error
 
     async def _refuse(self, status: int, code: str, detail: str) -> Message:
         if not self._begun:

@@ -23,6 +23,7 @@ from flowbuild.api.backend import Backend
 from flowbuild.api.figures import Measures
 from flowbuild.api.limits import App
 from flowbuild.api.log_messages import LogMessages
+from flowbuild.api.places import Downloads, clones
 from flowbuild.core.errors import SystemFailed
 from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.approvals import Approvals
@@ -112,6 +113,7 @@ def make_backend(local: Local) -> Backend:
         reports=ReportService(database),
         repositories=Repositories(database),
         git=GitServer(_bounds(settings)),
+        downloads=Downloads(clones=clones(settings.git_clients)),
         waiting=WaitService(database, local.looking, lambda: _places(settings, there.registration)),
         client=local.client,
         changes=lambda: local.signals.follow(run_topic("")),
@@ -155,7 +157,7 @@ async def _greet(backend: Backend) -> None:
 
 async def _answer(backend: Backend, listening: socket.socket, proxies: Sequence[str]) -> None:
     """Answer requests until a signal comes."""
-    config = web_config(backend.measures.app(guarded(create_app(backend))), proxies)
+    config = web_config(backend.measures.app(guarded(create_app(backend), slow=backend.git.bounds.slow)), proxies)
     server = _WebServer(config)
     with _signals(lambda: _stop(server, backend)):
         await server.serve([listening])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -16,16 +17,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicCredentials, HTTPBearer
 from pydantic import BaseModel, Field, ValidationError
-from starlette.types import Receive, Scope, Send
 
-from flowbuild.api.access import Permission
+from flowbuild.api.access import Address, Permission
 from flowbuild.api.backend import Back, Backend
+from flowbuild.api.places import Long, place_of
 from flowbuild.core.access import ANONYMOUS, Action, Principal, require
 from flowbuild.core.errors import Forbidden, InvalidRequest, NotFound, TooLarge
 from flowbuild.core.ids import RUN_ID, RunId
 from flowbuild.workspace.lfs import LfsStore, Pointer
 from flowbuild.workspace.repo import RunRepository
-from flowbuild.workspace.serve import RECEIVE, UPLOAD, GitAnswer
+from flowbuild.workspace.serve import RECEIVE, UPLOAD
 
 # Not part of the REST API, whose description these would only clutter: others have described them.
 router = APIRouter(prefix="/git/runs/{run}.git", include_in_schema=False)
@@ -82,40 +83,32 @@ Oid = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
-class Streamed(Response):
-    """A response that answers by itself, piece by piece."""
-
-    def __init__(self, answer: GitAnswer) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
-        await self._answer(scope, receive, send)
-
-
 @router.get("/info/refs")
-def advertise(visit: Reader, backend: Back, service: Annotated[str, Query(max_length=32)] = "") -> Response:
+def advertise(
+    visit: Reader, backend: Back, address: Address, service: Annotated[str, Query(max_length=32)] = ""
+) -> Response:
     """Answer the first question of git."""
     if service not in (UPLOAD, RECEIVE):
         raise Forbidden("this git client is too old", hint="git 1.6.6 and newer speak the smart protocol")
     if service == RECEIVE:
         require(visit.caller, Action.WORKSPACE_WRITE, visit.project)
         backend.repositories.incoming(visit.run, visit.caller.name).open()  # else it builds on what a cut push left
-    return Streamed(backend.git.advertise(backend.repositories.path(visit.run), service))
+    answer = backend.git.advertise(backend.repositories.path(visit.run), service)
+    return Long(place_of(backend.downloads.clones, visit.caller, address), answer)
 
 
 @router.post("/git-upload-pack")
-def fetch(visit: Reader, backend: Back) -> Response:
+def fetch(visit: Reader, backend: Back, address: Address) -> Response:
     """Answer a fetch."""
-    return Streamed(backend.git.fetch(backend.repositories.path(visit.run)))
+    answer = backend.git.fetch(backend.repositories.path(visit.run))
+    return Long(place_of(backend.downloads.clones, visit.caller, address), answer)
 
 
 @router.post("/git-receive-pack")
 def push(visit: Writer, backend: Back) -> Response:
     """Take the result of an attempt."""
     door = backend.repositories.incoming(visit.run, visit.caller.name)
-    return Streamed(backend.git.push(backend.repositories.path(visit.run), door))
+    return Long(nullcontext(), backend.git.push(backend.repositories.path(visit.run), door))
 
 
 class LargeObject(BaseModel):
@@ -173,14 +166,15 @@ def batch(visit: Reader, backend: Back, request: Request, body: Small) -> Respon
 
 
 @router.get("/info/lfs/objects/{oid}")
-def download(visit: Reader, backend: Back, oid: Oid) -> Response:
+def download(visit: Reader, backend: Back, address: Address, oid: Oid) -> Response:
     """Return a large file; ranges are possible."""
     store = _store(backend, visit.run)
     path = store.path(oid)
     size = path.stat().st_size if path.is_file() else -1
     if not backend.repositories.large(visit.run).has([Pointer(oid, size)]):
         raise NotFound(f"the run has no large file {oid}")
-    return FileResponse(path, media_type="application/octet-stream")
+    answer = FileResponse(path, media_type="application/octet-stream")
+    return Long(place_of(backend.downloads.files, visit.caller, address), answer)
 
 
 @router.put("/info/lfs/objects/{oid}")

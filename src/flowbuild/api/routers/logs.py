@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT
 from pydantic import BaseModel, Field
 
-from flowbuild.api.access import OnRun
+from flowbuild.api.access import Address, Caller, OnRun
 from flowbuild.api.backend import Back
 from flowbuild.api.log_messages import END
+from flowbuild.api.places import Long, place_of
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.streams import End, with_silences
 from flowbuild.client.base import LogChunk
@@ -138,8 +139,8 @@ async def follow_log(
 
 @router.get("/logs/raw", response_class=StreamingResponse)
 async def download_log(
-    run: Readable, step: str, backend: Back, place: Place, service: Service = ""
-) -> StreamingResponse:
+    run: Readable, step: str, backend: Back, place: Place, caller: Caller, address: Address, service: Service = ""
+) -> Response:
     """Return the log as it was written, byte for byte, all services together or one of them."""
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -151,4 +152,5 @@ async def download_log(
 
     name = f"{run}-{step}.log"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(pieces(), media_type="text/plain; charset=utf-8", headers=headers)
+    answer = StreamingResponse(pieces(), media_type="text/plain; charset=utf-8", headers=headers)
+    return Long(place_of(backend.downloads.files, caller, address), answer)

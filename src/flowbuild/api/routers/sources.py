@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from flowbuild.api.backend import Back
-from flowbuild.api.routers.git import OnRepository, Streamed, Visit
+from flowbuild.api.places import Long
+from flowbuild.api.routers.git import OnRepository, Visit
 from flowbuild.core.access import Action
 from flowbuild.core.errors import Forbidden
 from flowbuild.workspace.serve import UPLOAD
@@ -21,10 +23,10 @@ def advertise_source(visit: Reader, backend: Back, service: Annotated[str, Query
     """Answer the first question of git."""
     if service != UPLOAD:
         raise Forbidden("the source of a run can only be fetched")
-    return Streamed(backend.git.advertise(backend.repositories.source(visit.run), UPLOAD))
+    return Long(nullcontext(), backend.git.advertise(backend.repositories.source(visit.run), UPLOAD))
 
 
 @router.post("/git-upload-pack")
 def fetch_source(visit: Reader, backend: Back) -> Response:
     """Answer a fetch."""
-    return Streamed(backend.git.fetch(backend.repositories.source(visit.run)))
+    return Long(nullcontext(), backend.git.fetch(backend.repositories.source(visit.run)))

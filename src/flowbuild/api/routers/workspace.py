@@ -6,11 +6,12 @@ an image is a download, and all of it is sandboxed. Paths are the raw names, per
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote, unquote_to_bytes
 
@@ -18,8 +19,9 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from flowbuild.api.access import OnRun
+from flowbuild.api.access import Address, Caller, OnRun
 from flowbuild.api.backend import Back
+from flowbuild.api.places import Long, place_of
 from flowbuild.api.problems import RESPONSES
 from flowbuild.client.base import FileChange, VariableChange
 from flowbuild.core.access import Action
@@ -100,6 +102,9 @@ def list_directory(browser: Opened, response: Response, path: PathOf = "") -> Tr
 def read_file(
     browser: Opened,
     path: PathOf,
+    backend: Back,
+    caller: Caller,
+    address: Address,
     download: bool = False,
     range_: Annotated[str, Header(alias="range")] = "",
     if_none_match: Annotated[str, Header()] = "",
@@ -120,9 +125,10 @@ def read_file(
             return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{content.size}"})
         status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{content.size}"
     headers["Content-Length"] = str(stop - start)
-    return StreamingResponse(
+    answer = StreamingResponse(
         content.pieces(start, stop), status, headers, media_type=kind or "application/octet-stream"
     )
+    return Long(place_of(backend.downloads.files, caller, address), answer)
 
 
 @router.get("/variables")
@@ -138,12 +144,15 @@ def list_variables(
 
 
 @router.get("/workspace/zip", response_class=StreamingResponse)
-def download_zip(run: Readable, browser: Opened, path: PathOf = "") -> StreamingResponse:
+def download_zip(
+    run: Readable, browser: Opened, backend: Back, caller: Caller, address: Address, path: PathOf = ""
+) -> Response:
     """Return a directory of the workspace with all below it as a zip."""
     raw = unquote_to_bytes(path)
     browser.directory(raw)  # an error now is an answer; later it would be a broken file
     headers = {"Content-Disposition": f'attachment; filename="{run}.zip"', "ETag": f'"{browser.tree}"'}
-    return StreamingResponse(_zipped(browser, raw), headers=headers, media_type="application/zip")
+    answer = StreamingResponse(_zipped(browser, raw), headers=headers, media_type="application/zip")
+    return Long(place_of(backend.downloads.archives, caller, address), answer)
 
 
 @router.get("/steps/{step}/diff")
@@ -167,8 +176,8 @@ def _kind(content: Content) -> str | None:
     return "text/plain; charset=utf-8"
 
 
-def _zipped(browser: Browser, path: bytes) -> Iterator[bytes]:
-    """Yield a zip while it is made: a pipe stands between who writes it and who sends it."""
+async def _zipped(browser: Browser, path: bytes) -> AsyncIterator[bytes]:
+    """Yield a zip while it is made: a pipe stands between the thread that writes it and who sends it."""
     reading, writing = os.pipe()
     failed: list[BaseException] = []
 
@@ -181,11 +190,18 @@ def _zipped(browser: Browser, path: bytes) -> Iterator[bytes]:
         except BaseException as error:  # noqa: BLE001 (told by the reader below)
             failed.append(error)
 
-    thread = threading.Thread(target=write, daemon=True)
+    source = asyncio.StreamReader(limit=PIECE)
+    pipe = os.fdopen(reading, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(source), pipe
+    )
+    thread = threading.Thread(target=write, name="zip", daemon=True)
     thread.start()
-    with os.fdopen(reading, "rb", buffering=0) as source:
-        while piece := source.read(PIECE):
+    try:
+        while piece := await source.read(PIECE):
             yield piece
-    thread.join()
+    finally:
+        transport.close()
+    thread.join()  # it has closed its end: nothing is left for it to do
     if failed:
         raise failed[0]
