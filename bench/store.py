@@ -230,7 +230,8 @@ def lists(history: History, chance: random.Random) -> dict[str, Callable[[], Sel
         "failed ones of a project": lambda: listed(projects=project(), states=frozenset({RunState.FAILED})),
         "by actor": lambda: listed(actor=history.actors[index()]),
         "by commit": lambda: listed(commit=history.commits[index()][:9]),
-        "statistics of a pipeline": lambda: figures(next(iter(project())), chance.choice(PIPELINES), PAGE),
+        "statistics of a pipeline": lambda: figures(next(iter(project())), chance.choice(PIPELINES), "", PAGE),
+        "statistics of a pipeline and branch": lambda: figures("team/1", "build", history.branches[index()], PAGE),
     }
 
 

@@ -27,6 +27,7 @@ from flowbuild.services.debugging import DebugService
 from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.external import ExternalLogins
+from flowbuild.services.history import History
 from flowbuild.services.hooks import HookService
 from flowbuild.services.launching import Launcher
 from flowbuild.services.looking import Looking
@@ -115,6 +116,7 @@ class Backend:
     looking: Looking
     debugging: DebugService
     overview: Overview
+    history: History
     browsing: Browsing
     comparing: Comparing
     reports: ReportService

@@ -20,7 +20,7 @@ from flowbuild.services.lines import line_of
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
 from flowbuild.store.database import Database, Transaction
-from flowbuild.store.run_lists import RunFigure, RunFilter, RunLine
+from flowbuild.store.run_lists import RunFilter, RunLine
 from flowbuild.store.runs import EventRow, RunRow
 from flowbuild.workspace.repo import RunRepository
 
@@ -80,11 +80,6 @@ class Looking:
         """Return runs for a list, the newest first, those older than `before`."""
         with self._database.read() as tx:
             return tx.runs.page(wanted, before, limit)
-
-    def statistics(self, project: str, pipeline: str, limit: int) -> Sequence[RunFigure]:
-        """Return how the latest runs of a pipeline ended, the newest first."""
-        with self._database.read() as tx:
-            return tx.runs.statistics(project, pipeline, limit)
 
     def interrupted(self, project: str | None, dead: Sequence[str]) -> RunId | None:
         """Return the newest open run of the project whose owner is dead, but of servers: those go on by themselves."""

@@ -60,12 +60,16 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class RunFigure:
-    """How a run ended and how many seconds after it was created."""
+    """How a run ended and how many seconds after it was created. `dirty`: not as its commit has it."""
 
     id: RunId
     number: int
     state: RunState
     seconds: float
+    created_at: float
+    branch: str
+    commit: str
+    dirty: bool
 
 
 _LINE = [runs.c[name] for name in RunLine.__slots__]
@@ -119,13 +123,17 @@ def lines(*conditions: ColumnElement[bool]) -> Select[Any]:
     return select(*_LINE).where(*conditions).order_by(runs.c.id.desc())
 
 
-def figures(project: str, pipeline: str, limit: int) -> Select[Any]:
-    """Return the query for `Runs.statistics`."""
+def figures(project: str, pipeline: str, branch: str, limit: int) -> Select[Any]:
+    """Return the query for `Runs.statistics`.
+
+    Of a branch the index of branches is read: a pipeline may have years of runs, and a branch of it three.
+    """
     c = runs.c
     seconds = (c.finished_at - c.created_at).label("seconds")
-    of_pipeline = (c.project == project) & (c.pipeline == pipeline)
-    ended = c.state.not_in(OPEN_STATES) & c.finished_at.is_not(None)
-    return select(c.id, c.number, c.state, seconds).where(of_pipeline, ended).order_by(c.id.desc()).limit(limit)
+    wanted = [c.project == project, c.state.not_in(OPEN_STATES), c.finished_at.is_not(None)]
+    wanted += [c.pipeline.concat("") == pipeline, c.branch == branch] if branch else [c.pipeline == pipeline]
+    told = (c.id, c.number, c.state, seconds, c.created_at, c.branch, c.commit, c.dirty)
+    return select(*told).where(*wanted).order_by(c.id.desc()).limit(limit)
 
 
 def line(row: RowMapping) -> RunLine:
@@ -143,4 +151,6 @@ def line(row: RowMapping) -> RunLine:
 
 def figure(row: RowMapping) -> RunFigure:
     """Return a row of `figures`."""
-    return RunFigure(RunId(row["id"]), row["number"], RunState(row["state"]), row["seconds"])
+    return RunFigure(
+        **dict(row) | {"id": RunId(row["id"]), "state": RunState(row["state"]), "dirty": bool(row["dirty"])}
+    )

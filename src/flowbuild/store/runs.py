@@ -188,9 +188,9 @@ class Runs:
         query = run_lists.lines(runs.c.id.in_(sorted(ids)))
         return [run_lists.line(row) for row in self._connection.execute(query).mappings()]
 
-    def statistics(self, project: str, pipeline: str, limit: int) -> Sequence[RunFigure]:
-        """Return how the latest runs of a pipeline ended, the newest first; of those that have."""
-        query = run_lists.figures(project, pipeline, limit)
+    def statistics(self, project: str, pipeline: str, limit: int, *, branch: str = "") -> Sequence[RunFigure]:
+        """Return how the latest runs of a pipeline (of one branch) ended, the newest first; of those that have."""
+        query = run_lists.figures(project, pipeline, branch, limit)
         return [run_lists.figure(row) for row in self._connection.execute(query).mappings()]
 
     def owners(self, *, served: bool | None = None) -> Sequence[str]:

@@ -11,7 +11,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.core.run import RunContext
 from flowbuild.core.states import RunState
 from flowbuild.store.database import Database
-from flowbuild.store.run_lists import RunFigure, RunFilter, RunLine
+from flowbuild.store.run_lists import RunFilter, RunLine
 from flowbuild.store.runs import RunRow
 from flowbuild.testing.store_suite import StoreBench, make_run
 
@@ -133,9 +133,14 @@ class RunListSuite(StoreBench):
             self.run(database, 3)
             self.run(database, 4, pipeline="other", state=RunState.FAILED, finished=9.0)
             self.run(database, 5, project="q", state=RunState.FAILED, finished=9.0)
+            self.run(database, 6, context=RunContext("topic"), state=RunState.FAILED, finished=9.0)
             with database.read() as tx:
-                assert tx.runs.statistics("p", "test", 10) == [
-                    RunFigure(run_id(2), 2, RunState.FAILED, 1.0),
-                    RunFigure(run_id(1), 1, RunState.SUCCEEDED, 2.5),
+                found = tx.runs.statistics("p", "test", 10)
+                assert [(each.id, each.number, each.state, each.seconds) for each in found] == [
+                    (run_id(6), 5, RunState.FAILED, 3.0),
+                    (run_id(2), 2, RunState.FAILED, 1.0),
+                    (run_id(1), 1, RunState.SUCCEEDED, 2.5),
                 ]
-                assert [figure.number for figure in tx.runs.statistics("p", "test", 1)] == [2]
+                assert [figure.number for figure in tx.runs.statistics("p", "test", 1)] == [5]
+                assert [figure.number for figure in tx.runs.statistics("p", "test", 9, branch="topic")] == [5]
+                assert tx.runs.statistics("p", "other", 9, branch="topic") == []

@@ -30,6 +30,7 @@ from flowbuild.services.approvals import Approvals
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.comparing import Comparing
 from flowbuild.services.decisions import run_topic
+from flowbuild.services.history import History
 from flowbuild.services.launching import Launcher
 from flowbuild.services.overview import Overview
 from flowbuild.services.principals import Principals
@@ -108,6 +109,7 @@ def make_backend(local: Local) -> Backend:
         looking=local.looking,
         debugging=local.debugging,
         overview=Overview(database, projects),
+        history=History(database),
         browsing=Browsing(database),
         comparing=Comparing(database),
         reports=ReportService(database),

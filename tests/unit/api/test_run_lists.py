@@ -84,4 +84,31 @@ async def test_how_a_pipeline_has_done(home, lists):
         good, bad, none = [(await site.get(path.format(name))).json() for name in ("good", "bad", "none")]
     assert ([each["number"] for each in good["runs"]], good["success_rate"], bad["success_rate"]) == ([2, 1], 1, 0)
     assert (good["median_seconds"] > 0, bad["median_seconds"]) == (True, None)
-    assert none == {"runs": [], "median_seconds": None, "success_rate": None}
+    assert (good["states"], bad["states"]) == ({"succeeded": 2}, {"failed": 1})
+    assert [(each["step"], each["succeeded"], each["failed"], each["flaky"]) for each in good["steps"]] == [
+        ("a", 2, 0, 0)
+    ]
+    assert (good["reasons"], bad["reasons"]) == ([], [{"outcome": "failed", "reason": "exit_code", "count": 1}])
+    assert good["p90_seconds"] >= good["median_seconds"]
+    assert none == {
+        "runs": [], "median_seconds": None, "p90_seconds": None, "success_rate": None, "states": {}, "steps": [], "reasons": [],
+    }  # fmt: skip
+
+
+async def test_figures_of_a_branch(home, lists):
+    async with lists() as site:
+        await begin(site, home, "good")
+        path = "/api/v1/projects/project/pipelines/good/figures"
+        found = [(await site.get(path, params={"branch": name})).json()["runs"] for name in ("main", "topic")]
+    assert [[each["branch"] for each in runs] for runs in found] == [["main"], []]
+
+
+async def test_a_step_that_failed_without_an_attempt_is_counted(home, open_site):
+    home.write(
+        {"a": step(write="x=1", then="c"), "b": step(write="x=2", then="c"), "c": step()},
+    )
+    async with open_site() as site:
+        await site.life.finished((await site.life.start(home)).id)
+        found = (await site.get("/api/v1/projects/project/pipelines/test/figures")).json()
+    assert found["reasons"] == [{"outcome": "failed", "reason": "merge_conflict", "count": 1}]
+    assert [(each["step"], each["failed"]) for each in found["steps"]][-1] == ("c", 1)

@@ -6,6 +6,7 @@ from sqlalchemy.dialects import sqlite
 
 from flowbuild.core.ids import RunId
 from flowbuild.core.states import RunState
+from flowbuild.store.figures import attempts_of
 from flowbuild.store.run_lists import RunFilter, figures, page
 from flowbuild.store.runs import _begins
 from flowbuild.store.tables import runs
@@ -59,8 +60,20 @@ def test_a_commit_is_looked_up(database):
 
 
 def test_statistics_are_read_from_an_index(database):
-    steps = plan(database, figures("p", "x", 50))
+    steps = plan(database, figures("p", "x", "", 50))
     assert "ix_runs_project_pipeline_id" in " ".join(steps)
+    assert sorts_or_scans(steps) == []
+
+
+def test_statistics_of_a_branch_are_read_from_its_index(database):
+    steps = plan(database, figures("p", "x", "topic", 50))
+    assert "ix_runs_project_branch_id" in " ".join(steps)
+    assert sorts_or_scans(steps) == []
+
+
+def test_attempts_of_runs_are_looked_up(database):
+    steps = plan(database, attempts_of([RunId("0" * 26), RunId("1" * 26)]))
+    assert "sqlite_autoindex_attempts_1 (run_id=?)" in " ".join(steps)
     assert sorts_or_scans(steps) == []
 
 

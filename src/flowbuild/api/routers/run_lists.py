@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,8 +16,8 @@ from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RUN_ID, RunId
-from flowbuild.core.states import RunState
-from flowbuild.services.overview import record_of
+from flowbuild.core.states import Outcome, Reason, RunState
+from flowbuild.services.history import StepHistory
 from flowbuild.store.run_lists import RunFilter, RunLine
 
 router = APIRouter(prefix="/api/v1", tags=["runs"], responses=RESPONSES)
@@ -50,14 +51,48 @@ class RunBar(BaseModel):
     number: int
     state: RunState
     seconds: float
+    created_at: float
+    branch: str
+    commit: str
+
+
+class StepFigures(BaseModel):
+    """How the last attempts of a step went in these runs. `failed` is the fault of who wrote it, `errored` that of the server."""
+
+    step: str
+    succeeded: int
+    failed: int
+    errored: int
+    cancelled: int
+    cached: int = Field(description="of those that succeeded: taken from the step cache")
+    retried: int = Field(description="runs in which it had several attempts")
+    median_seconds: float | None = Field(description="of those that succeeded and really ran")
+    p90_seconds: float | None
+    median_waiting: float | None = Field(description="seconds from its place in the queue to its containers")
+    flaky: int = Field(
+        description="runs in which it failed although it succeeded with the same commit: in another run, or a later attempt"
+    )
+    flaky_runs: list[str] = Field(description="the newest of them")
+
+
+class ReasonCount(BaseModel):
+    """How many steps of these runs went wrong for one reason."""
+
+    outcome: Outcome
+    reason: Reason | None
+    count: int
 
 
 class PipelineFigures(BaseModel):
-    """How a pipeline has done lately. Both figures are of the runs in `runs` that were not cancelled; none without any."""
+    """How a pipeline has done lately: of the runs in `runs`. What is said of none is null."""
 
     runs: list[RunBar] = Field(description="that have ended, the newest first")
     median_seconds: float | None = Field(description="of those that succeeded")
-    success_rate: float | None = Field(description="from 0 to 1")
+    p90_seconds: float | None = Field(description="nine of ten that succeeded took no longer")
+    success_rate: float | None = Field(description="from 0 to 1, of those that were not cancelled")
+    states: dict[str, int] = Field(description="how many of them ended how")
+    steps: list[StepFigures] = Field(description="in the order in which they have their turn")
+    reasons: list[ReasonCount] = Field(description="why steps went wrong, the most frequent first")
 
 
 def summary(line: RunLine) -> RunSummary:
@@ -99,13 +134,37 @@ def list_runs(
 
 @router.get("/projects/{project}/pipelines/{pipeline}/figures", dependencies=[Depends(OnProject(Action.RUN_READ))])
 def pipeline_figures(
-    project: str, pipeline: str, backend: Back, last: Annotated[int, Query(ge=1, le=200)] = 30
+    project: str, pipeline: str, backend: Back, last: Annotated[int, Query(ge=1, le=200)] = 30, branch: Name = ""
 ) -> PipelineFigures:
-    """Return how the latest runs of a pipeline ended, their median duration and how many of them succeeded."""
-    found = backend.looking.statistics(project, pipeline, last)
-    record = record_of([(each.state, each.seconds) for each in found])
+    """Return how the latest runs of a pipeline, or of one branch of it, went: durations, steps, reasons of failures, flaky steps."""
+    found = backend.history.of(project, pipeline, last, branch)
     return PipelineFigures(
-        runs=[RunBar(id=each.id, number=each.number, state=each.state, seconds=each.seconds) for each in found],
-        median_seconds=record.median_seconds,
-        success_rate=record.success_rate,
+        runs=[RunBar(**{name: getattr(each, name) for name in RunBar.model_fields}) for each in found.runs],
+        median_seconds=found.record.median_seconds,
+        p90_seconds=found.p90_seconds,
+        success_rate=found.record.success_rate,
+        states=Counter(each.state for each in found.runs),
+        steps=[_of_step(each) for each in found.steps],
+        reasons=[
+            ReasonCount(outcome=outcome, reason=reason, count=count)
+            for (outcome, reason), count in sorted(found.reasons.items(), key=lambda one: (-one[1], str(one[0])))
+        ],
+    )
+
+
+def _of_step(found: StepHistory) -> StepFigures:
+    outcomes = found.outcomes
+    return StepFigures(
+        step=found.step,
+        succeeded=outcomes.get(Outcome.SUCCEEDED, 0),
+        failed=outcomes.get(Outcome.FAILED, 0),
+        errored=outcomes.get(Outcome.ERRORED, 0),
+        cancelled=outcomes.get(Outcome.CANCELLED, 0),
+        cached=found.cached,
+        retried=found.retried,
+        median_seconds=found.median_seconds,
+        p90_seconds=found.p90_seconds,
+        median_waiting=found.median_waiting,
+        flaky=found.flaky,
+        flaky_runs=list(found.flaky_runs),
     )
