@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from flowbuild.core import errors
 from flowbuild.spec.findings import InvalidFile
+from flowbuild.spec.inputs import InvalidInputs
 from flowbuild.spec.words import printable
 from flowbuild.workspace.remote import Unreachable
 
@@ -77,7 +78,10 @@ class Problem(BaseModel):
     findings: list[dict[str, str | int]] = Field(
         default=[], description="what is wrong with a pipeline file, with places"
     )
-    errors: list[Place] = Field(default=[], description="what is wrong with the request, with places")
+    errors: list[Place] = Field(
+        default=[],
+        description="what is wrong with the request, with places: body.inputs.NAME for an input of a pipeline",
+    )
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -126,7 +130,11 @@ def _flow_error(request: Request, error: Exception) -> Response:
     if getattr(request.state, "page", False) and "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_page(status, error), status, headers)
     findings = [finding.to_dict() for finding in error.findings] if isinstance(error, InvalidFile) else []
-    return answer(status, error.code, error.message, headers=headers, hint=error.hint, findings=findings)
+    places = [
+        Place(where=printable(f"body.inputs.{name}"), message=message)
+        for name, message in (error.problems.items() if isinstance(error, InvalidInputs) else ())
+    ]
+    return answer(status, error.code, error.message, headers=headers, hint=error.hint, findings=findings, errors=places)
 
 
 def as_page(request: Request) -> None:

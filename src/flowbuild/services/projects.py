@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, NotFound
 from flowbuild.core.giturl import Policy, parse
@@ -47,6 +48,16 @@ class Point:
     commit: str
     branch: str = ""
     tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A branch or tag, and the commit that it means; `default`: the branch that counts when none is named."""
+
+    name: str
+    commit: str
+    kind: Literal["branch", "tag"]
+    default: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +196,22 @@ class ProjectService:
     def tags(self, name: str) -> Mapping[str, str]:
         """Return the tags as of the last fetch, with the commits that they name."""
         return self._mirror(self.get(name)).tags()
+
+    def refs(self, name: str, search: str, limit: int) -> Sequence[Ref]:
+        """Return so many branches and tags as of the last fetch whose names hold a text, in whatever case.
+
+        First the default branch, then what is called so, then what begins so; branches before tags.
+        """
+        mirror, text, first = self._mirror(self.get(name)), search.lower(), self.default_branch(name)
+        found = [Ref(ref, commit, "branch", ref == first) for ref, commit in mirror.branches().items()]
+        found += [Ref(ref, commit, "tag") for ref, commit in mirror.tags().items()]
+        fitting = [ref for ref in found if text in ref.name.lower()]
+
+        def turn(ref: Ref) -> tuple[bool, bool, bool, str, str]:
+            low = ref.name.lower()
+            return not ref.default, low != text, not low.startswith(text), ref.kind, ref.name
+
+        return heapq.nsmallest(limit, fitting, key=turn)
 
     def at(self, name: str, ref: str = "") -> Point:
         """Return the point that a branch, tag, commit id or full ref name means as of the last fetch; default branch if empty.

@@ -18,28 +18,36 @@ _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[e
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
+class InvalidInputs(InvalidRequest):
+    """Values do not fit the inputs of a pipeline; `problems` says by input what is wrong."""
+
+    def __init__(self, problems: Mapping[str, str], *, hint: str) -> None:
+        super().__init__("\n".join(problems.values()), hint=hint)
+        self.problems = problems
+
+
 def bind_inputs(pipeline: Pipeline, given: Mapping[str, str]) -> dict[str, Value]:
-    """Return the value of every input of the pipeline, in file order; raises InvalidRequest naming every problem."""
+    """Return the value of every input of the pipeline, in file order; raises InvalidInputs naming every problem."""
     known = {declared.name: declared for declared in pipeline.inputs}
-    problems = [
-        f"there is no input {shown(name)}; {did_you_mean(name, known) or 'the pipeline has none'}"
+    problems = {
+        name: f"there is no input {shown(name)}; {did_you_mean(name, known) or 'the pipeline has none'}"
         for name in given
         if name not in known
-    ]
+    }
     values: dict[str, Value] = {}
     for name, declared in known.items():
         if name in given:
             value = _parse(declared, given[name])
             if value is None:
-                problems.append(_explain(declared, given[name]))
+                problems[name] = _explain(declared, given[name])
             else:
                 values[name] = value
         elif declared.default is not None:
             values[name] = declared.default
         else:
-            problems.append(f"the input {shown(name)} is required")
+            problems[name] = f"the input {shown(name)} is required"
     if problems:
-        raise InvalidRequest("\n".join(problems), hint=f"inputs of {pipeline.name}: {_overview(pipeline)}")
+        raise InvalidInputs(problems, hint=f"inputs of {pipeline.name}: {_overview(pipeline)}")
     return values
 
 

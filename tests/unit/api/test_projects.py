@@ -10,6 +10,7 @@ from flowbuild.testing.home import step
 from flowbuild.testing.program import git
 from flowbuild.workspace.remote import Unreachable
 
+REFS = "/api/v1/projects/project/refs"
 INPUTS = {"inputs": {"n": {"type": "number", "default": 1}}}
 
 
@@ -216,3 +217,44 @@ async def test_a_repository_that_hangs_keeps_nobody_else_waiting(home, open_site
             answered.set()
         statuses = {(await each).status_code for each in waiting}
     assert (listed.status_code, statuses) == (200, {502})
+
+
+async def test_branches_and_tags_to_choose_from(home, open_site):
+    home.write({"a": step()})
+    for name in ("fix/login", "Login", "login-2", "other"):
+        git(home.project, "branch", name)
+    git(home.project, "tag", "login-1")
+    async with open_site() as site:
+        await site.add_project(home)
+
+        async def names(**query):
+            return [(each["name"], each["kind"]) for each in (await site.get(REFS, params=query)).json()]
+
+        every = (await site.get(REFS)).json()
+        assert [each["name"] for each in every] == ["main", "Login", "fix/login", "login-2", "other", "login-1"]
+        assert [each["name"] for each in every if each["default"]] == ["main"]
+        assert {each["commit"] for each in every} == {git(home.project, "rev-parse", "HEAD").strip()}
+        assert await names(search="LOGIN") == [
+            ("Login", "branch"), ("login-2", "branch"), ("login-1", "tag"), ("fix/login", "branch"),
+        ]  # fmt: skip
+        assert await names(search="login", limit=1) == [("Login", "branch")]
+        assert await names(search="[") == []
+
+
+async def test_what_is_wrong_with_inputs_is_told_by_input(home, open_site):
+    inputs = {
+        "n": {"type": "number"},
+        "target": {"type": "choice", "options": ["qa", "prod"], "default": "qa"},
+        "who": {},
+    }
+    home.write({"a": step()}, inputs=inputs)
+    async with open_site() as site:
+        await site.add_project(home)
+        wanted = {"inputs": {"n": "many", "target": "prd", "odd": "x"}}
+        answer = await site.post("/api/v1/projects/project/pipelines/test/runs", json=wanted)
+    told = {each["where"]: each["message"] for each in answer.json()["errors"]}
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert set(told) == {f"body.inputs.{name}" for name in ("n", "target", "odd", "who")}
+    assert "takes a number" in told["body.inputs.n"]
+    assert "prod" in told["body.inputs.target"]
+    assert all(message in answer.json()["detail"] for message in told.values())

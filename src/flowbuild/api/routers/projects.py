@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowbuild.api.access import Acting, InList, OnProject, OnServer
 from flowbuild.api.backend import Back, Backend
+from flowbuild.api.paging import Limit
 from flowbuild.api.pipelines import PipelineView, shown_pipeline
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.runs import shown
@@ -105,6 +107,13 @@ class RefView(BaseModel):
 
     name: str
     commit: str
+
+
+class AnyRef(RefView):
+    """A branch or a tag."""
+
+    kind: Literal["branch", "tag"]
+    default: bool = Field(description="the branch that counts when none is named")
 
 
 class PipelinesView(BaseModel):
@@ -219,6 +228,17 @@ def list_branches(project: str, backend: Back) -> list[RefView]:
 def list_tags(project: str, backend: Back) -> list[RefView]:
     """Return the tags as of the last fetch."""
     return [RefView(name=name, commit=commit) for name, commit in sorted(backend.projects.tags(project).items())]
+
+
+@router.get("/{project}/refs", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
+def list_refs(
+    project: str,
+    backend: Back,
+    search: Annotated[str, Query(max_length=512, description="a part of the name, in whatever case")] = "",
+    limit: Limit = 50,
+) -> list[AnyRef]:
+    """Return branches and tags as of the last fetch, for people to choose from: the default branch, then what begins so."""
+    return [AnyRef(**asdict(ref)) for ref in backend.projects.refs(project, search, limit)]
 
 
 @router.get("/{project}/pipelines", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
