@@ -21,6 +21,7 @@ from flowbuild.api.routers import (
     external,
     git,
     hooks,
+    lint,
     logs,
     members,
     overview,
@@ -44,6 +45,7 @@ from flowbuild.services.deliveries import MAX_BODY
 
 ROUTERS: tuple[APIRouter, ...] = (
     system.router,
+    lint.router,
     account.router,
     external.router,
     users.router,

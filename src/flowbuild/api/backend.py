@@ -30,6 +30,7 @@ from flowbuild.services.external import ExternalLogins
 from flowbuild.services.history import History
 from flowbuild.services.hooks import HookService
 from flowbuild.services.launching import Launcher
+from flowbuild.services.linting import Linting
 from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
 from flowbuild.services.overview import Overview
@@ -117,6 +118,7 @@ class Backend:
     debugging: DebugService
     overview: Overview
     history: History
+    linting: Linting
     browsing: Browsing
     comparing: Comparing
     reports: ReportService

@@ -51,3 +51,22 @@ class MemoryRepository:
         prefix = f"{folder}/" if folder else ""
         rest = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
         return [name for name in rest if "/" not in name]
+
+
+class Overlay:
+    """Files that are edited, over those of another repository; None: the file is taken away."""
+
+    def __init__(self, below: Repository, files: Mapping[str, str | None]) -> None:
+        self._below = below
+        self._files = files
+        self._there = MemoryRepository({path: text for path, text in files.items() if text is not None})
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of the file, None when there is none."""
+        return self._there.read(path) if path in self._files else self._below.read(path)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files directly in the folder."""
+        prefix = f"{folder}/" if folder else ""
+        names = dict.fromkeys([*self._below.names(folder), *self._there.names(folder)])
+        return [name for name in names if self._files.get(f"{prefix}{name}", "") is not None]

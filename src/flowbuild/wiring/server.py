@@ -32,6 +32,7 @@ from flowbuild.services.comparing import Comparing
 from flowbuild.services.decisions import run_topic
 from flowbuild.services.history import History
 from flowbuild.services.launching import Launcher
+from flowbuild.services.linting import Linting
 from flowbuild.services.overview import Overview
 from flowbuild.services.principals import Principals
 from flowbuild.services.registration import Registration
@@ -110,6 +111,7 @@ def make_backend(local: Local) -> Backend:
         debugging=local.debugging,
         overview=Overview(database, projects),
         history=History(database),
+        linting=Linting(projects),
         browsing=Browsing(database),
         comparing=Comparing(database),
         reports=ReportService(database),

@@ -1,22 +1,17 @@
-"""The server itself: whether it lives, whether it can serve, what it is, its figures; and checking of pipeline files."""
+"""The server itself: whether it lives, whether it can serve, what it is, its figures."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from flowbuild.api.access import Caller, OnServer, Public
 from flowbuild.api.backend import Back
-from flowbuild.api.pipelines import PipelineView, shown_pipeline
 from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
-from flowbuild.core.errors import InvalidRequest
-from flowbuild.spec.load import load_pipelines
-from flowbuild.spec.source import MemoryRepository
 
 router = APIRouter(tags=["server"], responses=RESPONSES)
-FILES_MAX = 100
 
 
 class Health(BaseModel):
@@ -40,21 +35,6 @@ class Me(BaseModel):
     admin: bool
     roles: dict[str, str] = Field(description="by project")
     scopes: list[str] | None = Field(description="of a token; none: not a token")
-
-
-class LintRequest(BaseModel):
-    """Files of a repository by path: the pipeline file and the compose files that it names."""
-
-    model_config = ConfigDict(extra="forbid")
-    files: dict[str, str]
-    file: str = Field("", description="the pipeline file, when it is not at its usual place")
-
-
-class LintAnswer(BaseModel):
-    """What was found. `pipelines`: those that can be used."""
-
-    pipelines: list[PipelineView]
-    findings: list[dict[str, str | int]]
 
 
 @router.get("/health", dependencies=[Depends(Public())])
@@ -91,16 +71,4 @@ def me(caller: Caller) -> Me:
         admin=caller.admin,
         roles={project: str(role) for project, role in caller.roles.items()},
         scopes=None if caller.scopes is None else sorted(caller.scopes),
-    )
-
-
-@router.post("/api/v1/lint", dependencies=[Depends(Public())])
-def lint(wanted: LintRequest) -> LintAnswer:
-    """Check a pipeline file with the compose files beside it, as `flow validate` does; nothing is kept."""
-    if len(wanted.files) > FILES_MAX:
-        raise InvalidRequest(f"{len(wanted.files)} files: at most {FILES_MAX} are looked at")
-    found = load_pipelines(MemoryRepository(wanted.files), wanted.file or None)
-    return LintAnswer(
-        pipelines=[shown_pipeline(each) for each in found.pipelines.values()],
-        findings=[finding.to_dict() for finding in found.findings],
     )
