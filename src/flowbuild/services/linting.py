@@ -15,6 +15,7 @@ from flowbuild.spec.load import LoadResult, load_pipelines
 from flowbuild.spec.source import MemoryRepository, Overlay, Repository
 
 FILES_MAX = 100
+HEADS_KEPT = 64
 COMMITS_KEPT = 4
 FILES_KEPT = 200  # of a commit
 KEPT_BYTES = 64 << 10  # of a file; larger ones are read each time
@@ -25,6 +26,7 @@ class Linting:
 
     def __init__(self, projects: ProjectService) -> None:
         self._projects = projects
+        self._head = lru_cache(HEADS_KEPT)(self._resolved)
         self._commit = lru_cache(COMMITS_KEPT)(self._opened)
 
     def lint(self, files: Mapping[str, str], file: str = "") -> LoadResult:
@@ -40,9 +42,14 @@ class Linting:
         Raises NotFound, InvalidRequest for too many files.
         """
         _bounded(files)
-        commit = self._projects.at(project, ref).commit
-        below = self._commit(self._projects.get(project).id, project, commit)
+        row = self._projects.get(project)
+        commit = self._head((row.id, row.url, row.default_branch, row.fetched_at), project, ref)
+        below = self._commit(row.id, project, commit)
         return commit, load_pipelines(Overlay(below, files), file or None)
+
+    def _resolved(self, _state: tuple[object, ...], project: str, ref: str) -> str:
+        """Return what a ref means; that can be another commit when the project was fetched again, or changed."""
+        return self._projects.at(project, ref).commit
 
     def _opened(self, _id: str, project: str, commit: str) -> Repository:
         """Open a commit of a project; another one may have had its name before."""
