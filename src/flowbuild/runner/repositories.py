@@ -12,17 +12,14 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import urljoin
 
 import httpx2
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
 from flowbuild.client import wire
 from flowbuild.client.problems import error_of
@@ -32,9 +29,10 @@ from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.ids import CommitId, attempt_ref
 from flowbuild.runner.remote import AWAY, PATIENCE, RETRY_MOST, RETRY_SECONDS
 from flowbuild.runner.servers import Servers
-from flowbuild.workspace import git
+from flowbuild.workspace import git, lfs_batch
 from flowbuild.workspace.git import GitError, GitFailure
 from flowbuild.workspace.lfs import Pointer
+from flowbuild.workspace.lfs_batch import Action, Operation
 from flowbuild.workspace.mirror import HEADS, TAGS
 from flowbuild.workspace.remote import Unreachable, access, reach
 from flowbuild.workspace.repo import RunRepository
@@ -47,36 +45,7 @@ TRANSFER = 3600.0  # seconds of one transfer
 SILENT = 60.0  # seconds in which nothing of it moves
 UNUSED = 86_400.0  # seconds without use, after which a large file goes; the next one who needs it gets it again
 SHA256_LENGTH = 64  # hexadecimal digits
-BATCH = 100  # large files that are asked for at once
-MEDIA = "application/vnd.git-lfs+json"
 PIECE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Where to get or to send a large file."""
-
-    href: str
-    header: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    """What the server says about a large file."""
-
-    oid: str
-    actions: Mapping[str, Action] = field(default_factory=dict)
-    error: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """Its answer to a batch."""
-
-    objects: Sequence[Object]
-
-
-_objects: TypeAdapter[Objects] = TypeAdapter(Objects)
 
 
 class FarRepositories:
@@ -224,23 +193,18 @@ class FarRepositories:
             git.run(path, *words, config=config, timeout=TRANSFER)
 
     async def _actions(
-        self, assignment: Assignment, operation: str, pointers: Iterable[Pointer]
+        self, assignment: Assignment, operation: Operation, pointers: Iterable[Pointer]
     ) -> AsyncIterator[tuple[Pointer, Mapping[str, Action]]]:
         """Yield what is to be done with some large files: nothing for those that the server has already."""
-        left = iter(pointers)
-        while part := list(islice(left, BATCH)):
-            objects = [{"oid": pointer.oid, "size": pointer.size} for pointer in part]
-            body = {"operation": operation, "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
+        for part in lfs_batch.batches(pointers):
             where = urljoin(self._servers.url, f"{assignment.repository}/info/lfs/objects/batch")
-            headers = {"Accept": MEDIA, "Content-Type": MEDIA, "Authorization": f"Bearer {assignment.token}"}
-            answer = await self._http.post(where, content=wire.json(body), headers=headers)
-            told = {one.oid: one for one in _read(answer).objects}
-            for pointer in part:
-                found = told.get(pointer.oid)
-                if found is None or found.error is not None:
-                    raise WorkspaceError(f"the server does not {operation} the large file {pointer.oid}")
-                if found.actions:
-                    yield pointer, found.actions
+            headers = {**lfs_batch.HEADERS, "Authorization": f"Bearer {assignment.token}"}
+            answer = await self._http.post(where, content=lfs_batch.request(operation, part), headers=headers)
+            if not answer.is_success:
+                _refuse(answer.status_code, answer.content)
+            for pointer, told in lfs_batch.answered(operation, part, answer.content):
+                if told.actions:
+                    yield pointer, told.actions
 
     async def _download(self, pointer: Pointer, actions: Mapping[str, Action], repository: RunRepository) -> None:
         place = actions["download"]
@@ -259,7 +223,7 @@ class FarRepositories:
             _refuse(answer.status_code, answer.content)
         if (check := actions.get("verify")) is not None:
             body = wire.json({"oid": pointer.oid, "size": pointer.size})
-            headers = {**check.header, "Content-Type": MEDIA}
+            headers = {**check.header, **lfs_batch.HEADERS}
             answer = await self._http.post(check.href, content=body, headers=headers)
             if not answer.is_success:
                 _refuse(answer.status_code, answer.content)
@@ -305,15 +269,6 @@ async def _content(path: Path) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
         while piece := await asyncio.to_thread(file.read, PIECE):
             yield piece
-
-
-def _read(answer: httpx2.Response) -> Objects:
-    if not answer.is_success:
-        _refuse(answer.status_code, answer.content)
-    try:
-        return _objects.validate_json(answer.content)
-    except ValidationError as error:
-        raise WorkspaceError(f"that is no answer of an LFS server: {error.errors()[0]['msg']}") from error
 
 
 def _refuse(status: int, body: bytes) -> NoReturn:

@@ -274,8 +274,8 @@ class ProjectService:
         row = self.get(name)
         mirror = self._mirror(row)
         source = CommitSource(mirror, point.commit, branch=point.branch, tag=point.tag)
-        if large and source.missing_large():
-            mirror.fetch_large(self._remote(row), source.commit)
+        if large and (missing := source.missing_large()):
+            mirror.fetch_large(self._remote(row), source.commit, missing)
         return source
 
     def trust(self, name: str, event: SourceEvent, commit: str) -> Trust:

@@ -12,8 +12,9 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from flowbuild.core.errors import InvalidRequest, WorkspaceError
@@ -134,29 +135,28 @@ class Children:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[Callable[[], object]] = set()
         self._ended = False
 
     @contextlib.contextmanager
-    def holding(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
-        """Have a child among them while the context is open."""
+    def holding(self, end: Callable[[], object]) -> Iterator[None]:
+        """Have something among them while the context is open; `end` ends it, called from any thread."""
         with self._lock:
-            self._running.add(child)
+            self._running.add(end)
             if self._ended:
-                _kill(child)
+                end()
         try:
             yield
         finally:
             with self._lock:
-                self._running.discard(child)
+                self._running.discard(end)
 
     def end(self) -> None:
         """End all of them, for good."""
         with self._lock:
             self._ended = True
-            for child in self._running:
-                if child.returncode is None:
-                    _kill(child)
+            for end in self._running:
+                end()
 
 
 def run(
@@ -173,36 +173,52 @@ def run(
 
     `env` is added to the environment. After `timeout` seconds, or when `children` end, git and what it started are killed.
     """
-    command = ["git", *args]
+    whole = {**environment(git_dir, config), **(env or {})}
+    done = call(["git", *args], whole, stdin=stdin, timeout=timeout, children=children)
+    if done.returncode not in accept:
+        raise failed(args, done.returncode, done.stderr)
+    return done
+
+
+def call(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    stdin: bytes = b"",
+    timeout: float = _TIMEOUT,
+    children: Children | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git, or a transport of it, and return its output, however it ended; `timeout` and `children` as of `run`."""
     try:
         child = subprocess.Popen(
             command,
             cwd="/",
-            env={**environment(git_dir, config), **(env or {})},
+            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             process_group=0,  # a transport that git started must not outlive it and keep the pipes open
         )
     except FileNotFoundError as error:
-        raise GitError("git is not installed", GitFailure.MISSING, hint="install the package git") from error
-    with child, children.holding(child) if children else contextlib.nullcontext():
+        name = command[0]
+        raise GitError(f"{name} is not installed", GitFailure.MISSING, hint=f"install the package {name}") from error
+    with child, children.holding(partial(_kill, child)) if children else contextlib.nullcontext():
         try:
             stdout, stderr = child.communicate(stdin, timeout)
         except BaseException as error:
             _kill(child)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise GitError(f"git {args[0]} took longer than {timeout:.0f} s", GitFailure.TIMEOUT) from error
+                what = " ".join(command[:2])
+                raise GitError(f"{what} took longer than {timeout:.0f} s", GitFailure.TIMEOUT) from error
             raise
-    if child.returncode not in accept:
-        raise failed(args, child.returncode, stderr)
     return subprocess.CompletedProcess(command, child.returncode, stdout, stderr)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End a child and what it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    """End a child, if nobody has waited for it yet, and what it started."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def stream(git_dir: Path, *args: str, limit: int, env: Mapping[str, str] | None = None) -> Iterator[bytes]:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import fcntl
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowbuild.core.errors import FlowError, InvalidRequest, NotFound
-from flowbuild.workspace import git
+from flowbuild.core.giturl import Transport
+from flowbuild.workspace import git, lfs_fetch
 from flowbuild.workspace.git import Children, GitError, GitFailure
+from flowbuild.workspace.lfs import LfsStore, Pointer
 from flowbuild.workspace.remote import Remote, Unreachable, access
 
 FETCH_SECONDS = 1800.0
@@ -30,7 +32,6 @@ HEADS, TAGS, ASKED = "refs/heads/", "refs/tags/", "refs/asked/"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # What old but honest histories are known to hold; everything else that fsck finds is refused.
 _LENIENT = ("badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode")
-_LFS_TRIES = {"lfs.concurrenttransfers": "4", "lfs.transfer.maxretries": "3", "lfs.locksverify": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Mirror:
 
     def __init__(self, directory: Path, asking: Children | None = None) -> None:
         self._directory = directory
-        self._asking = asking
+        self._asking = asking or Children()
         self.path = directory / "source.git"
 
     def fetch(self, remote: Remote, *, seconds: float = FETCH_SECONDS) -> Listing:
@@ -83,15 +84,25 @@ class Mirror:
                 raise
         return self.commit_of(kept)
 
-    def fetch_large(self, remote: Remote, commit: str, *, seconds: float = FETCH_SECONDS) -> None:
-        """Fetch the LFS objects of a commit that are not here yet. Raises as `fetch`."""
-        if shutil.which("git-lfs") is None:
-            raise InvalidRequest("the source has large files, and git-lfs is not installed", hint="install git-lfs")
+    def fetch_large(
+        self, remote: Remote, commit: str, missing: Collection[Pointer], *, seconds: float = FETCH_SECONDS
+    ) -> None:
+        """Fetch the LFS objects of a commit that are not here yet. Raises as `fetch`, and WorkspaceError."""
         self._begun(remote)
         with self._exclusive(), access(remote, self._directory / "known_hosts") as config, _told(remote):
-            config |= {"remote.origin.url": remote.url.text, "remote.lfsdefault": "origin", **_LFS_TRIES}
-            config.setdefault("lfs.url", f"file://{remote.url.path}")
-            git.run(self.path, "lfs", "fetch", "origin", commit, config=config, timeout=seconds, children=self._asking)
+            if remote.url.transport is Transport.FILE:
+                self._copy_large(remote, commit, config, seconds)
+                return
+            store = LfsStore(self.path / "lfs")
+            lfs_fetch.fetch(remote, config, missing, store, seconds=seconds, children=self._asking)
+
+    def _copy_large(self, remote: Remote, commit: str, config: dict[str, str], seconds: float) -> None:
+        """Let git-lfs look for them at a path, which it does without any connection."""
+        if shutil.which("git-lfs") is None:
+            raise InvalidRequest("the source has large files, and git-lfs is not installed", hint="install git-lfs")
+        config |= {"remote.origin.url": remote.url.text, "remote.lfsdefault": "origin", "lfs.locksverify": "false"}
+        config["lfs.url"] = f"file://{remote.url.path}"
+        git.run(self.path, "lfs", "fetch", "origin", commit, config=config, timeout=seconds, children=self._asking)
 
     def offered(self, remote: Remote) -> Listing:
         """Ask a remote for its branches and tags. Raises as `fetch`."""

@@ -41,11 +41,15 @@ class Unreachable(WorkspaceError):
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository that the server may fetch from, and the addresses of its host; none for a path."""
+    """A repository that the server may fetch from, and the addresses of its host; none for a path.
+
+    `policy` is for where it leads to: its large files may be elsewhere.
+    """
 
     url: GitUrl
     addresses: tuple[str, ...] = ()
     credential: Credential = Credential()
+    policy: Policy = field(default_factory=Policy)
 
 
 def reach(url: GitUrl, policy: Policy, credential: Credential | None = None) -> Remote:
@@ -53,7 +57,7 @@ def reach(url: GitUrl, policy: Policy, credential: Credential | None = None) -> 
     credential = credential or Credential()
     if url.transport is Transport.FILE:
         judge(url, policy, [os.path.realpath(url.path)])
-        return Remote(url)
+        return Remote(url, policy=policy)
     if credential.key and url.transport is not Transport.SSH:
         raise InvalidRequest("a private key opens ssh addresses only", hint="give a user and a password or token")
     try:
@@ -62,7 +66,7 @@ def reach(url: GitUrl, policy: Policy, credential: Credential | None = None) -> 
         raise Unreachable(f"the host {url.host} is not known: {error}", hint="is it spelt right?") from error
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     judge(url, policy, addresses)
-    return Remote(url, addresses, credential)
+    return Remote(url, addresses, credential, policy)
 
 
 @contextmanager
@@ -80,6 +84,11 @@ def access(remote: Remote, hosts: Path) -> Iterator[dict[str, str]]:
             yield config | _http(remote, Path(scratch))
 
 
+def large_url(url: GitUrl) -> str:
+    """Return where the LFS server of an http remote is."""
+    return f"{url.text}/info/lfs" if url.text.endswith(".git") else f"{url.text.rstrip('/')}.git/info/lfs"
+
+
 def _http(remote: Remote, scratch: Path) -> dict[str, str]:
     url, credential = remote.url, remote.credential
     addresses = ",".join(f"[{one}]" if ":" in one else one for one in remote.addresses)
@@ -88,7 +97,6 @@ def _http(remote: Remote, scratch: Path) -> dict[str, str]:
         "http.followRedirects": "false",
         "http.lowSpeedLimit": "1",
         "http.lowSpeedTime": str(SILENT_SECONDS),
-        "lfs.url": f"{url.text}/info/lfs" if url.text.endswith(".git") else f"{url.text.rstrip('/')}.git/info/lfs",
     }
     if credential.password:
         # git's own store compares transport and host, so another host never gets to see it
@@ -121,7 +129,7 @@ def _ssh(remote: Remote, scratch: Path, hosts: Path) -> dict[str, str]:
         _secret(scratch / "key", credential.key.rstrip("\n") + "\n")
         options["IdentityFile"] = str(scratch / "key")
     command = ["ssh", "-F", "/dev/null", *(part for key, value in options.items() for part in ("-o", f"{key}={value}"))]
-    return {"core.sshCommand": shlex.join(command), "ssh.variant": "ssh", "lfs.url": url.text}
+    return {"core.sshCommand": shlex.join(command), "ssh.variant": "ssh"}
 
 
 def _secret(path: Path, text: str) -> None:

@@ -74,9 +74,9 @@ class CommitSource:
             return None
         return b"".join(git.stream(self._git_dir, "cat-file", "blob", entry.oid, limit=MAX_READ + 1))
 
-    def missing_large(self) -> bool:
-        """Tell whether LFS objects of the commit must be fetched before `made` can yield them."""
-        return any(not self._large.has(pointer) for pointer in self._pointers.values())
+    def missing_large(self) -> frozenset[Pointer]:
+        """Return the LFS objects of the commit that must be fetched before `made` can yield them."""
+        return frozenset(pointer for pointer in self._pointers.values() if not self._large.has(pointer))
 
     def made(self) -> Iterator[MadeFile]:
         """Yield the files, and a small `.git` in which git works as in a checkout. Raises WorkspaceError."""

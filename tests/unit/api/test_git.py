@@ -489,7 +489,7 @@ async def test_a_run_can_be_the_source_of_a_project(home, open_site, tmp_path):
             listing = mirror.fetch(remote)
             source = CommitSource(mirror, f"refs/heads/{listing.default_branch}")
             assert source.missing_large()
-            mirror.fetch_large(remote, source.commit)
+            mirror.fetch_large(remote, source.commit, source.missing_large())
             return source
 
         with pytest.raises(InvalidRequest, match="does not let the server in"):

@@ -1,6 +1,7 @@
 """Mirrors over ssh, with a real sshd on the loopback: a key opens, and only the host that was there at first."""
 
 import getpass
+import json
 import os
 import socket
 import subprocess
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.errors import InvalidRequest, WorkspaceError
 from flowbuild.core.giturl import Policy, parse
 from flowbuild.testing.git_remote import Source
+from flowbuild.testing.lfs_server import DATA, POINTER, serving
 from flowbuild.workspace.mirror import Mirror
 from flowbuild.workspace.remote import Credential, Remote, Unreachable, access, reach
 
@@ -137,3 +139,31 @@ def test_settings_of_the_user_do_not_count(ssh, source, tmp_path, monkeypatch):
     with ssh.serving():
         mirror.fetch(reach(ssh.url(source.path), OPEN, Credential(key=ssh.key)))
     assert list(mirror.branches()) == ["main"]
+
+
+def test_large_files_come_from_where_the_host_says_if_that_is_allowed(ssh, tmp_path):
+    """The host says it as it does to git-lfs: where, and with which header."""
+    says = {"href": "", "header": {"Authorization": "RemoteAuth 1"}}
+    script = ssh.top / "says"
+    script.write_text(f'#!/bin/sh\necho "$SSH_ORIGINAL_COMMAND" >> {ssh.top}/asked\ncat {ssh.top}/answer\n')
+    script.chmod(0o755)
+    (ssh.top / "authorized").write_text(f'command="{script}" {(ssh.top / "key.pub").read_text()}')
+    (tmp_path / "mirror/source.git").mkdir(parents=True)
+
+    def fetch(policy):
+        remote = reach(ssh.url("/shop.git"), policy, Credential(key=ssh.key))
+        Mirror(tmp_path / "mirror").fetch_large(remote, "0" * 40, [POINTER])
+
+    with serving("127.0.0.1") as lfs, ssh.serving():
+        lfs.offers(f"{lfs.url}/file")
+        lfs.answers["GET /file"] = (200, {}, DATA)
+        (ssh.top / "answer").write_text(json.dumps({**says, "href": f"{lfs.url}/shop.git/info/lfs"}))
+        with pytest.raises(InvalidRequest, match="is not a public one"):
+            fetch(Policy(plain_http=True, internal=("localhost",)))
+        assert lfs.asked == []
+        fetch(Policy(plain_http=True, internal=("localhost", "127.0.0.0/8")))
+        assert [headers["Authorization"] for _, headers, _ in lfs.asked] == ["RemoteAuth 1"] * 2
+        (ssh.top / "answer").write_text("git-lfs-authenticate: not found\n")
+        with pytest.raises(WorkspaceError, match="does not say where its large files are"):
+            fetch(OPEN)
+    assert set((ssh.top / "asked").read_text().splitlines()) == {"git-lfs-authenticate /shop.git download"}

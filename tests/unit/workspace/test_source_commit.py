@@ -194,7 +194,7 @@ def test_large_files_of_the_source(source, tmp_path):
     assert made.missing_large()
     with pytest.raises(WorkspaceError, match="was not fetched"):
         list(made.made())
-    mirror.fetch_large(remote, commit)
+    mirror.fetch_large(remote, commit, CommitSource(mirror, commit).missing_large())
     assert not made.missing_large()
     repo, workspace = checked_out(tmp_path, made)
     assert (workspace / "big.bin").read_bytes() == BIG
@@ -212,7 +212,7 @@ def test_a_large_file_that_the_remote_does_not_have(source, tmp_path):
     commit = source.commit({".gitattributes": ATTRIBUTES, "x.bin": pointer})
     mirror, remote = mirrored(source, tmp_path)
     with pytest.raises(git.GitError):
-        mirror.fetch_large(remote, commit)
+        mirror.fetch_large(remote, commit, CommitSource(mirror, commit).missing_large())
 
 
 def test_where_large_files_come_from_is_not_up_to_the_commit(source, tmp_path):
@@ -223,9 +223,9 @@ def test_where_large_files_come_from_is_not_up_to_the_commit(source, tmp_path):
     commit = source.commit({".gitattributes": ATTRIBUTES, ".lfsconfig": config, "x.bin": pointer})
     mirror, remote = mirrored(source, tmp_path)
     with pytest.raises(git.GitError):
-        mirror.fetch_large(remote, commit)
+        mirror.fetch_large(remote, commit, CommitSource(mirror, commit).missing_large())
     lfs(source, BIG)
-    mirror.fetch_large(remote, commit)
+    mirror.fetch_large(remote, commit, CommitSource(mirror, commit).missing_large())
 
 
 def test_submodules_are_empty_directories(source, tmp_path):
