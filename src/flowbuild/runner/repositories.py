@@ -46,6 +46,8 @@ SILENT = 60.0  # seconds in which nothing of it moves
 UNUSED = 86_400.0  # seconds without use, after which a large file goes; the next one who needs it gets it again
 SHA256_LENGTH = 64  # hexadecimal digits
 PIECE = 1 << 20
+# What says nothing about the repository on this machine.
+NOT_OURS = (GitFailure.UNREACHABLE, GitFailure.TIMEOUT, GitFailure.REFUSED, GitFailure.NO_SPACE, GitFailure.MISSING)
 
 
 class FarRepositories:
@@ -70,7 +72,9 @@ class FarRepositories:
         self._sleep = sleep
         self._open: dict[str, RunRepository] = {}
         self._sources = root.parent / "sources"
-        self._known: set[str] = set()  # runs whose source is here
+        self._known: dict[
+            str, str
+        ] = {}  # the source of each run, when that is here; a server that was moved calls it anew
         self._swept_at = time.monotonic()
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by run, and by source
         timeout = httpx2.Timeout(SILENT)
@@ -92,9 +96,9 @@ class FarRepositories:
             return ()
         path = self._sources / assignment.source
         async with self._turns[assignment.source]:
-            if assignment.lease.run not in self._known:
+            if self._known.get(assignment.lease.run) != assignment.source:
                 await self._patiently(lambda: asyncio.to_thread(self._fetch_history, assignment, path))
-                self._known.add(assignment.lease.run)
+                self._known[assignment.lease.run] = assignment.source
         return (str(path / "objects"),)
 
     async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
@@ -106,7 +110,7 @@ class FarRepositories:
     async def forget(self, run: str) -> None:
         """See Repositories."""
         self._open.pop(run, None)
-        self._known.discard(run)
+        self._known.pop(run, None)
         self._turns.pop(run, None)
         await asyncio.to_thread(remove, self._root / run)
         if time.monotonic() - self._swept_at > UNUSED / 24:
@@ -175,7 +179,7 @@ class FarRepositories:
         try:
             self._git(assignment, path, assignment.history, "fetch", *specs)
         except GitError as error:
-            if known and error.failure not in (GitFailure.UNREACHABLE, GitFailure.TIMEOUT):
+            if known and error.failure not in NOT_OURS:
                 remove(path)  # a branch has the name of what was a directory of branches, say
                 self._fetch_history(assignment, path)
                 return

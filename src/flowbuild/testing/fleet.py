@@ -253,18 +253,20 @@ class Fleet:
         self.server.process = None
         assert output.code == 0, output.text  # noqa: S101
 
-    async def examine(self, facts: Mapping[str, str]) -> list[str]:
-        """Return what is wrong after `rest`: runs that are lost, that ended otherwise than `facts` say, what happened twice, what is left."""
-        wrong = [f"{name} was started {count} times" for name, count in Counter(self.ledger).items() if count > 1]
-        wrong += self.home.leftovers() + [
-            f"{name} is left" for name in (*self.far.machine.units, *self.far.machine.networks)
-        ]
-        wrong += [
-            f"{place} is left"
+    def left_far(self) -> list[str]:
+        """Return what is left of steps on the machines of the runners, apart from what is in a real engine."""
+        places = [
+            place
             for member in self.runners
             for name in ("work", "runs", "spool")
             for place in (member.program.home / "runner" / name).glob("[!.]*")
         ]
+        return [f"{each} is left" for each in (*self.far.machine.units, *self.far.machine.networks, *places)]
+
+    async def examine(self, facts: Mapping[str, str]) -> list[str]:
+        """Return what is wrong after `rest`: runs that are lost, that ended otherwise than `facts` say, what happened twice, what is left."""
+        wrong = [f"{name} was started {count} times" for name, count in Counter(self.ledger).items() if count > 1]
+        wrong += self.home.leftovers() + self.left_far()
         async with self.home.looking() as life:
             database = life.local.database
             wrong += await asyncio.to_thread(crash._unsettled, database)  # noqa: SLF001

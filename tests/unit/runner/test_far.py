@@ -5,15 +5,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from time import time
+from types import SimpleNamespace
 
 import pytest
 
 from flowbuild.client.base import RunnerRequest
-from flowbuild.client.runner import LEASE_SECONDS
-from flowbuild.core.errors import Conflict, InvalidRequest, Unauthenticated
+from flowbuild.client.runner import LEASE_SECONDS, Lease
+from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, Unauthenticated
 from flowbuild.runner import attempt
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
+from flowbuild.runner.servers import Servers
+from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.decisions import run_topic
 from flowbuild.services.leases import MARGIN, Leases
 from flowbuild.testing import site
@@ -399,3 +402,43 @@ def test_one_program_per_machine(far):
         pass
     with alone(far.home):
         pass
+
+
+def inode(objects):
+    return Path(objects[0]).stat().st_ino
+
+
+async def test_a_source_stays_for_others_when_one_is_refused_or_the_server_calls_it_anew(
+    home, open_site, far, tmp_path
+):
+    """As after a restore: attempts of before are not known, and the mirror may lie elsewhere."""
+    home.write({"a": step(sleep=100_000)})
+    async with open_site() as served:
+        await served.add_project(home)
+        await far.register(served)
+        async with far.life():
+            begun = (await served.post("/api/v1/projects/project/pipelines/test/runs", "developer", json={})).json()
+            await served.life.until(begun["id"], "a", "run")
+            token = await asyncio.to_thread(
+                AttemptTokens(served.life.local.database).make, Lease(begun["id"], "a", 1, 1)
+            )
+            repositories = FarRepositories(Servers([served.url]), tmp_path / "runs", tmp_path / "lfs")
+            about = SimpleNamespace(
+                lease=Lease(begun["id"], "a", 1, 1),
+                environment={"FLOW_COMMIT": begun["commit"]},
+                history=f"/git/sources/{begun['id']}.git",
+                source="one",
+                token=token,
+            )
+            first = await repositories.history(about)
+            before = inode(first)
+            moved = await repositories.history(SimpleNamespace(**{**vars(about), "source": "two"}))
+            lease, stranger = Lease("0" * 26, "a", 1, 1), {"token": "flowa_" + "A" * 43}
+            with pytest.raises(FlowError):
+                await repositories.history(SimpleNamespace(**{**vars(about), "lease": lease, **stranger}))
+            await repositories.close()
+            await served.life.client.cancel(begun["id"], force=True)
+            await over(served, begun["id"])
+    assert first != moved
+    assert inode(first) == before
+    assert inode(moved) != before
