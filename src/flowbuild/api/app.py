@@ -51,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     users.router,
     tokens.router,
     projects.router,
+    projects.demo_router,
     members.router,
     secrets.router,
     hooks.router,

@@ -26,6 +26,7 @@ from flowbuild.services.comparing import Comparing
 from flowbuild.services.debugging import DebugService
 from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import DeliveryService
+from flowbuild.services.demo import Demo
 from flowbuild.services.external import ExternalLogins
 from flowbuild.services.history import History
 from flowbuild.services.hooks import HookService
@@ -110,6 +111,7 @@ class Backend:
     people: People
     approvals: Approvals
     projects: ProjectService
+    demo: Demo
     launcher: Launcher
     removal: Removal
     triggers: Triggers

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from time import time
 
+import flowbuild
 from flowbuild.core.giturl import Policy
+from flowbuild.services.demo import Demo
 from flowbuild.services.projects import ProjectService
 from flowbuild.vault.keys import KeyFile
 from flowbuild.vault.sealing import Vault
@@ -20,7 +23,19 @@ def open_vault(local: Local) -> Vault:
 def policy_of(local: Local) -> Policy:
     """Return from where a server may fetch, and which forges it may speak to."""
     settings = local.settings
-    return Policy(settings.allow_http, settings.allow_local, settings.allow_internal)
+    return Policy(settings.allow_http, (*settings.allow_local, str(_demo_repository(local))), settings.allow_internal)
+
+
+def demo_project(local: Local, projects: ProjectService) -> Demo:
+    """Return what adds the demo project: its files are in the package, or beside it where that was not installed."""
+    package = Path(flowbuild.__file__).parent
+    places = (package / "examples" / "demo", package.parents[1] / "examples" / "demo")
+    files = next((place for place in places if (place / ".flow.yml").is_file()), None)
+    return Demo(projects, files, _demo_repository(local))
+
+
+def _demo_repository(local: Local) -> Path:
+    return local.settings.home.resolve() / "demo" / "guestbook.git"
 
 
 def project_service(local: Local, vault: Vault) -> ProjectService:

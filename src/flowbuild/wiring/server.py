@@ -45,7 +45,7 @@ from flowbuild.wiring.driving import directing, driving
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.machines import known_by, machines
 from flowbuild.wiring.people import people, providers_of
-from flowbuild.wiring.projects import open_vault, policy_of, project_service
+from flowbuild.wiring.projects import demo_project, open_vault, policy_of, project_service
 from flowbuild.wiring.triggers import make_triggers, triggering
 from flowbuild.workspace.serve import Bounds, GitServer
 
@@ -103,6 +103,7 @@ def make_backend(local: Local) -> Backend:
         people=people(database, time, vault, providers_of(settings, public_url, time)),
         approvals=Approvals(database, local.looking, projects),
         projects=projects,
+        demo=demo_project(local, projects),
         launcher=launcher,
         removal=local.removal,
         triggers=make_triggers(local, vault, projects, launcher),

@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
+from flowbuild.services.demo import Demo
 from flowbuild.store.server_tables import notices
 from flowbuild.testing.home import step
 from flowbuild.testing.program import git
@@ -258,3 +260,32 @@ async def test_what_is_wrong_with_inputs_is_told_by_input(home, open_site):
     assert "takes a number" in told["body.inputs.n"]
     assert "prod" in told["body.inputs.target"]
     assert all(message in answer.json()["detail"] for message in told.values())
+
+
+async def test_the_demo_project_is_added_by_one_request(home, open_site):
+    async with open_site() as site:
+        about = (await site.http.get("/api/v1/server")).json()
+        refused = await site.post("/api/v1/demo", "maintainer")
+        made = await site.post("/api/v1/demo", "admin")
+        again = await site.post("/api/v1/demo", "admin")
+        found = (await site.get("/api/v1/projects/demo/pipelines", "admin")).json()
+        tags = (await site.get("/api/v1/projects/demo/tags", "admin")).json()
+        files = {
+            path: (await site.get("/api/v1/projects/demo/file", "admin", params={"path": path})).status_code
+            for path in ("ci/step.sh", ".flow.yml", "expect.json")
+        }
+    assert about["demo"]
+    assert (refused.status_code, made.status_code, again.status_code) == (403, 201, 409)
+    assert (made.json()["name"], made.json()["fetch_error"]) == ("demo", "")
+    assert ([each["name"] for each in found["pipelines"]], found["findings"]) == (["release"], [])
+    assert tags == [{"name": "v1.0", "commit": found["commit"]}]
+    assert files == {"ci/step.sh": 200, ".flow.yml": 200, "expect.json": 404}
+
+
+async def test_a_program_without_the_files_of_the_demo_says_so(open_site):
+    async with open_site() as site:
+        site.backend.demo = Demo(site.backend.projects, None, Path("/nowhere"))
+        about = (await site.http.get("/api/v1/server")).json()
+        answer = await site.post("/api/v1/demo", "admin")
+    assert (about["demo"], answer.status_code) == (False, 404)
+    assert "without the demo" in answer.json()["detail"]

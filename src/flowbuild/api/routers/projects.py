@@ -27,6 +27,7 @@ from flowbuild.store.projects import ProjectRow
 from flowbuild.workspace.remote import Credential
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"], responses=RESPONSES)
+demo_router = APIRouter(prefix="/api/v1/demo", tags=["projects"], responses=RESPONSES)
 Visible = Annotated[frozenset[str] | None, Depends(InList(Action.PROJECT_READ))]
 SOURCE_MAX = 1 << 20  # bytes of a file that is shown
 Ref = Annotated[str, Query(max_length=512, description="a branch, tag or commit; default: the default branch")]
@@ -166,9 +167,18 @@ def _add(wanted: NewProject, actor: Actor, backend: Backend) -> ProjectView:
         visibility=wanted.visibility,
         settings=_settings(wanted.settings),
     )
-    backend.projects.fetch(row.name)
-    backend.triggers.schedules.refresh(row.name)
-    return _shown(backend.projects.get(row.name))
+    return _fetched(backend, row.name)
+
+
+@demo_router.post("", status_code=201, dependencies=[Depends(OnServer(Action.PROJECT_CREATE))])
+async def add_demo(actor: Acting, backend: Back) -> ProjectView:
+    """Add the demo project and fetch it: its repository is made on the server. Its steps use the images of scripts/images."""
+    return await backend.at_remote(_add_demo, actor, backend)
+
+
+def _add_demo(actor: Actor, backend: Backend) -> ProjectView:
+    row = backend.demo.add(actor)
+    return _fetched(backend, row.name)
 
 
 @router.get("/{project}", dependencies=[Depends(OnProject(Action.PROJECT_READ))])
@@ -208,10 +218,10 @@ def delete_project(project: str, actor: Acting, backend: Back) -> None:
 @router.post("/{project}/fetch", dependencies=[Depends(OnProject(Action.RUN_START))])
 async def fetch_project(project: str, backend: Back) -> ProjectView:
     """Look at the repository now. Runs do that by themselves."""
-    return await backend.at_remote(_fetch, project, backend)
+    return await backend.at_remote(_fetched, backend, project)
 
 
-def _fetch(project: str, backend: Backend) -> ProjectView:
+def _fetched(backend: Backend, project: str) -> ProjectView:
     backend.projects.fetch(project)
     backend.triggers.schedules.refresh(project)
     return _shown(backend.projects.get(project))

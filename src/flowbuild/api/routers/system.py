@@ -25,6 +25,7 @@ class About(BaseModel):
 
     version: str
     public_url: str
+    demo: bool = Field(description="whether it has the files of the demo project")
 
 
 class Me(BaseModel):
@@ -59,7 +60,7 @@ def metrics(backend: Back) -> Response:
 @router.get("/api/v1/server", dependencies=[Depends(Public())])
 async def about(backend: Back) -> About:
     """Return what server this is."""
-    return About(version=backend.version, public_url=backend.public_url)
+    return About(version=backend.version, public_url=backend.public_url, demo=backend.demo.available)
 
 
 @router.get("/api/v1/me", dependencies=[Depends(Public())])
