@@ -121,7 +121,7 @@ def copy(source: Path, target: Path) -> int | None:
 
 def _copied(folder: Path, home: Path, target: Path) -> Iterator[tuple[Path, int]]:
     """Copy what is below a folder, one of its entries after the other; yield what was copied, and the sizes."""
-    for top in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for top in sorted(folder.glob("[!.]*")):  # what begins with a dot is only being made
         while True:
             found = [(path, copy(path, target / path.relative_to(home))) for path in files(top)]
             if not any(size is None and _stays(path) for path, size in found):

@@ -41,16 +41,19 @@ from flowbuild.workspace.variables import check
 class Places:
     """Where things are kept: one repository per run, one LFS store for all, so that runs share big files.
 
-    Below `starting` programs make the repositories of runs that are not in the database yet, as OWNER.RUN.
+    What is not in the database yet is made beside its place, as `.OWNER.RUN`: to move it there must not copy it.
     """
 
     runs: Path
-    starting: Path
     lfs: Path
 
     def repository(self, run: RunId) -> Path:
         """Return the bare repository of a run."""
         return self.runs / run / "repository.git"
+
+    def beginning(self, owner: str, run: RunId) -> Path:
+        """Return where a program makes what `runs/RUN` will be."""
+        return self.runs / f".{owner}.{run}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,19 +293,19 @@ class RunService:
         for place in _entries(self._places.runs):
             if RUN_ID.fullmatch(place.name) and place.name not in known:
                 shutil.rmtree(place, ignore_errors=True)
-        begun = _entries(self._places.starting)
+        begun = [place for place in _entries(self._places.runs) if place.name.startswith(".")]
         makers = {
             self._owner,
             *living(),
         }  # asked last: who became an owner meanwhile has made nothing of what was found
         for place in begun:
-            if place.name.partition(".")[0] not in makers:
+            if place.name.split(".")[1] not in makers:
                 shutil.rmtree(place, ignore_errors=True)
 
     @contextmanager
     def _making(self, run: RunId) -> Iterator[Path]:
         """Give a place for the repository of a new run, out of which `_add` moves it."""
-        place = self._places.starting / f"{self._owner}.{run}"
+        place = self._places.beginning(self._owner, run)
         try:
             yield place / self._places.repository(run).name
         except Exception:

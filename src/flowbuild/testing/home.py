@@ -193,5 +193,5 @@ class Home:
         found = [f"unit {name}" for name in self.machine.units] + [f"network {name}" for name in self.machine.networks]
         found += [f"directory {path.name}" for path in work.iterdir() if path.name != ".trash"]
         found += [f"trash {path.name}" for path in work.glob(".trash/*")]
-        found += [f"beginning of a run {path.name}" for path in (self.data / "starting").glob("*")]
+        found += [f"beginning of a run {path.name}" for path in (self.data / "runs").glob(".*")]
         return found + [f"result {path.name}" for path in spool.iterdir()]

@@ -130,7 +130,7 @@ def remains(program: Program) -> list[str]:
     runs = [run["id"] for run in program.call("runs", "--all", "--limit", "1000", "--json").json()]
     if not runs:
         raise AssertionError("there was no run")
-    places = [path for name in ("work", "spool", "owners", "starting") for path in (program.home / name).glob("*")]
+    places = [path for name in ("work", "spool", "owners") for path in (program.home / name).glob("*")]
     places += [path for path in (program.home / "runs").iterdir() if path.name not in runs]
     return leftovers(runs) + [str(path) for path in places if path.name != ".trash"]
 

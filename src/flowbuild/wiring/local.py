@@ -32,7 +32,7 @@ from flowbuild.store.database import Database
 from flowbuild.wiring.journal import close_journal, open_journal
 from flowbuild.workspace.source import WorkingTree, source_objects
 
-DIRECTORIES = ("debugging", "lfs", "logs", "owners", "runs", "spool", "starting", "work")
+DIRECTORIES = ("debugging", "lfs", "logs", "owners", "runs", "spool", "work")
 
 
 class Local:
@@ -59,7 +59,7 @@ class Local:
         self.secrets: SecretSource = SecretBox()  # a server puts what is kept in projects in its place, before `open`
         self.decisions = Decisions(self.database, self.signals, time, self.wake)
         self.looking = Looking(self.database, self.logbook, self.driven)
-        self.places = Places(runs=home / "runs", starting=home / "starting", lfs=home / "lfs")
+        self.places = Places(runs=home / "runs", lfs=home / "lfs")
         self.removal = Removal(
             database=self.database, places=self.places, logs=home / "logs", mirrors=home / "mirrors", clock=time
         )

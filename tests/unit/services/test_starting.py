@@ -2,7 +2,9 @@
 
 import asyncio
 import getpass
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +24,7 @@ def home(tmp_path):
 
 
 def made(home):
-    return sorted(path.name for name in ("runs", "starting") for path in home.data.glob(f"{name}/*"))
+    return sorted(path.name for path in home.data.glob("runs/*"))
 
 
 async def begin(home, life):
@@ -95,6 +97,19 @@ async def test_a_start_that_fails_leaves_nothing(home, monkeypatch):
         with pytest.raises(OSError, match="No space"):
             await life.start(home)
         assert made(home) == []
+
+
+async def test_runs_may_be_on_a_disk_of_their_own(home):
+    home.write(STEPS)
+    home.data.mkdir()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
+        (home.data / "runs").symlink_to(disk)
+        assert Path(disk).stat().st_dev != home.data.stat().st_dev
+        async with home.life() as life:
+            run = await life.finished((await life.start(home)).id)
+            again = await life.finished((await life.client.rerun(run.id, variables={}, secrets={})).id)
+            assert made(home) == sorted([run.id, again.id])
+        assert (run.state, again.state) == ("succeeded", "succeeded")
 
 
 async def test_nothing_else_is_swept(home):
