@@ -99,12 +99,16 @@ async def test_a_start_that_fails_leaves_nothing(home, monkeypatch):
         assert made(home) == []
 
 
+def device(place):
+    return Path(place).stat().st_dev
+
+
 async def test_runs_may_be_on_a_disk_of_their_own(home):
     home.write(STEPS)
     home.data.mkdir()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
         (home.data / "runs").symlink_to(disk)
-        assert Path(disk).stat().st_dev != home.data.stat().st_dev
+        assert device(disk) != device(home.data)
         async with home.life() as life:
             run = await life.finished((await life.start(home)).id)
             again = await life.finished((await life.client.rerun(run.id, variables={}, secrets={})).id)
