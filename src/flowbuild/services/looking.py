@@ -16,6 +16,7 @@ from flowbuild.core.states import StepState
 from flowbuild.logs.format import Piece
 from flowbuild.logs.reader import LogReader
 from flowbuild.logs.search import Found, search
+from flowbuild.services import emitted
 from flowbuild.services.lines import line_of
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.views import run_view
@@ -151,7 +152,7 @@ class Looking:
             return search(reader, text, line=line, limit=limit, services=[service] if service else None)
 
     def compose(self, run: RunId, step: str, attempt: int | None) -> tuple[int, Mapping[str, Any]]:
-        """Return an attempt (None: the latest) and the compose file of its containers, with secrets masked.
+        """Return an attempt (None: the latest) and the compose file of its containers, without secrets and our places.
 
         Raises NotFound, also when it has none: nothing was started, or its result was taken from the step cache.
         """
@@ -163,7 +164,7 @@ class Looking:
         found = None if key is None else self._logbook.compose(Lease(key.run, key.step, key.attempt, key.epoch))
         if key is None or found is None:
             raise NotFound(f"no containers of step {step!r} were started")
-        return key.attempt, found
+        return key.attempt, emitted.shown(found)
 
     def require_attempt(self, run: RunId, step: str, attempt: int | None) -> None:
         """Raise NotFound when there is no such step, or it has no such attempt (None: any, also one to come)."""

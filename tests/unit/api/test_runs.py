@@ -280,6 +280,9 @@ async def test_what_an_attempt_ran(home, open_site):
     assert services["main.a"]["environment"]["KEY"] == "***"
     assert services["main.a"]["environment"]["NOTE"] == "in *** the middle"
     assert "s3cr3t" not in answer.text
+    sources = {mount["target"]: mount["source"] for mount in services["main.a"]["volumes"]}
+    assert (sources["/workspace"], sources["/variables"]) == ("./workspace", "./variables")
+    assert str(home.top) not in answer.text, "places on the machine are nobody's business"
     assert [each.status_code for each in wrong] == [404, 404]
     assert [each["services"]["main"] for each in view] == [
         {"status": "exited", "exit_code": 3, "oom_killed": False, "error": ""}
