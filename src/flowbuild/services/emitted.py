@@ -10,17 +10,21 @@ ELSEWHERE = "…"  # stands for a directory that is none of the attempt's own
 
 def shown(compose: Mapping[str, Any]) -> dict[str, Any]:
     """Return a compose file in which paths begin at the directory of the attempt (`./workspace`), or with ELSEWHERE."""
-    sources = list(_workspaces(compose))
-    top = sources[0].removesuffix("/workspace") + "/" if sources else ""
+    source = next(_workspaces(compose), "")
+    top = source.removesuffix("workspace")
     found: dict[str, Any] = _without(compose, top)
     return found
 
 
-def _workspaces(compose: Mapping[str, Any]) -> Iterator[str]:
-    for service in compose.get("services", {}).values():
-        for mount in service.get("volumes", ()):
-            if mount.get("target") == "/workspace" and str(mount.get("source", "")).endswith("/workspace"):
-                yield mount["source"]
+def _workspaces(value: Any) -> Iterator[str]:
+    """Yield where workspaces are mounted from. A runner elsewhere could send anything."""
+    if isinstance(value, Mapping):
+        source = value.get("source")
+        if value.get("target") == "/workspace" and isinstance(source, str) and source.endswith("/workspace"):
+            yield source
+        value = list(value.values())
+    for each in value if isinstance(value, list) else ():
+        yield from _workspaces(each)
 
 
 def _without(value: Any, top: str) -> Any:

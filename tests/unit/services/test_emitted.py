@@ -33,3 +33,9 @@ def test_a_file_without_a_workspace():
         == "…/a"
     )
     assert shown({}) == {}
+
+
+def test_a_file_that_is_none():
+    """A runner elsewhere could send anything."""
+    for odd in ({"services": []}, {"services": {"a": "x", "b": {"volumes": {"target": "/workspace", "source": 5}}}}):
+        assert shown(odd) == odd
