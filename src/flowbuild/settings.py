@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     runner: bool = Field(
         default=True, description="whether a server executes attempts itself; false: only runners on other machines do"
     )
+    runner_key_days: int = Field(
+        default=0,
+        ge=0,
+        le=3650,
+        description="days after which the key of a runner opens nothing any more; runners get new ones after half of them; 0: keys do not end",
+    )
     public_url: str = Field(
         default="", description="address of the server as its users write it, when something stands in front of it"
     )

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from flowbuild.core.ids import RunId
 from flowbuild.testing.home import LIMIT, Home, step
 from flowbuild.testing.postgres import running
+from flowbuild.wiring.server import make_backend
 
 FOREVER = 100_000
 
@@ -164,3 +166,31 @@ async def test_a_database_that_is_away_for_a_while_costs_nothing(tmp_path):
         steps = [each for view in views for each in view.steps]
         assert {(each.key, each.outcome, each.message) for each in steps} == {(key, "succeeded", "") for key in "ab"}
         assert {len(each.attempts) for each in steps} == {1}
+
+
+async def test_who_waits_is_told_of_the_places_of_all_servers_that_live(home):
+    """Of the one that is asked and of the other; of one that died no more."""
+    home.write({"a": step(sleep=FOREVER), "b": step(sleep=FOREVER)})
+    home = replace(home, capacity=1)
+
+    def told(life, run):
+        waiting = make_backend(life.local).waiting.why(RunId(run), "b")
+        return waiting.details["places"], waiting.details["runners"]
+
+    async with home.life(serving=True) as life:
+        begun = await life.start(home)
+        await life.until(begun.id, "a", "run")
+        assert await asyncio.to_thread(told, life, begun.id) == (1, 1)
+        async with replace(home, capacity=3).life(serving=True) as other:
+            assert await asyncio.to_thread(told, life, begun.id) == (4, 2)
+            assert await asyncio.to_thread(told, other, begun.id) == (4, 2)
+        assert await asyncio.to_thread(told, life, begun.id) == (1, 1)
+        with server(home, "a", "running") as (process, run, _token):
+            assert await asyncio.to_thread(told, life, begun.id) == (5, 2)
+            process.kill()
+            process.wait()
+            await owned_by(life, run, life.local.ownership.token)
+            assert await asyncio.to_thread(told, life, begun.id) == (1, 1)
+        for each in (begun.id, run):
+            await life.client.cancel(each, force=True)
+            await life.finished(each)

@@ -42,6 +42,7 @@ from flowbuild.services.removal import Removal
 from flowbuild.services.reports import ReportService
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.results import Results
+from flowbuild.services.runner_keys import RunnerKeys
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.schedules import ScheduleService
 from flowbuild.services.secrets import SecretService
@@ -97,6 +98,7 @@ class Machines:
 
     runners: RunnerService
     registration: Registration
+    keys: RunnerKeys
     tokens: AttemptTokens
     results: Results
 

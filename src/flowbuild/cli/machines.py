@@ -85,6 +85,12 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
         """Give a runner work again that was being drained."""
         asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "activate")))
 
+    @runners.command("rotate")
+    def rotate(runner: Name) -> None:
+        """Have a runner make a new key for itself; the one it has ends when it uses that."""
+        asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "rotate")))
+        say(f"{runner} makes itself a new key as soon as it is heard of; flow runners list shows when")
+
     @runners.command("revoke")
     def revoke(runner: Name) -> None:
         """Never let a runner in again; what it works on is lost."""
@@ -95,8 +101,20 @@ def _line(runner: Mapping[str, Any], now: float) -> str:
     silent = runner["state"] != "revoked" and not runner["heard"] and runner["seen_at"] is not None
     state = f"{runner['state']}, silent" if silent else runner["state"]
     parts = [runner["name"], state, f"{runner['busy']} of {runner['capacity']} busy", _seen(runner["seen_at"], now)]
+    parts += [_key(runner, now)] if runner["state"] != "revoked" else []
     parts += [version] if (version := runner["facts"].get("version")) else []
     return "  ".join([*parts, *(f"{key}={value}" for key, value in runner["labels"].items())])
+
+
+def _key(runner: Mapping[str, Any], now: float) -> str:
+    ends = runner["key_ends_at"]
+    left = "" if ends is None else ", over" if ends <= now else f", ends in {_days(ends - now)}"
+    return f"key {_days(now - runner['key_made_at'])} old{left}{', a new one is to come' * runner['key_wanted']}"
+
+
+def _days(seconds: float) -> str:
+    days = max(0, int(seconds // 86_400))
+    return f"{days} day{'s' * (days != 1)}"
 
 
 def _since(at: float | None, now: float) -> str:

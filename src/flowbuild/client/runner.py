@@ -143,12 +143,13 @@ class Report:
 class Beat:
     """Answer to a heartbeat: what to stop, which runs are over (their directories and network can go).
 
-    `draining`: there is no more work for this runner; it ends when it has none left.
+    `draining`: there is no more work for this runner; it ends when it has none left. `new_key`: it is to make itself one.
     """
 
     stops: tuple[Stop, ...] = ()
     ended_runs: tuple[str, ...] = ()
     draining: bool = False
+    new_key: bool = False
 
     @property
     def urgent(self) -> bool:

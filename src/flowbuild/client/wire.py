@@ -105,6 +105,14 @@ class DebugKit:
 
 
 @dataclass(frozen=True, slots=True)
+class NewKey:
+    """The next key of a runner. The first request that comes with it ends the one before."""
+
+    runner: Runner
+    key: Annotated[str, Field(pattern=r"^flowr_[A-Za-z0-9_-]{43}$")]
+
+
+@dataclass(frozen=True, slots=True)
 class LogState:
     """See RunnerClient.log_state: the next offset, the time of the last entry by service."""
 
@@ -150,6 +158,7 @@ register: TypeAdapter[Register] = TypeAdapter(Register)
 registered: TypeAdapter[Registered] = TypeAdapter(Registered)
 hello: TypeAdapter[Hello] = TypeAdapter(Hello)
 inherited: TypeAdapter[list[Inherited]] = TypeAdapter(list[Inherited])
+new_key: TypeAdapter[NewKey] = TypeAdapter(NewKey)
 claim: TypeAdapter[Claim] = TypeAdapter(Claim)
 heartbeat: TypeAdapter[Heartbeat] = TypeAdapter(Heartbeat)
 beat: TypeAdapter[Beat] = TypeAdapter(Beat)

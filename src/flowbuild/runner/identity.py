@@ -13,12 +13,16 @@ from flowbuild.core.errors import WorkspaceError
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A runner of the server at these addresses; `instance` marks what it makes in the engine."""
+    """A runner of the server at these addresses; `instance` marks what it makes in the engine.
+
+    `next_key` is there while the key changes: then one of the two is good.
+    """
 
     urls: tuple[str, ...]
     name: str
     key: str
     instance: str
+    next_key: str = ""
 
 
 _identity: TypeAdapter[Identity] = TypeAdapter(Identity)

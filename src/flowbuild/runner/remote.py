@@ -20,6 +20,7 @@ from flowbuild.client import wire
 from flowbuild.client.problems import error_of
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Facts, Lease, LogEntry, Report
 from flowbuild.core.errors import FlowError, ServerUnreachable
+from flowbuild.runner.keys import Keys
 from flowbuild.runner.servers import Servers
 
 log = structlog.get_logger()
@@ -34,19 +35,20 @@ BASE = "/api/v1/runner"
 
 
 class RemoteClient:
-    """See client.runner.RunnerClient; `key` is that of the runner. Raises ServerUnreachable, and what the server names."""
+    """See client.runner.RunnerClient; `key` is that of the runner; `keys` know how it changes. Raises ServerUnreachable, and what the server names."""
 
     def __init__(
         self,
         servers: Servers,
         key: str,
         *,
+        keys: Keys | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         deadline: float = DEADLINE,
     ) -> None:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.AsyncClient(headers=headers, timeout=None, transport=transport)
+        self._http = httpx2.AsyncClient(timeout=None, transport=transport)
+        self._key, self._keys = key, keys
         self._servers = servers
         self._sleep = sleep
         self._deadline = deadline
@@ -117,7 +119,10 @@ class RemoteClient:
     async def heartbeat(self, runner: str, report: Report, *, wait: float) -> Beat:
         """See RunnerClient."""
         body = wire.heartbeat.dump_json(wire.Heartbeat(runner, report, wait))
-        return _read(wire.beat, await self._ask("POST", "/heartbeat", body, wait=wait))
+        told = _read(wire.beat, await self._ask("POST", "/heartbeat", body, wait=wait))
+        if told.new_key:
+            await self._change_key(runner)
+        return told
 
     async def forgotten(self, runner: str, run: str) -> None:
         """See RunnerClient."""
@@ -127,6 +132,18 @@ class RemoteClient:
         """See RunnerClient."""
         await self._insist("POST", f"{_path(lease)}/finish", wire.result.dump_json(result))
         self._phases.pop(lease, None)
+
+    async def _change_key(self, runner: str) -> None:
+        """Announce a new key and use it, which ends the one before. What does not work is done at the next heartbeat."""
+        if self._keys is None:
+            return
+        try:
+            key = await asyncio.to_thread(self._keys.prepare)
+            body = wire.new_key.dump_json(wire.NewKey(runner, key))
+            await self._ask("POST", "/key", body)
+            await self._ask("POST", "/key", body, key=key)
+        except (FlowError, OSError) as error:
+            log.warning("key_not_changed", error=str(error))
 
     async def _tell_phases(self, lease: Lease) -> None:
         told = ""
@@ -153,13 +170,19 @@ class RemoteClient:
             waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
 
     async def _ask(
-        self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0, deadline: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        wait: float = 0.0,
+        deadline: float | None = None,
+        key: str = "",
     ) -> bytes:
-        headers = {} if body is None else {"Content-Type": "application/json"}
         url = self._servers.url
         try:
             async with asyncio.timeout(wait + (self._deadline if deadline is None else deadline)):
-                answer = await self._http.request(method, url + BASE + path, content=body, headers=headers)
+                answer = await self._answer(method, url + BASE + path, body, key)
         except (httpx2.TransportError, TimeoutError) as error:
             self._servers.silent(url)
             words = str(error) or type(error).__name__
@@ -171,6 +194,26 @@ class RemoteClient:
         if not answer.is_success:
             raise error_of(answer.status_code, answer.content)
         return answer.content
+
+    async def _answer(self, method: str, url: str, body: bytes | None, key: str) -> httpx2.Response:
+        """Ask with a key, the current one if none is given; when that is refused, with the other one while the key changes."""
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if self._keys is None:
+            return await self._http.request(method, url, content=body, headers=headers | _bearer(self._key))
+        key = key or self._keys.current
+        answer = await self._http.request(method, url, content=body, headers=headers | _bearer(key))
+        if answer.status_code == httpx2.codes.UNAUTHORIZED and (other := self._keys.other(key)):
+            key, refused = other, answer
+            answer = await self._http.request(method, url, content=body, headers=headers | _bearer(key))
+            if answer.status_code == httpx2.codes.UNAUTHORIZED:
+                return refused
+        if key != self._keys.current and answer.is_success:
+            await asyncio.to_thread(self._keys.used, key)
+        return answer
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _path(lease: Lease) -> str:

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
 from flowbuild.client.runner import LEASE_SECONDS, Facts
 from flowbuild.client.wire import Registered
-from flowbuild.core.access import Principal
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.core.ids import EMBEDDED
 from flowbuild.services.audit import Actor, note
@@ -83,16 +82,6 @@ class Registration:
                 detail={"replaces": present is not None},
             )
         return Registered(name, key)
-
-    def principal(self, key: str) -> Principal:
-        """Return whose key that is; raises Unauthenticated."""
-        with self._database.read() as tx:
-            row = tx.runners.by_key(fingerprint(key))
-        if row is None or row.state == "revoked":
-            raise Unauthenticated(
-                "the runner is not known (any more)", hint="register it anew: flow runner --code CODE"
-            )
-        return Principal("runner", row.id, row.name)
 
     def hello(self, runner: str, *, capacity: int, facts: Facts) -> None:
         """Keep what a runner, NAME/LIFE, says of itself at the start of a life."""

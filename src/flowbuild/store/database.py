@@ -32,6 +32,7 @@ from flowbuild.store.members import Members
 from flowbuild.store.notices import Notices
 from flowbuild.store.outbox import Outbox
 from flowbuild.store.owners import Owners
+from flowbuild.store.places import Places
 from flowbuild.store.projects import Projects
 from flowbuild.store.runners import Runners
 from flowbuild.store.runs import Runs
@@ -50,7 +51,7 @@ from flowbuild.store.work import Work
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CLOSE_SECONDS = 5.0
-HEAD = "0003"  # the newest revision in migrations/versions; a test compares the two
+HEAD = "0004"  # the newest revision in migrations/versions; a test compares the two
 
 
 class Transaction:
@@ -72,6 +73,7 @@ class Transaction:
         self.secrets = Secrets(connection)
         self.leftovers = Leftovers(connection)
         self.runners = Runners(connection)
+        self.places = Places(connection)
         self.projects = Projects(connection)
         self.sealed = Sealed(connection)
         self.hooks = Hooks(connection)

@@ -16,7 +16,8 @@ from flowbuild.store.server_tables import runner_codes, runners
 class RunnerRow:
     """A runner. `state`: active, draining (gets no more work), revoked. `facts` are what it says of itself.
 
-    `life`: the latest life of its program, empty before the first one.
+    `life`: the latest life of its program, empty before the first one. `key_wanted_at`: when somebody asked for a new key;
+    `next_key_at`: when the runner made it, before it used it.
     """
 
     id: str
@@ -29,6 +30,14 @@ class RunnerRow:
     facts: Mapping[str, Any] = field(default_factory=dict)
     seen_at: float | None = None
     life: str = ""
+    key_made_at: float | None = None
+    key_wanted_at: float | None = None
+    next_key_at: float | None = None
+
+    @property
+    def key_since(self) -> float:
+        """When the key was made: with the runner, unless it got another one later."""
+        return self.created_at if self.key_made_at is None else self.key_made_at
 
 
 class Runners:
@@ -56,6 +65,26 @@ class Runners:
     def by_key(self, key_hash: str) -> RunnerRow | None:
         """Return the runner that has a key."""
         return self._first(runners.c.key_hash == key_hash)
+
+    def by_next_key(self, key_hash: str) -> RunnerRow | None:
+        """Return the runner whose next key that is."""
+        return self._first(runners.c.next_key_hash == key_hash)
+
+    def want_key(self, name: str, now: float) -> None:
+        """Remember that a runner is to make a new key."""
+        self._connection.execute(runners.update().where(runners.c.name == name).values(key_wanted_at=now))
+
+    def announce_key(self, name: str, key_hash: str, now: float) -> None:
+        """Keep a key that is to take the place of a runner's, instead of one that it announced before."""
+        values = {"next_key_hash": key_hash, "next_key_at": now}
+        self._connection.execute(runners.update().where(runners.c.name == name).values(**values))
+
+    def take_key(self, key_hash: str) -> bool:
+        """Put an announced key in the place of the one before; False when it is not (any more) announced."""
+        c = runners.c
+        values = {"key_hash": key_hash, "key_made_at": c.next_key_at, "key_wanted_at": None}
+        statement = runners.update().where(c.next_key_hash == key_hash)
+        return self._connection.execute(statement.values(**values, next_key_hash=None, next_key_at=None)).rowcount == 1
 
     def by_name(self, name: str) -> RunnerRow | None:
         """Return the runner of that name."""
@@ -111,4 +140,7 @@ def _row(row: RowMapping) -> RunnerRow:
         facts=load_mapping(row["facts"]),
         seen_at=row["seen_at"],
         life=row["life"],
+        key_made_at=row["key_made_at"],
+        key_wanted_at=row["key_wanted_at"],
+        next_key_at=row["next_key_at"],
     )

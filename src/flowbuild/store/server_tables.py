@@ -210,6 +210,19 @@ runners = Table(
     Column("facts", Text, nullable=False, server_default="{}"),  # version, engine, address, load as it says itself
     Column("created_at", Float, nullable=False),
     Column("seen_at", Float),
+    Column("key_made_at", Float),  # none: with the runner
+    Column("key_wanted_at", Float),  # when somebody asked for a new one
+    Column("next_key_hash", String(64)),  # takes the place of the key when it is used
+    Column("next_key_at", Float),
+    Index("ix_runners_next_key_hash", "next_key_hash", unique=True),
+)
+
+server_places = Table(  # of servers that share the database, by life
+    "server_places",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("capacity", Integer, nullable=False),
+    Column("since", Float, nullable=False),
 )
 
 runner_codes = Table(

@@ -73,6 +73,10 @@ class Local:
                 self.project = project_of(tx, self._source)
         if drive:
             self.ownership.claim()
+        if serve and self.settings.runner:
+            living = self.ownership.living()
+            with self.database.write() as tx:
+                tx.places.offer(self.ownership.token, self.settings.capacity, living=living, now=time())
         assignments = Assignments(self.secrets, lru_cache(_source_objects), SecretVersions(self.database).of)
         self.runs = RunService(
             database=self.database,

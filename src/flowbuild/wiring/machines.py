@@ -11,6 +11,7 @@ from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.decisions import Clock
 from flowbuild.services.registration import Registration
 from flowbuild.services.results import Results
+from flowbuild.services.runner_keys import RunnerKeys
 from flowbuild.wiring.local import Local
 
 
@@ -19,6 +20,7 @@ def machines(local: Local, clock: Clock) -> Machines:
     return Machines(
         runners=local.runners,
         registration=Registration(local.database, local.signals, clock),
+        keys=RunnerKeys(local.database, local.signals, clock, max_days=local.settings.runner_key_days),
         tokens=AttemptTokens(local.database),
         results=Results(local.database),
     )
@@ -26,4 +28,4 @@ def machines(local: Local, clock: Clock) -> Machines:
 
 def known_by(made: Machines) -> Mapping[TokenKind, Callable[[str], Principal]]:
     """Return who knows the tokens of machines, by their kind."""
-    return {TokenKind.RUNNER: made.registration.principal, TokenKind.ATTEMPT: made.tokens.principal}
+    return {TokenKind.RUNNER: made.keys.principal, TokenKind.ATTEMPT: made.tokens.principal}

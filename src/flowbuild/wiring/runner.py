@@ -16,17 +16,20 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
+from flowbuild.auth.tokens import TokenKind, new_token
 from flowbuild.client.base import RunnerRequest
 from flowbuild.client.runner import Facts
 from flowbuild.core.errors import Conflict, InvalidRequest, WorkspaceError
 from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.runner.identity import Identity, keep_identity, kept_identity
+from flowbuild.runner.keys import Keys
 from flowbuild.runner.patience import LONG
 from flowbuild.runner.plan import project_name
 from flowbuild.runner.remote import RemoteClient
@@ -41,6 +44,7 @@ from flowbuild.wiring.journal import close_journal, open_journal
 from flowbuild.workspace.slots import Slots
 
 log = structlog.get_logger()
+IDENTITY = "identity.json"
 
 
 async def run_runner(settings: Settings, request: RunnerRequest) -> None:
@@ -81,7 +85,7 @@ def alone(home: Path) -> Iterator[None]:
 
 async def identify(home: Path, request: RunnerRequest, capacity: int, engine: Engine) -> Identity:
     """Return who this runner is; with a code it registers. Raises InvalidRequest when that is not known."""
-    path = home / "identity.json"
+    path = home / IDENTITY
     known = await asyncio.to_thread(kept_identity, path)
     if not request.code:
         if known is None or not set(request.servers or known.urls) & set(known.urls):
@@ -129,7 +133,8 @@ async def machine(
     await engine.ready()
     name = f"{identity.name}/{secrets.token_hex(8)}"
     servers = Servers(identity.urls)
-    client = RemoteClient(servers, identity.key)
+    keys = Keys(home / IDENTITY, identity, partial(new_token, TokenKind.RUNNER))
+    client = RemoteClient(servers, identity.key, keys=keys)
     slots, spool = Slots(home / "work"), Spool(home / "spool")
     repositories = FarRepositories(servers, home / "runs", home / "lfs")
     try:

@@ -119,7 +119,7 @@ def make_backend(local: Local) -> Backend:
         repositories=Repositories(database),
         git=GitServer(_bounds(settings)),
         downloads=Downloads(clones=clones(settings.git_clients)),
-        waiting=WaitService(database, local.looking, lambda: _places(settings, there.registration)),
+        waiting=WaitService(database, local.looking, lambda: _places(local, there.registration)),
         client=local.client,
         changes=lambda: local.signals.follow(run_topic("")),
         public_projects=projects.public,
@@ -140,10 +140,12 @@ def _bounds(settings: Settings) -> Bounds:
     )
 
 
-def _places(settings: Settings, registration: Registration) -> tuple[int, int]:
-    """Return how many attempts may run at once, on how many machines."""
-    places, machines = registration.places()
-    return places + settings.capacity * settings.runner, machines + settings.runner
+def _places(local: Local, registration: Registration) -> tuple[int, int]:
+    """Return how many attempts may run at once, on how many machines: of runners, and of all servers over the database."""
+    settings, (places, machines) = local.settings, registration.places()
+    with local.database.read() as tx:
+        served, servers = tx.places.of(local.ownership.living())
+    return places + served + settings.capacity * settings.runner, machines + servers + settings.runner
 
 
 def _ready(local: Local) -> None:

@@ -16,6 +16,8 @@ from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import Home, step
 from flowbuild.wiring.remote import dial
 
+KEY = {"key_made_at": 0.0, "key_ends_at": None, "key_wanted": False}
+
 
 @pytest.fixture
 def home(tmp_path):
@@ -52,7 +54,7 @@ async def test_a_runner_from_its_code_to_its_end(open_site, flow, tmp_path):
         await far.register(served, RunnerRequest((served.url,), words[-1], "far", {"disk": "fast"}))
         assert await flow(served, "list") == (
             0,
-            f"far  active  0 of 2 busy  never heard of  {version('flow-build-server')}  disk=fast\n",
+            f"far  active  0 of 2 busy  never heard of  key 0 days old  {version('flow-build-server')}  disk=fast\n",
         )
         async with far.life() as worker:
             _, printed = await flow(served, "list")
@@ -88,16 +90,38 @@ async def test_what_runners_work_on(home, open_site, flow, tmp_path):
 @pytest.mark.parametrize(
     ("state", "heard", "seen_at", "shown"),
     [
-        ("active", True, 97.0, "m  active  0 of 2 busy  heard of 3 s ago"),
-        ("active", False, 0.0, "m  active, silent  0 of 2 busy  heard of 100 s ago"),
-        ("draining", False, 0.0, "m  draining, silent  0 of 2 busy  heard of 100 s ago"),
+        ("active", True, 97.0, "m  active  0 of 2 busy  heard of 3 s ago  key 0 days old"),
+        ("active", False, 0.0, "m  active, silent  0 of 2 busy  heard of 100 s ago  key 0 days old"),
+        ("draining", False, 0.0, "m  draining, silent  0 of 2 busy  heard of 100 s ago  key 0 days old"),
         ("revoked", False, 0.0, "m  revoked  0 of 2 busy  heard of 100 s ago"),
-        ("active", False, None, "m  active  0 of 2 busy  never heard of"),
+        ("active", False, None, "m  active  0 of 2 busy  never heard of  key 0 days old"),
     ],
 )
 def test_how_a_runner_is_shown(state, heard, seen_at, shown):
-    told = {"name": "m", "state": state, "heard": heard, "seen_at": seen_at, "busy": 0, "capacity": 2}
+    told = {"name": "m", "state": state, "heard": heard, "seen_at": seen_at, "busy": 0, "capacity": 2, **KEY}
     assert machines._line({**told, "facts": {}, "labels": {}}, 100.0) == shown
+
+
+@pytest.mark.parametrize(
+    ("days", "ends", "wanted", "shown"),
+    [
+        (1, None, False, "key 1 day old"),
+        (5, 10, True, "key 5 days old, ends in 5 days, a new one is to come"),
+        (9, 10, False, "key 9 days old, ends in 1 day"),
+        (10, 10, True, "key 10 days old, over, a new one is to come"),
+    ],
+)
+def test_how_the_key_of_a_runner_is_shown(days, ends, wanted, shown):
+    told = {"key_made_at": 0.0, "key_ends_at": None if ends is None else ends * 86_400.0, "key_wanted": wanted}
+    assert machines._key(told, days * 86_400.0) == shown
+
+
+async def test_a_key_that_is_to_change(open_site, flow, tmp_path):
+    async with open_site() as served:
+        await FarMachine(tmp_path / "far").register(served)
+        assert await flow(served, "rotate", "far") == (0, "")
+        assert "key 0 days old, a new one is to come" in (await flow(served, "list"))[1]
+        assert (await flow(served, "rotate", "nobody"))[0] == 2
 
 
 class Operator:

@@ -482,6 +482,6 @@ async def test_the_newest_phase_is_told(home, open_site):
 def test_every_call_declares_who_may():
     found = {route.path: permission.action for route, permission in declared(describe())}
     calls = {path for path in found if path.startswith("/api/v1/runner/")}
-    assert len(calls) == 11
+    assert len(calls) == 12
     assert {path for path in calls if found[path] is None} == {"/api/v1/runner/register"}
     assert {str(found[path]) for path in calls} == {"None", "runner.work"}

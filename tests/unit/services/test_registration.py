@@ -8,6 +8,7 @@ from flowbuild.core.access import Action, allowed
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.services.audit import Actor
 from flowbuild.services.registration import CODE_SECONDS, Registration
+from flowbuild.services.runner_keys import RunnerKeys
 from flowbuild.services.signals import Signals
 from flowbuild.testing.databases import new_sqlite
 
@@ -38,6 +39,11 @@ def registration(database, clock):
     return Registration(database, Signals(), clock)
 
 
+@pytest.fixture
+def keys(database, clock):
+    return RunnerKeys(database, Signals(), clock)
+
+
 def register(registration, name="one", code=None, *, capacity=2, labels=None, facts=None):
     code = registration.invite(ADA).code if code is None else code
     more = {"labels": labels or {}, "facts": facts or Facts("1.0", "x86_64"), "address": "192.0.2.9"}
@@ -46,15 +52,13 @@ def register(registration, name="one", code=None, *, capacity=2, labels=None, fa
 
 def actions(database):
     with database.read() as tx:
-        return [
-            (row.actor, row.action, row.object) for row in reversed(tx.audit.page(before=None, limit=100, project=None))
-        ]
+        return [(row.actor, row.action, row.object) for row in reversed(tx.audit.page(before=None, limit=100))]
 
 
-def test_a_runner_is_known_by_its_key(registration, database):
+def test_a_runner_is_known_by_its_key(registration, database, keys):
     made = register(registration, labels={"disk": "fast"})
     assert kind_of(made.key) is TokenKind.RUNNER
-    principal = registration.principal(made.key)
+    principal = keys.principal(made.key)
     assert (principal.kind, principal.name, principal.admin) == ("runner", "one", False)
     assert allowed(principal, Action.RUNNER_WORK, None)
     assert not allowed(principal, Action.RUN_READ, "p")
@@ -94,10 +98,10 @@ def test_a_code_that_nobody_made(registration, code):
 
 
 @pytest.mark.parametrize("key", ["", "flowr_" + "A" * 43, "\ud800"])
-def test_a_key_that_nobody_got(registration, key):
+def test_a_key_that_nobody_got(registration, key, keys):
     register(registration)
     with pytest.raises(Unauthenticated):
-        registration.principal(key)
+        keys.principal(key)
 
 
 @pytest.mark.parametrize("name", ["", "local", "One", "a/b", "a" * 41, "-a", "a b", "é"])
@@ -123,12 +127,12 @@ def test_what_a_runner_says_is_bounded(registration, wrong):
         register(registration, **wrong)
 
 
-def test_a_name_is_free_until_its_runner_was_heard_of(registration):
+def test_a_name_is_free_until_its_runner_was_heard_of(registration, keys):
     lost = register(registration)  # the answer with the key was lost
     made = register(registration)
     with pytest.raises(Unauthenticated):
-        registration.principal(lost.key)
-    registration.hello(f"{registration.principal(made.key).name}/1", capacity=3, facts=Facts(cpus=4))
+        keys.principal(lost.key)
+    registration.hello(f"{keys.principal(made.key).name}/1", capacity=3, facts=Facts(cpus=4))
     (row,) = registration.runners()
     assert (row.capacity, row.facts["cpus"], row.seen_at) == (3, 4, 1000.0)
     with pytest.raises(Conflict):
@@ -160,19 +164,19 @@ def test_places_are_those_of_machines_that_were_heard_of(registration, clock):
     assert registration.places() == (0, 0)
 
 
-def test_who_was_revoked_stays_out(registration):
+def test_who_was_revoked_stays_out(registration, keys):
     old = register(registration)
     registration.heard("one")
     registration.revoke("one", ADA)
     with pytest.raises(Unauthenticated):
-        registration.principal(old.key)
+        keys.principal(old.key)
     for change in (registration.activate, registration.drain):
         with pytest.raises(Conflict):
             change("one", ADA)
     new = register(registration)  # somebody lets a machine of that name in again
     with pytest.raises(Unauthenticated):
-        registration.principal(old.key)
-    assert registration.principal(new.key).name == "one"
+        keys.principal(old.key)
+    assert keys.principal(new.key).name == "one"
 
 
 def test_a_runner_that_is_not_there(registration):

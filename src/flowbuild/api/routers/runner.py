@@ -122,7 +122,16 @@ async def beat(body: wire.Heartbeat, request: Request, worker: Worker, backend: 
     beating = backend.machines.runners.heartbeat(body.runner, body.report, wait=body.wait)
     answer = await _while_there(beating, request, backend)
     draining = await asyncio.to_thread(backend.machines.registration.heard, worker.name)
-    return replace(answer, draining=draining)
+    new_key = await asyncio.to_thread(backend.machines.keys.wanted, worker.name)
+    return replace(answer, draining=draining, new_key=new_key)
+
+
+@router.post("/key", status_code=204)
+def announce_key(body: wire.NewKey, worker: Worker, backend: Back) -> None:
+    """Take note of the next key of the runner; the first request that comes with it ends the one before."""
+    _require_own(worker, body.runner)
+    backend.machines.registration.require_newest(body.runner)
+    backend.machines.keys.announce(worker.name, body.key)
 
 
 @router.post("/forgotten", status_code=204)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from flowbuild.api.access import Acting, OnServer
-from flowbuild.api.backend import Back
+from flowbuild.api.backend import Back, Machines
 from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
 from flowbuild.services.registration import Invitation
@@ -31,6 +31,12 @@ class RunnerInfo(BaseModel):
     seen_at: float | None = Field(description="when it was last heard of")
     heard: bool = Field(description="whether that was lately; what a runner has that is silent will be lost")
     busy: int = Field(description="attempts that it has; the queue tells which")
+    key_made_at: float
+    key_rotated_at: float | None = Field(
+        description="when it last got a new key; none: it has the one of its registration"
+    )
+    key_ends_at: float | None = Field(description="when its key opens nothing any more; none: never")
+    key_wanted: bool = Field(description="whether it is about to get a new key")
 
 
 @router.get("", dependencies=[Depends(OnServer(Action.RUNNER_READ))])
@@ -38,7 +44,7 @@ def list_runners(backend: Back) -> list[RunnerInfo]:
     """Return all runners by name, those that were revoked, too."""
     registration = backend.machines.registration
     busy = registration.busy()
-    return [_info(row, registration.is_heard(row), busy.get(row.name, 0)) for row in registration.runners()]
+    return [_info(row, backend.machines, busy.get(row.name, 0)) for row in registration.runners()]
 
 
 @router.post("/codes", status_code=201, dependencies=REGISTER)
@@ -59,13 +65,19 @@ def activate_runner(name: str, actor: Acting, backend: Back) -> None:
     backend.machines.registration.activate(name, actor)
 
 
+@router.post("/{name}/rotate", status_code=204, dependencies=REGISTER)
+def rotate_key(name: str, actor: Acting, backend: Back) -> None:
+    """Have a runner make a new key for itself, at its next heartbeat; the one it has ends when it uses that."""
+    backend.machines.keys.rotate(name, actor)
+
+
 @router.delete("/{name}", status_code=204, dependencies=REGISTER)
 def revoke_runner(name: str, actor: Acting, backend: Back) -> None:
     """Let a runner never in again with its key; what it works on is lost."""
     backend.machines.registration.revoke(name, actor)
 
 
-def _info(row: RunnerRow, heard: bool, busy: int) -> RunnerInfo:
+def _info(row: RunnerRow, machines: Machines, busy: int) -> RunnerInfo:
     return RunnerInfo(
         name=row.name,
         state=row.state,
@@ -74,6 +86,10 @@ def _info(row: RunnerRow, heard: bool, busy: int) -> RunnerInfo:
         facts=dict(row.facts),
         created_at=row.created_at,
         seen_at=row.seen_at,
-        heard=heard,
+        heard=machines.registration.is_heard(row),
         busy=busy,
+        key_made_at=row.key_since,
+        key_rotated_at=row.key_made_at,
+        key_ends_at=machines.keys.ends_at(row),
+        key_wanted=machines.keys.is_wanted(row),
     )
