@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -11,6 +12,7 @@ from fastapi.routing import APIRoute
 from flowbuild.api import problems
 from flowbuild.api.access import declared
 from flowbuild.api.backend import Backend
+from flowbuild.api.description import require_what_is_sent
 from flowbuild.api.limits import SLOW, App, Limits, Receive, Scope, Send
 from flowbuild.api.routers import (
     account,
@@ -117,7 +119,16 @@ def describe(more: Iterable[APIRouter] = ()) -> FastAPI:
         app.include_router(router)
     for _route, _permission in declared(app):
         pass
+    make = app.openapi
+    app.openapi = lambda: _exact(app, make)  # type: ignore[method-assign] (as FastAPI's own documentation does it)
     return app
+
+
+def _exact(app: FastAPI, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the description of an application, made once."""
+    if app.openapi_schema is None:
+        require_what_is_sent(make())
+    return make()
 
 
 def guarded(app: App, slow: float = SLOW) -> Limits:

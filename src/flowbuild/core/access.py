@@ -168,6 +168,16 @@ class Principal:
         return Role.MAINTAINER if self.admin else self.roles.get(project)
 
 
+def rights() -> dict[str, list[Action]]:
+    """Return what each role may in its project, and what anybody may in one that shows itself (`public`)."""
+    found = {str(role): [action for action, rule in RULES.items() if _included(rule.least, role)] for role in Role}
+    return {"public": [action for action, rule in RULES.items() if rule.public], **found}
+
+
+def _included(least: Role | Who, role: Role) -> bool:
+    return isinstance(least, Role) and least.rank <= role.rank
+
+
 ANONYMOUS = Principal("anonymous")
 _OF_ATTEMPTS = (Action.WORKSPACE_READ, Action.SOURCE_READ)  # besides what only they may
 _ANY = "*"  # stands for all projects: none is called that

@@ -41,6 +41,7 @@ from flowbuild.services.repositories import Repositories
 from flowbuild.services.secrets import ProjectSecrets, SecretService
 from flowbuild.services.waiting import WaitService
 from flowbuild.settings import Settings
+from flowbuild.web.pages import Pages
 from flowbuild.wiring.driving import directing, driving
 from flowbuild.wiring.local import Local
 from flowbuild.wiring.machines import known_by, machines
@@ -158,13 +159,17 @@ async def _greet(backend: Backend) -> None:
     code = await asyncio.to_thread(backend.people.accounts.setup_code)
     lines = [f"flow server {backend.version} at {backend.public_url}"]
     if code is not None:
-        lines.append(f"Nobody has an account yet. Make the first one: flow setup {backend.public_url} --code {code}")
+        lines.append("Nobody has an account yet. Make the first one in a browser:")
+        lines.append(f"    {backend.public_url}/setup#code={code}")  # behind the #: browsers keep that to themselves
+        lines.append(f"or with: flow setup {backend.public_url} --code {code}")
     print("\n".join(lines), flush=True)  # noqa: T201 (for who started it)
 
 
 async def _answer(backend: Backend, listening: socket.socket, proxies: Sequence[str]) -> None:
     """Answer requests until a signal comes."""
-    config = web_config(backend.measures.app(guarded(create_app(backend), slow=backend.git.bounds.slow)), proxies)
+    config = web_config(
+        backend.measures.app(guarded(Pages(create_app(backend)), slow=backend.git.bounds.slow)), proxies
+    )
     server = _WebServer(config)
     with _signals(lambda: _stop(server, backend)):
         await server.serve([listening])

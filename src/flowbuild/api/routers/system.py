@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from flowbuild.api.access import Caller, OnServer, Public
 from flowbuild.api.backend import Back
 from flowbuild.api.problems import RESPONSES
-from flowbuild.core.access import Action
+from flowbuild.core.access import Action, allowed, rights
 
 router = APIRouter(tags=["server"], responses=RESPONSES)
 
@@ -36,6 +36,10 @@ class Me(BaseModel):
     admin: bool
     roles: dict[str, str] = Field(description="by project")
     scopes: list[str] | None = Field(description="of a token; none: not a token")
+    may: list[Action] = Field(description="what concerns the server as a whole")
+    rights: dict[str, list[Action]] = Field(
+        description="what each role may in its project; `public`: anybody in public ones"
+    )
 
 
 @router.get("/health", dependencies=[Depends(Public())])
@@ -72,4 +76,6 @@ def me(caller: Caller) -> Me:
         admin=caller.admin,
         roles={project: str(role) for project, role in caller.roles.items()},
         scopes=None if caller.scopes is None else sorted(caller.scopes),
+        may=[action for action in Action if allowed(caller, action, None)],
+        rights=rights(),
     )

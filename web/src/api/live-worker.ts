@@ -1,0 +1,37 @@
+/** One stream of all runs for all tabs of a browser: it hands on what comes, and tells newcomers whether it is connected. */
+import { follow, type StreamState } from './stream';
+
+export type LiveMessage = { type: 'state'; state: StreamState } | { type: 'run'; run: unknown } | { type: 'reset' };
+
+const scope = self as unknown as { onconnect: (event: MessageEvent) => void };
+const ports = new Set<MessagePort>();
+let state: StreamState = 'connecting';
+let stop: (() => void) | undefined;
+
+function tell(message: LiveMessage) {
+  for (const port of ports) port.postMessage(message);
+}
+
+function begin() {
+  return follow(() => '/api/v1/events', {
+    on: { run: (run) => tell({ type: 'run', run }), reset: () => tell({ type: 'reset' }) },
+    onState: (now) => {
+      state = now;
+      tell({ type: 'state', state });
+    },
+  });
+}
+
+scope.onconnect = (event) => {
+  const port = event.ports[0] as MessagePort;
+  ports.add(port);
+  port.onmessage = ({ data }) => {
+    if (data === 'bye') ports.delete(port);
+    if (data === 'again' || ports.size === 0) {
+      stop?.(); // again: somebody else has logged in, who may look at other runs
+      stop = ports.size > 0 ? begin() : undefined;
+    }
+  };
+  port.postMessage({ type: 'state', state } satisfies LiveMessage);
+  stop ??= begin();
+};

@@ -1,0 +1,137 @@
+/** What happens to any run, pushed by the server into the lists that are on the screen. */
+import { type QueryClient, useQueryClient } from '@tanstack/react-query';
+import { useEffect, useSyncExternalStore } from 'react';
+import { listAllPipelinesQueryKey, listRunsQueryKey, listWorkQueryKey } from './generated/@tanstack/react-query.gen';
+import type { PipelineGlance, ProjectGlance, RunSummary } from './generated/types.gen';
+import type { LiveMessage } from './live-worker';
+import { follow, type StreamState } from './stream';
+
+type Listener = (run: RunSummary) => void;
+const listeners = new Set<Listener>();
+const watchers = new Set<() => void>();
+let state: StreamState = 'connecting';
+let again = () => {};
+
+function changeState(now: StreamState) {
+  state = now;
+  for (const each of watchers) each();
+}
+
+/** Whether news arrive; shown when they do not. */
+export function useLiveState(): StreamState {
+  return useSyncExternalStore(
+    (watch) => {
+      watchers.add(watch);
+      return () => watchers.delete(watch);
+    },
+    () => state,
+  );
+}
+
+/** Call `listen` with each run that changed, as it stands in lists now. */
+export function useRunNews(listen: Listener) {
+  useEffect(() => {
+    listeners.add(listen);
+    return () => {
+      listeners.delete(listen);
+    };
+  }, [listen]);
+}
+
+/** Ask anew: what may be looked at has changed with who is logged in. */
+export function askAgain() {
+  again();
+}
+
+/** Keep lists of runs and pipelines current. Once per page. */
+export function useLive() {
+  const queries = useQueryClient();
+  useEffect(() => {
+    const take = (message: LiveMessage) => {
+      if (message.type === 'state') changeState(message.state);
+      else if (message.type === 'reset') refresh(queries);
+      else {
+        const run = message.run as RunSummary;
+        putIntoPipelines(queries, run);
+        freshenLists(queries);
+        for (const listen of listeners) listen(run);
+      }
+    };
+    return connect(take);
+  }, [queries]);
+}
+
+function connect(take: (message: LiveMessage) => void): () => void {
+  if (typeof SharedWorker === 'undefined') {
+    const begin = () =>
+      follow(() => '/api/v1/events', {
+        on: { run: (run) => take({ type: 'run', run }), reset: () => take({ type: 'reset' }) },
+        onState: (now) => take({ type: 'state', state: now }),
+      });
+    let stop = begin();
+    again = () => {
+      stop();
+      stop = begin();
+    };
+    return () => stop();
+  }
+  const worker = new SharedWorker(new URL('./live-worker.ts', import.meta.url), { type: 'module', name: 'flow-live' });
+  worker.port.onmessage = (event: MessageEvent<LiveMessage>) => take(event.data);
+  again = () => worker.port.postMessage('again');
+  const bye = () => worker.port.postMessage('bye');
+  const back = (event: PageTransitionEvent) => {
+    if (event.persisted) window.location.reload(); // out of the browser's memory of pages: its port is closed
+  };
+  window.addEventListener('pagehide', bye);
+  window.addEventListener('pageshow', back);
+  return () => {
+    window.removeEventListener('pagehide', bye);
+    window.removeEventListener('pageshow', back);
+    bye();
+  };
+}
+
+const LISTS = [listRunsQueryKey, listWorkQueryKey].map((key) => (key() as [{ _id: string }])[0]._id);
+
+function isList(key: readonly unknown[]): boolean {
+  return LISTS.includes((key[0] as { _id?: string } | undefined)?._id ?? '');
+}
+
+function refresh(queries: QueryClient) {
+  void queries.invalidateQueries({
+    predicate: ({ queryKey }) => isList(queryKey) || (queryKey[0] as { _id?: string })?._id === 'listAllPipelines',
+  });
+}
+
+let freshening: ReturnType<typeof setTimeout> | undefined;
+
+/** Filters and pages make it hard to tell where a run belongs: lists are asked for again, once for many events. */
+function freshenLists(queries: QueryClient) {
+  if (freshening) return;
+  freshening = setTimeout(() => {
+    freshening = undefined;
+    void queries.invalidateQueries({ predicate: ({ queryKey }) => isList(queryKey) });
+  }, 400);
+}
+
+function putIntoPipelines(queries: QueryClient, run: RunSummary) {
+  let unknown = false;
+  queries.setQueriesData<ProjectGlance[]>({ queryKey: [{ _id: listAllPipelinesQueryKey()[0]._id }] }, (projects) => {
+    const next = projects?.map((project) =>
+      project.name === run.project ? { ...project, pipelines: withRun(project.pipelines, run) } : project,
+    );
+    unknown ||= !next?.some((each) => each.name === run.project && each.pipelines.some((p) => p.name === run.pipeline));
+    return next;
+  });
+  const ended = run.finished_at !== null; // the server computes rates and medians
+  if (unknown || ended) void queries.invalidateQueries({ queryKey: [{ _id: listAllPipelinesQueryKey()[0]._id }] });
+}
+
+function withRun(pipelines: PipelineGlance[], run: RunSummary): PipelineGlance[] {
+  return pipelines.map((pipeline) => {
+    if (pipeline.name !== run.pipeline) return pipeline;
+    const others = pipeline.runs.filter((each) => each.id !== run.id);
+    const runs = [...others, run].sort((a, b) => b.created_at - a.created_at || b.number - a.number);
+    return { ...pipeline, runs: runs.slice(0, Math.max(pipeline.runs.length, 30)) };
+  });
+}

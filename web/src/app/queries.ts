@@ -1,0 +1,35 @@
+import { notifications } from '@mantine/notifications';
+import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
+import { asProblem, meQueryKey } from '@/api';
+
+/** Errors that may pass by themselves: the server or its database is away. */
+const passing = (error: unknown) => [0, 502, 503, 504].includes(asProblem(error).status);
+
+function loggedOut(error: unknown) {
+  if (asProblem(error).status === 401) void queries.invalidateQueries({ queryKey: meQueryKey() });
+}
+
+/** News arrive by streams (api/live.ts, api/run.ts): nothing is asked for again because time has passed. */
+export const queries: QueryClient = new QueryClient({
+  queryCache: new QueryCache({ onError: loggedOut }),
+  mutationCache: new MutationCache({
+    onError: (error, _variables, _context, mutation) => {
+      loggedOut(error);
+      if (mutation.options.onError) return; // the page shows it in its place
+      const { problem } = asProblem(error);
+      notifications.show({
+        color: 'red',
+        title: problem.title,
+        message: [problem.detail, problem.hint].filter(Boolean).join(' '),
+      });
+    },
+  }),
+  defaultOptions: {
+    queries: {
+      staleTime: 30_000,
+      refetchOnWindowFocus: false,
+      retry: (count, error) => passing(error) && count < 8,
+      retryDelay: (count) => Math.min(500 * 2 ** count, 15_000),
+    },
+  },
+});

@@ -1,0 +1,174 @@
+/** What is around every page: where one can go, who one is, and whether news arrive. */
+import { ActionIcon, Burger, Drawer, Menu, Tooltip, useMantineColorScheme } from '@mantine/core';
+import { useDisclosure, useHotkeys, useMediaQuery } from '@mantine/hooks';
+import {
+  IconActivity,
+  IconBooks,
+  IconHistory,
+  IconListCheck,
+  IconLogin2,
+  IconLogout,
+  IconMoon,
+  IconServer2,
+  IconSun,
+  IconTimeline,
+  IconUser,
+  IconUsers,
+} from '@tabler/icons-react';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link, Outlet, useLocation, useNavigate, useRouter } from '@tanstack/react-router';
+import { type ReactNode, useEffect } from 'react';
+import { api, listProjectsOptions } from '@/api';
+import { askAgain, useLive, useLiveState } from '@/api/live';
+import { StateLabel } from '@/ui/states';
+import { useLasting } from '@/ui/time';
+import { Mark } from './mark';
+import { useMay, useMe } from './session';
+import classes from './shell.module.css';
+
+export function Shell() {
+  useLive();
+  const me = useMe();
+  const location = useLocation();
+  const navigate = useNavigate();
+  const router = useRouter();
+  const [opened, menu] = useDisclosure();
+  const narrow = useMediaQuery('(max-width: 48em)');
+  useGoingByKeys();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: any change of the place closes the menu
+  useEffect(menu.close, [location.pathname]);
+
+  const anonymous = me?.kind === 'anonymous';
+  const open = useQuery({ ...listProjectsOptions(), enabled: anonymous });
+  const stranger = anonymous && open.data?.length === 0;
+  useEffect(() => {
+    if (stranger) void navigate({ to: '/login', search: { next: router.state.location.href }, replace: true });
+  }, [stranger, navigate, router]);
+  if (!me || stranger) return null;
+  return (
+    <div className={classes.shell}>
+      <a href="#main" className={classes.skip}>
+        Skip to the page
+      </a>
+      {narrow ? (
+        <>
+          <header className={classes.top}>
+            <Burger size="sm" opened={opened} onClick={menu.toggle} aria-label="Menu" />
+            <Link to="/" className={classes.brand}>
+              <Mark /> flow
+            </Link>
+            <Connection />
+          </header>
+          <Drawer opened={opened} onClose={menu.close} size={240} withCloseButton={false} padding={0} aria-label="Menu">
+            <Places />
+          </Drawer>
+        </>
+      ) : (
+        <div className={classes.side}>
+          <Link to="/" className={classes.brand}>
+            <Mark /> flow
+          </Link>
+          <Places />
+        </div>
+      )}
+      <main id="main" className={classes.main} tabIndex={-1}>
+        {!narrow && <Connection />}
+        <Outlet />
+      </main>
+    </div>
+  );
+}
+
+function Places() {
+  const may = useMay();
+  return (
+    <nav className={classes.places} aria-label="Main">
+      <Place to="/" icon={<IconActivity size={17} stroke={1.7} />} label="Pipelines" exact />
+      <Place to="/runs" icon={<IconHistory size={17} stroke={1.7} />} label="Runs" />
+      <Place to="/queue" icon={<IconListCheck size={17} stroke={1.7} />} label="Queue" />
+      <Place to="/projects" icon={<IconBooks size={17} stroke={1.7} />} label="Projects" />
+      {may('runner.read') && <Place to="/runners" icon={<IconServer2 size={17} stroke={1.7} />} label="Runners" />}
+      {may('user.read') && <Place to="/users" icon={<IconUsers size={17} stroke={1.7} />} label="Users" />}
+      {may('audit.read') && <Place to="/audit" icon={<IconTimeline size={17} stroke={1.7} />} label="Audit" />}
+      <span className={classes.rest} />
+      <Person />
+    </nav>
+  );
+}
+
+function Place({ to, icon, label, exact = false }: { to: string; icon: ReactNode; label: string; exact?: boolean }) {
+  return (
+    <Link to={to} className={classes.place} activeOptions={{ exact, includeSearch: false }}>
+      {icon}
+      {label}
+    </Link>
+  );
+}
+
+function Person() {
+  const me = useMe();
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const location = useLocation();
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const dark = document.documentElement.dataset.mantineColorScheme === 'dark' || colorScheme === 'dark';
+  const logout = useMutation({
+    mutationFn: () => api.logout(),
+    onSuccess: async () => {
+      queries.clear();
+      askAgain();
+      await navigate({ to: '/login' });
+    },
+  });
+  return (
+    <div className={classes.person}>
+      {me && me.kind !== 'anonymous' ? (
+        <Menu position="top-start" width={200}>
+          <Menu.Target>
+            <button type="button" className={classes.place}>
+              <IconUser size={17} stroke={1.7} />
+              <span className={classes.name}>{me.name}</span>
+            </button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            <Menu.Item renderRoot={(props) => <Link to="/account" {...props} />} leftSection={<IconUser size={15} />}>
+              Account and tokens
+            </Menu.Item>
+            <Menu.Item leftSection={<IconLogout size={15} />} onClick={() => logout.mutate()}>
+              Log out
+            </Menu.Item>
+          </Menu.Dropdown>
+        </Menu>
+      ) : (
+        <Link to="/login" search={{ next: location.href }} className={classes.place}>
+          <IconLogin2 size={17} stroke={1.7} /> Log in
+        </Link>
+      )}
+      <Tooltip label={dark ? 'Light' : 'Dark'}>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          aria-label={dark ? 'Light colours' : 'Dark colours'}
+          onClick={() => setColorScheme(dark ? 'light' : 'dark')}
+        >
+          {dark ? <IconSun size={16} /> : <IconMoon size={16} />}
+        </ActionIcon>
+      </Tooltip>
+    </div>
+  );
+}
+
+/** Says that what is on the screen may be old; nothing while all is well. */
+function Connection() {
+  const away = useLasting(useLiveState() === 'away', 2500);
+  return (
+    <div className={classes.connection} role="status">
+      {away && <StateLabel look="errored" word="No connection: trying again" />}
+    </div>
+  );
+}
+
+function useGoingByKeys() {
+  const navigate = useNavigate();
+  useHotkeys([['mod+Home', () => void navigate({ to: '/' })]]);
+}

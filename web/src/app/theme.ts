@@ -1,0 +1,53 @@
+import {
+  Badge,
+  Button,
+  createTheme,
+  Input,
+  type MantineColorsTuple,
+  Modal,
+  Paper,
+  Table,
+  Tooltip,
+} from '@mantine/core';
+
+const iris: MantineColorsTuple = [
+  '#eef0ff', '#dcdffb', '#b6bcf1', '#8e97e8', '#6c77e0', '#5762dc', '#4c57da', '#3d48c2', '#343fae', '#29359a',
+]; // biome-ignore format: one look shows that there are ten
+const night: MantineColorsTuple = [
+  '#e6e8ee',
+  '#b9bdc9',
+  '#9297a6',
+  '#6b7080',
+  '#3a3f4e',
+  '#2b2f3c',
+  '#20242f',
+  '#181b24',
+  '#12151c',
+  '#0c0e13',
+];
+
+/** Small, quiet, dense: the colours that shout are those of states (styles.css). */
+export const theme = createTheme({
+  primaryColor: 'iris',
+  primaryShade: { light: 6, dark: 5 },
+  colors: { iris, dark: night },
+  fontFamily: "'Inter Variable', system-ui, sans-serif",
+  fontFamilyMonospace: "'JetBrains Mono', ui-monospace, Menlo, Consolas, monospace",
+  fontSizes: { xs: '11.5px', sm: '13px', md: '14px', lg: '16px', xl: '20px' },
+  headings: {
+    fontWeight: '600',
+    sizes: { h1: { fontSize: '20px' }, h2: { fontSize: '16px' }, h3: { fontSize: '14px' } },
+  },
+  defaultRadius: 'md',
+  cursorType: 'pointer',
+  autoContrast: true,
+  components: {
+    Button: Button.extend({ defaultProps: { size: 'xs' } }),
+    Badge: Badge.extend({ defaultProps: { variant: 'light', tt: 'none', fw: 500 } }),
+    Input: Input.extend({ defaultProps: { size: 'sm' } }),
+    Table: Table.extend({ defaultProps: { verticalSpacing: 8, horizontalSpacing: 'sm' } }),
+    Paper: Paper.extend({ defaultProps: { withBorder: true, radius: 'md' } }),
+    Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, withArrow: true } }),
+    Modal: Modal.extend({ defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45, blur: 2 } } }),
+  },
+});

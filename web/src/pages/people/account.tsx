@@ -1,0 +1,5 @@
+import { Page } from '@/ui/page';
+
+export function Account() {
+  return <Page title="Account">Not built yet.</Page>;
+}

@@ -1,0 +1,5 @@
+import { Page } from '@/ui/page';
+
+export function Users() {
+  return <Page title="Users">Not built yet.</Page>;
+}
