@@ -1,0 +1,5 @@
+import type { PaneProps } from './pane';
+
+export function DetailsPane({ step }: PaneProps) {
+  return <p>{step.name}</p>;
+}
