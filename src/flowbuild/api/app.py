@@ -120,7 +120,7 @@ def describe(more: Iterable[APIRouter] = ()) -> FastAPI:
     for _route, _permission in declared(app):
         pass
     make = app.openapi
-    app.openapi = lambda: _exact(app, make)  # type: ignore[method-assign] (as FastAPI's own documentation does it)
+    app.openapi = lambda: _exact(app, make)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     return app
 
 

@@ -22,20 +22,10 @@ STATIC = Path(__file__).with_name("static")
 OTHERS = ("/api/", "/git/", "/hooks/")  # beginnings of paths that are no pages
 ENDPOINTS = frozenset({"/health", "/ready", "/metrics"})
 NONCE = b"__STYLE_NONCE__"  # stands in index.html for what each answer gets anew
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "worker-src 'self'",
-        "style-src 'self' 'nonce-{nonce}'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "frame-src 'self'",
-        "form-action 'none'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'nonce-{nonce}'; "
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 NOT_BUILT = b"""<!doctype html><title>flow</title>
 <p>The REST API of this server is at /api/v1. Its web app has not been built: <code>scripts/web</code> does that in a clone.</p>
