@@ -3,33 +3,47 @@ import { Tooltip } from '@mantine/core';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 
 const SECOND = 1000;
-const clocks = new Map<number, { watchers: Set<() => void>; timer?: ReturnType<typeof setInterval>; now: number }>();
+
+interface Clock {
+  watch: (watcher: () => void) => () => void;
+  read: () => number;
+}
+
+const clocks = new Map<number, Clock>();
+
+/** A clock whose functions stay the same: React subscribes again whenever they differ, and would never come to rest. */
+function clockOf(every: number): Clock {
+  const watchers = new Set<() => void>();
+  let now = Date.now();
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const tick = () => {
+    now = Date.now();
+    for (const each of watchers) each();
+  };
+  const watch = (watcher: () => void) => {
+    watchers.add(watcher);
+    if (timer === undefined) {
+      now = Date.now();
+      timer = setInterval(tick, every);
+    }
+    return () => {
+      watchers.delete(watcher);
+      if (watchers.size > 0) return;
+      clearInterval(timer);
+      timer = undefined;
+    };
+  };
+  return { watch, read: () => now / SECOND };
+}
 
 /** The time now, in seconds, anew every `every` milliseconds; all who ask for the same share one timer. */
 export function useNow(every = SECOND): number {
   let clock = clocks.get(every);
   if (!clock) {
-    clock = { watchers: new Set(), now: Date.now() };
+    clock = clockOf(every);
     clocks.set(every, clock);
   }
-  const shared = clock;
-  return useSyncExternalStore(
-    (watch) => {
-      shared.watchers.add(watch);
-      shared.now = Date.now();
-      shared.timer ??= setInterval(() => {
-        shared.now = Date.now();
-        for (const each of shared.watchers) each();
-      }, every);
-      return () => {
-        shared.watchers.delete(watch);
-        if (shared.watchers.size > 0) return;
-        clearInterval(shared.timer);
-        shared.timer = undefined;
-      };
-    },
-    () => shared.now / 1000,
-  );
+  return useSyncExternalStore(clock.watch, clock.read);
 }
 
 /** 0.4 s, 12 s, 3 min 05 s, 2 h 07 min, 3 d 04 h */
