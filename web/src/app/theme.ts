@@ -13,6 +13,9 @@ import {
 const iris: MantineColorsTuple = [
   '#eef0ff', '#dcdffb', '#b6bcf1', '#8e97e8', '#6c77e0', '#5762dc', '#4c57da', '#3d48c2', '#343fae', '#29359a',
 ]; // biome-ignore format: one look shows that there are ten
+const red: MantineColorsTuple = [
+  '#fff0ef', '#fddcda', '#f8b5b2', '#f38c88', '#ff7069', '#d93a35', '#c9302c', '#b42723', '#9c1f1c', '#841715',
+]; // biome-ignore format: one look shows that there are ten
 const night: MantineColorsTuple = [
   '#e6e8ee',
   '#b9bdc9',
@@ -30,7 +33,7 @@ const night: MantineColorsTuple = [
 export const theme = createTheme({
   primaryColor: 'iris',
   primaryShade: { light: 6, dark: 5 },
-  colors: { iris, dark: night },
+  colors: { iris, red, dark: night },
   fontFamily: "'Inter Variable', system-ui, sans-serif",
   fontFamilyMonospace: "'JetBrains Mono', ui-monospace, Menlo, Consolas, monospace",
   fontSizes: { xs: '11.5px', sm: '13px', md: '14px', lg: '16px', xl: '20px' },

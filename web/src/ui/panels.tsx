@@ -58,7 +58,7 @@ export function ErrorPanel({ error, retry }: { error: unknown; retry?: () => voi
 
 export function Loading({ rows = 5, height = 34 }: { rows?: number; height?: number }) {
   return (
-    <Stack gap={8} aria-busy="true" aria-label="Loading">
+    <Stack gap={8} role="status" aria-busy="true" aria-label="Loading">
       {Array.from({ length: rows }, (_, row) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: they are all the same
         <Skeleton key={row} height={height} radius="sm" />
