@@ -71,11 +71,13 @@ const runners = createRoute({
 const projects = createRoute({
   getParentRoute: () => shell,
   path: '/projects',
+  validateSearch: texts('q', 'archived'),
   component: lazyRouteComponent(() => import('@/pages/projects/projects'), 'Projects'),
 });
 const newProject = createRoute({
   getParentRoute: () => shell,
   path: '/projects/new',
+  validateSearch: texts('added'),
   component: lazyRouteComponent(() => import('@/pages/projects/new'), 'NewProject'),
 });
 const project = createRoute({
@@ -83,6 +85,11 @@ const project = createRoute({
   path: '/projects/$project',
   validateSearch: texts('tab'),
   component: lazyRouteComponent(() => import('@/pages/projects/project'), 'Project'),
+});
+const delivery = createRoute({
+  getParentRoute: () => shell,
+  path: '/projects/$project/deliveries/$delivery',
+  component: lazyRouteComponent(() => import('@/pages/projects/delivery'), 'Delivery'),
 });
 const pipeline = createRoute({
   getParentRoute: () => shell,
@@ -146,6 +153,7 @@ export const router = createRouter({
       projects,
       newProject,
       project,
+      delivery,
       pipeline,
       pipelineFile,
       start,
