@@ -97,6 +97,9 @@ function isList(key: readonly unknown[]): boolean {
   return LISTS.includes((key[0] as { _id?: string } | undefined)?._id ?? '');
 }
 
+/** Lists of many pages take each run by themselves: see run-list.ts. */
+const keepsItself = (key: readonly unknown[]) => (key[0] as { _infinite?: boolean } | undefined)?._infinite === true;
+
 function refresh(queries: QueryClient) {
   void queries.invalidateQueries({
     predicate: ({ queryKey }) => isList(queryKey) || (queryKey[0] as { _id?: string })?._id === 'listAllPipelines',
@@ -110,7 +113,7 @@ function freshenLists(queries: QueryClient) {
   if (freshening) return;
   freshening = setTimeout(() => {
     freshening = undefined;
-    void queries.invalidateQueries({ predicate: ({ queryKey }) => isList(queryKey) });
+    void queries.invalidateQueries({ predicate: ({ queryKey }) => isList(queryKey) && !keepsItself(queryKey) });
   }, 400);
 }
 
