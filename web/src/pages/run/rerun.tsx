@@ -1,0 +1,177 @@
+/** Starting a run again: all of it, what went wrong, or from a step on, with other variables if wanted. */
+import { ActionIcon, Alert, Button, Checkbox, Group, Loader, Modal, Radio, Stack, TextInput } from '@mantine/core';
+import { IconPlus, IconX } from '@tabler/icons-react';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { useState } from 'react';
+import { api, asProblem, listVariablesOptions, type RunView, type StepView } from '@/api';
+import { ErrorPanel } from '@/ui/panels';
+import { changedVariables, type Row, rowsOf } from './changes-of';
+import { isFailure } from './order';
+import classes from './rerun.module.css';
+
+export type RerunFrom = 'all' | 'failed' | 'step';
+
+interface RerunProps {
+  run: RunView;
+  step: StepView | undefined;
+  from: RerunFrom;
+  onClose: () => void;
+}
+
+export function Rerun({ run, step, from: wanted, onClose }: RerunProps) {
+  const failures = run.steps.filter((each) => isFailure(each) || each.outcome === 'cancelled');
+  const [from, setFrom] = useState<RerunFrom>(wanted);
+  const found = useQuery({
+    ...listVariablesOptions({ path: { run: run.id }, query: { step: step?.key, before: true } }),
+    enabled: from === 'step' && Boolean(step?.input_commit),
+  });
+  // A step finds what those before it have set; the run as a whole begins with what it was given.
+  const before = from === 'step' && step?.input_commit ? found.data : run.variables;
+  return (
+    <Modal opened onClose={onClose} title={`Run ${run.pipeline} again`} size="lg">
+      <Stack gap="md">
+        <Radio.Group value={from} onChange={(value) => setFrom(value as RerunFrom)} aria-label="What to run again">
+          <Stack gap={8}>
+            <Radio value="all" label="All of it" />
+            <Radio
+              value="failed"
+              disabled={failures.length === 0}
+              label="Only what went wrong, and what follows"
+              description={failures.map(({ key }) => key).join(', ')}
+            />
+            <Radio
+              value="step"
+              disabled={!step}
+              label={step ? `From ${step.key} on` : 'From a step on'}
+              description={
+                step ? 'Results of the steps before it are taken over.' : 'Choose a step in the graph first.'
+              }
+            />
+          </Stack>
+        </Radio.Group>
+        {found.isError && from === 'step' && <ErrorPanel error={found.error} />}
+        {before ? (
+          <Form key={from} run={run} step={step} from={from} before={before} onClose={onClose} />
+        ) : (
+          !found.isError && <Loader size="sm" aria-label="Loading variables" />
+        )}
+      </Stack>
+    </Modal>
+  );
+}
+
+function Form({ run, step, from, before, onClose }: RerunProps & { before: Record<string, string> }) {
+  const navigate = useNavigate();
+  const [rows, setRows] = useState<Row[]>(() => rowsOf(before));
+  const [fresh, setFresh] = useState(false);
+  const variables = changedVariables(before, rows);
+  const count = Object.keys(variables).length;
+  const rerun = useMutation({
+    mutationFn: () =>
+      api.rerun({
+        path: { run: run.id },
+        body: {
+          variables,
+          fresh,
+          failed: from === 'failed',
+          from_steps: from === 'step' && step ? [step.key] : [],
+        },
+      }),
+    onSuccess: async ({ data }) => {
+      onClose();
+      await navigate({
+        to: '/projects/$project/runs/$number',
+        params: { project: data.project, number: String(data.number) },
+      });
+    },
+    onError: () => {}, // shown below
+  });
+  const problem = rerun.isError ? asProblem(rerun.error).problem : undefined;
+  return (
+    <form
+      className={classes.form}
+      onSubmit={(event) => {
+        event.preventDefault();
+        rerun.mutate();
+      }}
+    >
+      <Variables rows={rows} before={before} onChange={setRows} />
+      <Checkbox
+        label="Take nothing from the step cache"
+        checked={fresh}
+        onChange={(event) => setFresh(event.currentTarget.checked)}
+      />
+      {problem && (
+        <Alert color="red" title={problem.detail}>
+          {problem.hint}
+        </Alert>
+      )}
+      <Group justify="flex-end" gap="xs">
+        <Button variant="default" onClick={onClose}>
+          Close
+        </Button>
+        <Button type="submit" loading={rerun.isPending}>
+          {count === 0 ? 'Run again' : `Run again with ${count} changed`}
+        </Button>
+      </Group>
+    </form>
+  );
+}
+
+interface VariablesProps {
+  rows: Row[];
+  before: Record<string, string>;
+  onChange: (rows: Row[]) => void;
+}
+
+function Variables({ rows, before, onChange }: VariablesProps) {
+  const change = (id: number, more: Partial<Row>) =>
+    onChange(rows.map((row) => (row.id === id ? { ...row, ...more } : row)));
+  const add = () => onChange([...rows, { id: Math.max(-1, ...rows.map(({ id }) => id)) + 1, name: '', value: '' }]);
+  return (
+    <fieldset className={classes.variables}>
+      <legend>Variables</legend>
+      {rows.map(({ id, name, value }) => {
+        const known = Object.hasOwn(before, name);
+        const changed = known && before[name] !== value;
+        return (
+          <div key={id} className={classes.row} data-changed={changed || undefined}>
+            {known ? (
+              <span className={classes.name} title={name}>
+                {name}
+              </span>
+            ) : (
+              <TextInput
+                size="xs"
+                aria-label="Name"
+                placeholder="NAME"
+                value={name}
+                onChange={(event) => change(id, { name: event.currentTarget.value })}
+              />
+            )}
+            <TextInput
+              size="xs"
+              aria-label={`Value of ${name || 'the new variable'}`}
+              value={value}
+              onChange={(event) => change(id, { value: event.currentTarget.value })}
+            />
+            {!known && (
+              <ActionIcon
+                variant="subtle"
+                color="gray"
+                aria-label="Take it away"
+                onClick={() => onChange(rows.filter((row) => row.id !== id))}
+              >
+                <IconX size={14} />
+              </ActionIcon>
+            )}
+          </div>
+        );
+      })}
+      <Button variant="subtle" size="compact-xs" leftSection={<IconPlus size={13} />} onClick={add}>
+        Another variable
+      </Button>
+    </fieldset>
+  );
+}

@@ -1,0 +1,99 @@
+/** When which attempt did what, from what the API tells of it. Pure; times in seconds since the epoch. */
+import type { AttemptView, RunView, StepView } from '@/api';
+
+/** In the order in which they happen; `wait` is ours: from being ready to the first of the others. */
+export const PHASES = [
+  'wait',
+  'claim',
+  'fetch',
+  'cache',
+  'checkout',
+  'pull',
+  'create',
+  'run',
+  'commit',
+  'push',
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+export interface Piece {
+  phase: Phase | 'other';
+  from: number;
+  /** Missing for as long as it lasts. */
+  to?: number;
+}
+
+export interface Bar {
+  attempt: AttemptView;
+  from: number;
+  to?: number;
+  pieces: Piece[];
+}
+
+const isPhase = (name: string): name is Phase => (PHASES as readonly string[]).includes(name);
+const place = (name: string) => (isPhase(name) ? PHASES.indexOf(name) : PHASES.length);
+
+/**
+ * The bar of an attempt; none for one that has not been offered yet.
+ *
+ * How long its phases took is told at its end. Until then it is known when it was queued, when its containers began
+ * (`started_at`) and what it does now.
+ */
+export function barOf(step: StepView, attempt: AttemptView): Bar | undefined {
+  const from = attempt.queued_at ?? attempt.started_at;
+  if (from === null || from === undefined) return undefined;
+  const to = attempt.finished_at ?? undefined;
+  const phases = Object.entries(attempt.phases).sort(([a], [b]) => place(a) - place(b));
+  const pieces = phases.length > 0 ? known(from, attempt, phases) : going(from, to, step, attempt);
+  return { attempt, from, to, pieces: pieces.filter((piece) => piece.to === undefined || piece.to > piece.from) };
+}
+
+function known(from: number, attempt: AttemptView, phases: [string, number][]): Piece[] {
+  const before = phases.filter(([name]) => place(name) < PHASES.indexOf('run'));
+  const total = (list: [string, number][]) => list.reduce((sum, [, seconds]) => sum + seconds, 0);
+  // The containers began at `started_at`: all before it is laid back from there, all after it goes on.
+  const end = attempt.finished_at ?? from + total(phases);
+  const run = attempt.started_at ?? Math.max(from, end - total(phases));
+  let at = Math.max(from, attempt.started_at ? run - total(before) : run);
+  const pieces: Piece[] = [{ phase: 'wait', from, to: at }];
+  for (const [name, seconds] of phases) {
+    pieces.push({ phase: isPhase(name) ? name : 'other', from: at, to: at + seconds });
+    at += seconds;
+  }
+  return pieces;
+}
+
+function going(from: number, to: number | undefined, step: StepView, attempt: AttemptView): Piece[] {
+  if (to !== undefined) return [{ phase: 'other', from, to }]; // it ended without telling: its runner is gone
+  const claimed = attempt.started_at ?? (step.attempts.length === 1 ? step.started_at : null);
+  if (claimed === null || claimed === undefined)
+    return [{ phase: attempt.phase ? phaseOf(attempt.phase) : 'wait', from }];
+  return [
+    { phase: 'wait', from, to: claimed },
+    { phase: phaseOf(attempt.phase || 'run'), from: claimed },
+  ];
+}
+
+const phaseOf = (name: string): Piece['phase'] => (isPhase(name) ? name : 'other');
+
+export interface Span {
+  from: number;
+  to: number;
+}
+
+/** From the beginning of the run to its end, or to now; never nothing, so that one can divide by it. */
+export function spanOf(run: RunView, now: number): Span {
+  const from = run.created_at;
+  const ends = run.steps.flatMap((step) => step.attempts.map(({ finished_at }) => finished_at ?? 0));
+  const to = run.finished_at === null ? now : Math.max(run.finished_at, ...ends);
+  return { from, to: Math.max(to, from + 1) };
+}
+
+const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400];
+
+/** Round times since the beginning at which the axis has a line: at most `most` of them. */
+export function ticksOf({ from, to }: Span, most = 8): number[] {
+  const long = to - from;
+  const step = TICKS.find((each) => long / each <= most) ?? Math.ceil(long / most / 86_400) * 86_400;
+  return Array.from({ length: Math.floor(long / step) + 1 }, (_, count) => count * step);
+}
