@@ -1,5 +1,80 @@
+import { Button } from '@mantine/core';
+import { IconRefresh, IconServer2 } from '@tabler/icons-react';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useEffect } from 'react';
+import { listRunnersOptions, listRunnersQueryKey, listWorkOptions, type RunnerInfo, type WorkView } from '@/api';
+import { useMay } from '@/app/session';
 import { Page } from '@/ui/page';
+import { Empty, Loaded } from '@/ui/panels';
+import { Section } from '@/ui/section';
+import { AddRunner } from './add-runner';
+import { OwnRunner, RunnerCard } from './runner-card';
+import classes from './runners.module.css';
+import { Server } from './server';
+import { byRunner } from './work';
 
+/** The machines that execute steps: how loaded they are, and what each runs now. */
 export function Runners() {
-  return <Page title="Runners">Not built yet.</Page>;
+  const runners = useQuery(listRunnersOptions());
+  const work = useQuery(listWorkOptions({ query: { limit: 200 } }));
+  const may = useMay();
+  const freshen = useFreshRunners();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever takes or ends work was heard of
+  useEffect(() => void freshen(), [work.dataUpdatedAt]);
+  return (
+    <Page
+      title="Runners"
+      actions={
+        <>
+          <Button variant="subtle" color="gray" leftSection={<IconRefresh size={14} />} onClick={freshen}>
+            Look again
+          </Button>
+          {may('runner.register') && <AddRunner />}
+        </>
+      }
+    >
+      <Loaded query={runners}>{(all) => <Machines runners={all} work={work.data ?? []} />}</Loaded>
+      <Server />
+    </Page>
+  );
+}
+
+export function useFreshRunners() {
+  const queries = useQueryClient();
+  return () => queries.invalidateQueries({ queryKey: listRunnersQueryKey() });
+}
+
+function Machines({ runners, work }: { runners: RunnerInfo[]; work: WorkView[] }) {
+  const held = byRunner(work);
+  const known = new Set(runners.map((runner) => runner.name));
+  const own = [...held.keys()].filter((name) => !known.has(name)); // the server's own is in no list
+  const present = runners.filter((runner) => runner.state !== 'revoked');
+  const gone = runners.filter((runner) => runner.state === 'revoked');
+  if (present.length === 0 && own.length === 0) {
+    return (
+      <div className={classes.none}>
+      <Empty icon={<IconServer2 size={30} stroke={1.4} />} title="No other machines">
+        The server runs steps itself, unless it was started with FLOW_RUNNER=false. When one machine is not enough, add
+        a runner on another.
+      </Empty>
+      </div>
+    );
+  }
+  return (
+    <>
+      <ul className={classes.cards} aria-label="Runners">
+        {own.map((name) => (
+          <OwnRunner key={name} name={name} work={held.get(name) ?? []} />
+        ))}
+        {present.map((runner) => (
+          <RunnerCard key={runner.name} runner={runner} work={held.get(runner.name) ?? []} />
+        ))}
+      </ul>
+      {gone.length > 0 && (
+        <Section title="Revoked" about="Their keys open nothing any more; the names are free.">
+          {gone.map((runner) => runner.name).join(', ')}
+        </Section>
+      )}
+    </>
+  );
 }

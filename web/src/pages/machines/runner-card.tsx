@@ -1,0 +1,176 @@
+import { Badge, Button, Paper } from '@mantine/core';
+import { IconServer2 } from '@tabler/icons-react';
+import { useMutation } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { api, type Facts, type RunnerInfo, type WorkView } from '@/api';
+import { useMay } from '@/app/session';
+import { Confirm } from '@/ui/confirm';
+import { bytes } from '@/ui/small';
+import { type Look, StateLabel } from '@/ui/states';
+import { Ago, Duration } from '@/ui/time';
+import { told } from '@/ui/told';
+import { useFreshRunners } from './runners';
+import classes from './runners.module.css';
+import { StepLink } from './step-link';
+import { workKey } from './work';
+
+/** The runner inside the server: the API tells of it only what it works on. */
+export function OwnRunner({ name, work }: { name: string; work: WorkView[] }) {
+  return (
+    <Card name={name} state={<StateLabel look="succeeded" word="part of the server" />}>
+      <Held work={work} />
+    </Card>
+  );
+}
+
+export function RunnerCard({ runner, work }: { runner: RunnerInfo; work: WorkView[] }) {
+  return (
+    <Card name={runner.name} state={<State runner={runner} />}>
+      <Load busy={runner.busy} capacity={runner.capacity} />
+      <Held work={work} />
+      <About runner={runner} />
+      <Labels labels={runner.labels} />
+      <Actions runner={runner} />
+    </Card>
+  );
+}
+
+function Card({ name, state, children }: { name: string; state: ReactNode; children: ReactNode }) {
+  return (
+    <Paper component="li" className={classes.card}>
+      <div className={classes.head}>
+        <IconServer2 size={18} stroke={1.6} aria-hidden />
+        <h2 className={classes.name}>{name}</h2>
+        {state}
+      </div>
+      {children}
+    </Paper>
+  );
+}
+
+function State({ runner }: { runner: RunnerInfo }) {
+  const [look, word]: [Look, string] = !runner.heard
+    ? ['errored', 'silent']
+    : runner.state === 'draining'
+      ? ['waiting', 'draining']
+      : runner.busy > 0
+        ? ['running', 'busy']
+        : ['succeeded', 'ready'];
+  return <StateLabel look={look} word={word} />;
+}
+
+function Load({ busy, capacity }: { busy: number; capacity: number }) {
+  const places = Array.from({ length: capacity }, (_, place) => place);
+  return (
+    <div className={classes.load}>
+      <span className={classes.places} aria-hidden>
+        {places.map((place) => (
+          <span key={place} className={classes.place} data-taken={place < busy || undefined} />
+        ))}
+      </span>
+      <span className="numbers">
+        {busy} of {capacity}
+      </span>
+    </div>
+  );
+}
+
+function Held({ work }: { work: WorkView[] }) {
+  if (work.length === 0) return <p className={classes.idle}>It has nothing to do.</p>;
+  return (
+    <ul className={classes.held} aria-label="What it has">
+      {work.map((each) => (
+        <li key={workKey(each)}>
+          <StepLink work={each} whole />
+          <span className="faint">
+            <Duration from={each.started_at ?? each.queued_at} />
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function About({ runner }: { runner: RunnerInfo }) {
+  const facts = runner.facts as Facts;
+  return (
+    <dl className={classes.facts}>
+      <Fact name="Last heard of">
+        <Ago at={runner.seen_at} />
+      </Fact>
+      <Fact name="Version">{facts.version}</Fact>
+      <Fact name="Docker">
+        {[facts.engine, facts.compose && `compose ${facts.compose}`].filter(Boolean).join(', ')}
+      </Fact>
+      <Fact name="Machine">
+        {[facts.machine, facts.cpus && `${facts.cpus} CPUs`, facts.memory && bytes(facts.memory)]
+          .filter(Boolean)
+          .join(', ')}
+      </Fact>
+    </dl>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ReactNode }) {
+  if (!children) return null;
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Labels({ labels }: { labels: RunnerInfo['labels'] }) {
+  const all = Object.entries(labels);
+  if (all.length === 0) return null;
+  return (
+    <div className={classes.labels}>
+      {all.map(([name, value]) => (
+        <Badge key={name} color="gray">
+          {name}={String(value)}
+        </Badge>
+      ))}
+    </div>
+  );
+}
+
+function Actions({ runner }: { runner: RunnerInfo }) {
+  const may = useMay();
+  const freshen = useFreshRunners();
+  const path = { name: runner.name };
+  const draining = runner.state === 'draining';
+  const drain = useMutation({
+    mutationFn: async () => {
+      await (draining ? api.activateRunner({ path }) : api.drainRunner({ path }));
+    },
+    onSuccess: () => told(draining ? `${runner.name} gets work again` : `${runner.name} gets no more work`),
+    onSettled: freshen,
+  });
+  if (!may('runner.drain')) return null;
+  return (
+    <div className={classes.actions}>
+      <Button
+        variant="default"
+        loading={drain.isPending}
+        onClick={() => drain.mutate()}
+        title={draining ? 'Give it work again' : 'Give it no more work; its program ends when it has none left'}
+      >
+        {draining ? 'Activate' : 'Drain'}
+      </Button>
+      {may('runner.register') && (
+        <Confirm
+          label="Revoke"
+          title={`Revoke ${runner.name}`}
+          word={runner.name}
+          variant="subtle"
+          color="red"
+          act={() => api.revokeRunner({ path })}
+          onDone={freshen}
+        >
+          Its key opens nothing any more. What it works on is lost.
+        </Confirm>
+      )}
+    </div>
+  );
+}
