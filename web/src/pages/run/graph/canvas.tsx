@@ -86,7 +86,7 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
           zoomOnDoubleClick={false}
           minZoom={0.05}
           maxZoom={1.6}
-          proOptions={{ hideAttribution: true }}
+
         >
           <ViewportPortal>
             <Backdrop scene={scene} />
