@@ -103,8 +103,7 @@ class FarRepositories:
 
     async def push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
         """See Repositories. Waits for a server that is away."""
-        lease = assignment.lease
-        await asyncio.to_thread(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
+        await asyncio.to_thread(repository.write_attempt_ref, *_key(assignment), commit)
         await self._patiently(lambda: self._push(assignment, repository, commit))
 
     async def forget(self, run: str) -> None:
@@ -137,6 +136,8 @@ class FarRepositories:
     async def _fetch(self, assignment: Assignment) -> RunRepository:
         run, commit = assignment.lease.run, CommitId(assignment.input_commit)
         repository = await asyncio.to_thread(self._repository, run)
+        if assignment.state != "launched":  # a result that is here was forgotten: the server was restored since
+            await asyncio.to_thread(repository.refs.remove, attempt_ref(*_key(assignment)))
         if repository.refs.read(_have(commit)) is None:
             where = (repository.path, assignment.repository)
             await asyncio.to_thread(self._git, assignment, *where, "fetch", f"+{commit}:{_have(commit)}")
@@ -148,12 +149,11 @@ class FarRepositories:
         return repository
 
     async def _push(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
-        lease = assignment.lease
         before = await asyncio.to_thread(repository.large_files, CommitId(assignment.input_commit))
         after = await asyncio.to_thread(repository.large_files, commit)
         async for pointer, action in self._actions(assignment, "upload", after - before):
             await self._upload(pointer, action, repository)
-        ref = attempt_ref(lease.step, lease.attempt, lease.epoch)
+        ref = attempt_ref(*_key(assignment))
         where = (repository.path, assignment.repository)
         await asyncio.to_thread(self._git, assignment, *where, "push", f"{commit}:{ref}")
         if repository.refs.read(_have(commit)) is None:
@@ -262,6 +262,11 @@ def _used(repository: RunRepository, pointer: Pointer) -> bool:
         return False
     os.utime(repository.lfs.path(pointer.oid))
     return True
+
+
+def _key(assignment: Assignment) -> tuple[str, int, int]:
+    lease = assignment.lease
+    return lease.step, lease.attempt, lease.epoch
 
 
 def _have(commit: str) -> str:

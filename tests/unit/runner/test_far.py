@@ -24,6 +24,7 @@ from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import LIMIT, Home, step
 from flowbuild.testing.program import git
 from flowbuild.wiring.runner import alone, identify
+from flowbuild.workspace.repo import RunRepository
 
 LARGE = 1 << 20  # bytes from which a file is an LFS object
 
@@ -442,3 +443,20 @@ async def test_a_source_stays_for_others_when_one_is_refused_or_the_server_calls
     assert first != moved
     assert inode(first) == before
     assert inode(moved) != before
+
+
+async def test_an_attempt_that_a_restored_server_asks_for_again(home, open_site, far):
+    """The machine has a result of it, of which the server does not know any more: the step is done again, with what it leaves now."""
+    home.write({"a": step(sleep=500, then="b"), "b": step(write="b=1")})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life():
+            begun = await served.life.start(home)
+            await served.life.until(begun.id, "a", "run")
+            clone = RunRepository.open(far.home / "runs" / begun.id / "repository.git")
+            (known,) = clone.refs.list("refs/have/").values()
+            await asyncio.to_thread(clone.refs.update, "refs/attempts/b/1/1", known, old=None)
+            view = await over(served, begun.id)
+            changed = await served.life.client.diff(begun.id, "b", None, patch=False)
+    assert (str(view.state), view.steps[1].message) == ("succeeded", "")
+    assert [each.path for each in changed.files] == ["b"]
