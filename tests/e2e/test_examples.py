@@ -46,7 +46,7 @@ def cases() -> list[Any]:
 def test_example(example: Path, repository: dict[str, Any], scenario: dict[str, Any], tmp_path: Path) -> None:
     program = prepare(example, repository, tmp_path)
     play(program, scenario, tmp_path)
-    assert leftovers([run["id"] for run in program.call("runs", "--json").json()]) == []
+    assert leftovers([run["id"] for run in program.look("runs", "--json").json()]) == []
 
 
 def test_every_example_is_a_case() -> None:
@@ -163,20 +163,20 @@ def check_step(program: Program, run: str, step: dict[str, Any], expected: dict[
     for text in expected.get("message", []):
         assert text in step["message"]
     if expected.get("log") or expected.get("log_absent"):
-        log = program.call("logs", run, step["key"]).stdout
+        log = program.look("logs", run, step["key"]).stdout
         for text in expected.get("log", []):
             assert text in log, place
         for text in expected.get("log_absent", []):
             assert text not in log
     if "diff" in expected:
-        files = program.call("diff", run, step["key"], "--json").json()["files"]
+        files = program.look("diff", run, step["key"], "--json").json()["files"]
         changes = {change["path"]: change["status"] for change in files}
         assert changes == expected["diff"] or (expected["diff"] and changes.items() >= expected["diff"].items())
 
 
 def check_repository(program: Program, run: str, scenario: dict[str, Any], clone: Path) -> None:
     """Look at what a clone of the run shows: the merge of all results."""
-    output = program.call("clone", run, str(clone))
+    output = program.look("clone", run, str(clone))
     assert output.code == 0, output.text
     git(clone, "fsck", "--strict")
     for name, content in scenario.get("files", {}).items():
@@ -196,7 +196,7 @@ def check_nowhere(program: Program, run: dict[str, Any], text: str, output: Outp
     """Look for a text in everything that was printed, kept or cloned."""
     assert text not in output.text
     for step in run["steps"]:
-        assert text not in program.call("logs", run["id"], step["key"]).text
+        assert text not in program.look("logs", run["id"], step["key"]).text
     holders = [
         path.name
         for top in (program.home, clone)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from flowbuild.testing.program import Program, leftovers
+from flowbuild.testing.program import Program, leftovers, release
 
 PIPELINE = """
 pipelines:
   far:
     steps:
       a:
-        compose: {services: {a: {image: flow-demo/busybox, command: [sh, -c, "seq 5; sleep 12; seq 6 10; head -c 2000000 /dev/zero > big"]}}}
+        compose: {services: {a: {image: flow-demo/busybox, command: [sh, -c, "seq 5; until [ -e /tmp/go ]; do sleep 0.1; done; seq 6 10; head -c 2000000 /dev/zero > big"]}}}
         success: [b]
       b:
         compose: {services: {b: {image: flow-demo/busybox, command: [sh, -c, "wc -c big"]}}}
@@ -46,6 +46,7 @@ def test_neither_death_is_noticed_by_a_step(tmp_path, source, port, start):
     serving.kill()
     serving = start(server, "server")
     serving.wait_for("flow server")
+    release(person.call("--server", url, "show", "1", "--json").json()["id"], "a")
 
     followed = following.end()
     assert followed.code == 0, followed.text

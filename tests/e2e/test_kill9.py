@@ -1,6 +1,6 @@
 """kill -9 of `flow run` at random moments: no run is lost, nothing runs twice, nothing is left behind.
 
-FLOW_KILLS says how often (default 6), FLOW_SEED where the random moments come from. The ledger is the engine's own record of
+FLOW_KILLS says how often (default 3: once for each way to go on), FLOW_SEED where the random moments come from. The ledger is the engine's own record of
 started containers, which the program cannot change. FLOW_KILLS_TABLE names a file for the table of a long test.
 """
 
@@ -22,7 +22,7 @@ import pytest
 
 from flowbuild.testing.program import Program, finish, git, leftovers, make_repository, remains
 
-KILLS = int(os.environ.get("FLOW_KILLS", "6"))
+KILLS = int(os.environ.get("FLOW_KILLS", "3"))
 SEED = int(os.environ.get("FLOW_SEED", "1"))
 EXPECTED = {"a": "a\n", "b": "a\nb\n", "c": "a\nc\n", "d": "a\na\nb\na\nc\n"}
 # What goes on after a crash is asked for, found by the next run, or crashes too and is asked for again.

@@ -1,6 +1,6 @@
 """kill -9 of a server and of runners at random moments while many runs are under way: nothing is lost, nothing happens twice.
 
-FLOW_SERVER_KILLS and FLOW_RUNNER_KILLS say how often (default 2 and 1), FLOW_RUNS how many runs are under way at any time,
+FLOW_SERVER_KILLS and FLOW_RUNNER_KILLS say how often (default once each), FLOW_RUNS how many runs are under way at any time,
 FLOW_SEED where the random order and moments come from, FLOW_KILLS_SECONDS after how many seconds there are no further kills, and
 FLOW_KILLS_TABLE names a file for the figures.
 """
@@ -16,9 +16,9 @@ import pytest
 
 from flowbuild.testing.fleet import Fleet
 
-SERVER_KILLS = int(os.environ.get("FLOW_SERVER_KILLS", "2"))
+SERVER_KILLS = int(os.environ.get("FLOW_SERVER_KILLS", "1"))
 RUNNER_KILLS = int(os.environ.get("FLOW_RUNNER_KILLS", "1"))
-RUNS = int(os.environ.get("FLOW_RUNS", "4"))
+RUNS = int(os.environ.get("FLOW_RUNS", "2"))
 SECONDS = float(os.environ.get("FLOW_KILLS_SECONDS", "inf"))
 SEED = int(os.environ.get("FLOW_SEED", "1"))
 CUT = 0.2  # of the kills of a server come while it starts

@@ -22,7 +22,7 @@ from flowbuild.testing.fleet import PROJECT, Fleet
 from flowbuild.testing.payloads import FORGES, Push
 from flowbuild.testing.program import git, leftovers
 
-RUNS = int(os.environ.get("FLOW_RUNS", "4"))
+RUNS = int(os.environ.get("FLOW_RUNS", "2"))
 MOMENT = 3.0  # seconds that runs go on before the backup
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]

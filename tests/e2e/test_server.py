@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from flowbuild.testing.program import LIMIT, Program, Started, git, leftovers, make_repository
+from flowbuild.testing.program import LIMIT, Program, Started, git, leftovers, make_repository, release
 
 PIPELINES = """
 x-box: &box {image: flow-demo/busybox}
@@ -26,7 +26,7 @@ pipelines:
   slow:
     steps:
       a:
-        compose: {services: {main: {<<: *box, init: true, command: [sh, -c, "echo working; sleep 8; echo over > result"]}}}
+        compose: {services: {main: {<<: *box, init: true, command: [sh, -c, "echo working; until [ -e /tmp/go ]; do sleep 0.1; done; echo over > result"]}}}
         success: [b]
       b: {compose: {services: {main: {<<: *box, command: [sh, -c, "cat result; head -c 3000000 /dev/zero > large"]}}}}
   pushed:
@@ -101,10 +101,11 @@ def until(true) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One server for all tests: those that end it start it again."""
     with ExitStack() as stack:
-        yield Site(tmp_path, stack)
+        yield Site(tmp_path_factory.mktemp("site"), stack)
 
 
 def once_each(view: dict) -> list[tuple[str, str, int, int]]:
@@ -124,6 +125,7 @@ def test_steps_go_on_while_there_is_no_server(site, how):
         took = time.monotonic() - begun
     assert (output.code, took < 20) == (0 if how is signal.SIGTERM else -9, True), output.text
     site.server = site.start()
+    release(run, "a")
     view = site.ended(run)
     assert (view["state"], once_each(view)) == ("succeeded", [("a", "succeeded", 1, 1), ("b", "succeeded", 1, 1)])
     assert "over" in site.flow("logs", run, "b")
@@ -131,7 +133,9 @@ def test_steps_go_on_while_there_is_no_server(site, how):
 
 
 def test_a_run_is_cloned_with_stock_git_and_git_lfs(site, tmp_path):
-    view = site.ended(site.begin())
+    run = site.begin()
+    release(run, "a")
+    view = site.ended(run)
     token = site.headers["Authorization"].removeprefix("Bearer ")
     address = view["repository"].replace("http://", f"http://ann:{token}@")
     git(tmp_path, "clone", "--quiet", address, "plain")

@@ -10,9 +10,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 # Steps of the tests take seconds; this is for a machine that does many things at once.
 LIMIT = 180.0
@@ -74,9 +76,31 @@ class Program:
         """Call the program and wait for its end. Raises subprocess.TimeoutExpired when it hangs; it is killed then."""
         return finish(self.start(*arguments, environment=environment))
 
+    def look(self, *arguments: str) -> Output:
+        """As `call`, but in this process: for what only looks. To start a program takes a second of a processor each time."""
+        from flowbuild.cli.main import run_program  # noqa: PLC0415 (who only starts programs needs nothing of it)
+        from flowbuild.wiring import connect  # noqa: PLC0415 (see above)
+        from flowbuild.wiring.remote import dial  # noqa: PLC0415 (see above)
+
+        environment = {**self.environment, "FLOW_HOME": str(self.home), "NO_COLOR": "1"}
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace"))
+                for _ in range(2)
+            ]
+            stack.enter_context(patch.dict(os.environ, environment))
+            stack.enter_context(chdir(self.directory))
+            stack.enter_context(redirect_stdout(files[0]))
+            stack.enter_context(redirect_stderr(files[1]))
+            code = run_program(connect, list(arguments), dial=dial)
+            for file in files:
+                file.flush()
+                file.seek(0)
+            return Output(code, *(file.read() for file in files))
+
     def show(self, run: str = "last") -> dict[str, Any]:
         """Return a run with its steps, edges and attempts."""
-        output = self.call("show", run, "--json")
+        output = self.look("show", run, "--json")
         if output.code:
             raise AssertionError(output.text)
         view: dict[str, Any] = output.json()
@@ -162,6 +186,16 @@ def git(directory: Path, *arguments: str) -> str:
     if done.returncode:
         raise AssertionError(f"git {' '.join(arguments)}: {done.stderr}")
     return done.stdout
+
+
+def release(run: str, step: str) -> None:
+    """Let the only container of a step go on, which waits for /tmp/go."""
+    labels = [f"--filter=label=flow.run={run}", f"--filter=label=flow.step={step}"]
+    listed = subprocess.run(
+        ["docker", "ps", "--quiet", *labels], check=True, capture_output=True, text=True, timeout=LIMIT
+    )
+    (container,) = listed.stdout.split()
+    subprocess.run(["docker", "exec", container, "touch", "/tmp/go"], check=True, timeout=LIMIT)  # noqa: S108 (in the container)
 
 
 def leftovers(runs: Sequence[str]) -> list[str]:
