@@ -18,6 +18,8 @@ case $1 in
     mkdir -p dist
     python3 -m zipapp src --main guestbook.web:main --output dist/guestbook.pyz
     ls -l dist
+    printf '### Guestbook %s\n\n| file | bytes |\n| --- | ---: |\n| `dist/guestbook.pyz` | %s |\n' \
+      "$VERSION" "$(stat -c %s dist/guestbook.pyz)" >"$FLOW_SUMMARY" # Markdown, shown at the top of the run
     ;;
   deploy)
     [ "$BREAK" != deploy ] || export DATABASE_URL=postgresql://nobody:wrong@db/postgres
