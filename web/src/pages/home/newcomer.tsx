@@ -1,7 +1,9 @@
 /** What stands on the home page before there is anything to be shown on it. */
 import { Button } from '@mantine/core';
-import { IconBook2, IconGitBranch, IconPlayerPlay, IconPlus, IconUserQuestion } from '@tabler/icons-react';
+import { IconBook2, IconFlask, IconGitBranch, IconPlayerPlay, IconPlus, IconUserQuestion } from '@tabler/icons-react';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import { aboutOptions, api, listAllPipelinesQueryKey } from '@/api';
 import { useMay, useMe } from '@/app/session';
 import { Empty } from '@/ui/panels';
 import classes from './newcomer.module.css';
@@ -65,7 +67,25 @@ export function Newcomer() {
   );
 }
 
-/** The project that shows everything at one click. The API cannot make one yet: nothing is offered that does not work. */
+/** A project that shows everything, at one click. Servers without the files for it do not offer it. */
 function Demo() {
-  return null;
+  const server = useQuery(aboutOptions());
+  const queries = useQueryClient();
+  const add = useMutation({
+    mutationFn: async () => (await api.addDemo()).data,
+    onSuccess: () => queries.invalidateQueries({ queryKey: listAllPipelinesQueryKey() }),
+  });
+  if (!server.data?.demo) return null;
+  return (
+    <div className={classes.demo}>
+      <IconFlask size={20} stroke={1.6} aria-hidden />
+      <p>
+        <strong>Only looking around?</strong> The demo project has a pipeline with everything in it. It can be deleted
+        like any other.
+      </p>
+      <Button size="sm" variant="default" loading={add.isPending} onClick={() => add.mutate()}>
+        Add the demo project
+      </Button>
+    </div>
+  );
 }

@@ -164,8 +164,7 @@ function Refused({ problem, project, pipeline, gitRef, view }: RefusedProps) {
             params={{ project, pipeline }}
             search={gitRef ? { ref: gitRef } : {}}
           >
-            {findings.length === 1 ? 'One finding' : `${findings.length} findings`} in the pipeline
-            files
+            {findings.length === 1 ? 'One finding' : `${findings.length} findings`} in the pipeline files
           </Link>
         </p>
       )}
