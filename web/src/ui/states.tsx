@@ -78,12 +78,11 @@ export function lookOfOutcome(outcome: Outcome): Look {
 }
 
 export function lookOfStep(step: Pick<StepView, 'state' | 'outcome' | 'approve' | 'holder'>): Look {
+  if (step.state === 'serving') return 'serving'; // it has succeeded already, and is still up
   if (step.outcome) return step.outcome;
   switch (step.state) {
     case 'running':
       return 'running';
-    case 'serving':
-      return 'serving';
     case 'waiting':
       return step.approve.length > 0 && !step.holder ? 'approval' : 'waiting';
     case 'queued':

@@ -57,7 +57,7 @@ function RunPage({ run, away }: { run: RunView; away: boolean }) {
   const [keys, setKeys] = useState(false);
   const place = useMemo(() => placeOf(search, run), [search, run]);
   usePageKeys(run, place, choose, { rerun: setRerun, list: () => setKeys(true) });
-  const [dock, setDock] = useLocalStorage<Dock>({ key: 'flow.run.dock', defaultValue: 'below' });
+  const [dock, setDock] = useLocalStorage<Dock>({ key: 'flow.run.dock', defaultValue: 'beside' });
   const look = lookOfRun(run.state);
   const word = run.state === 'cancelling' ? 'cancelling' : wordOf(look);
   const name = `${run.pipeline} #${run.number}`;

@@ -6,7 +6,7 @@ import { type UnitSize, unitSize, widthFor } from './sizes';
 import { useLayout } from './use-layout';
 
 const NARROW = 560; // px
-const NARROW_STEP = 150;
+const NARROW_STEP = 184; // px
 
 export interface Frame extends Point, Size {
   unit: Unit;
@@ -39,7 +39,7 @@ export function useScene(graph: Graph, room: Size): Scene | undefined {
   // biome-ignore lint/correctness/useExhaustiveDependencies: `outline` stands for the graph
   const [units, shape] = useMemo(() => {
     const all = unitsOf(graph.steps);
-    const width = narrow ? NARROW_STEP : widthFor(all);
+    const width = Math.min(widthFor(all), narrow ? NARROW_STEP : Number.POSITIVE_INFINITY);
     const sized = all.map((unit) => ({ unit, size: unitSize(unit, width) }));
     const shape: Shape = {
       direction,

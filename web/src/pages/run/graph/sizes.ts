@@ -1,6 +1,6 @@
 /** How large steps are drawn, and where the instances of a matrix stand in their frame. */
 import type { Point, Size } from './layout';
-import type { Unit } from './model';
+import { instanceName, type Unit } from './model';
 
 const GAP = 6;
 const FRAME = { side: 10, top: 30, bottom: 10 };
@@ -8,8 +8,10 @@ const MOST_ROWS = 6;
 
 /** Room for the longest name that is shown, within limits: the same for all steps, so that columns stay columns. */
 export function widthFor(units: Unit[]): number {
-  const longest = Math.max(0, ...units.map((unit) => (unit.members.length > 1 ? unit.id.length - 2 : unit.id.length)));
-  return Math.round(Math.min(224, Math.max(150, 94 + 7.4 * longest)));
+  const lengths = units.flatMap(({ members }) =>
+    members.length > 1 ? members.map((step) => instanceName(step).length + 5) : members.map(({ name }) => name.length),
+  );
+  return Math.round(Math.min(224, Math.max(150, 100 + 7.4 * Math.max(0, ...lengths))));
 }
 
 export interface UnitSize extends Size {

@@ -12,7 +12,8 @@ import {
 import type { NodeProps } from '@xyflow/react';
 import { createContext, memo, type ReactNode, use } from 'react';
 import { colourOf, type Look, StateIcon, wordOf } from '@/ui/states';
-import { Duration } from '@/ui/time';
+import { useNow } from '@/ui/time';
+import { clock } from './clock';
 import { type GraphStep, instanceName } from './model';
 import classes from './step-node.module.css';
 
@@ -67,9 +68,7 @@ const StepBox = memo(function StepBox({ step, instance, selected, entry }: BoxPr
         {step.look ? <StateIcon look={step.look} size={instance ? 15 : 17} /> : <span className={classes.dot} />}
         <span className={classes.name}>{name}</span>
         {instance && <Marks step={step} />}
-        <span className={classes.time}>
-          <Duration from={step.startedAt} to={step.finishedAt} />
-        </span>
+        <Elapsed step={step} />
       </span>
       {!instance && (
         <span className={classes.second}>
@@ -86,6 +85,19 @@ const StepBox = memo(function StepBox({ step, instance, selected, entry }: BoxPr
     </button>
   );
 });
+
+function Elapsed({ step: { startedAt, finishedAt } }: { step: GraphStep }) {
+  if (startedAt === null || startedAt === undefined) return null;
+  return finishedAt === null || finishedAt === undefined ? (
+    <Running from={startedAt} />
+  ) : (
+    <span className={classes.time}>{clock(finishedAt - startedAt)}</span>
+  );
+}
+
+function Running({ from }: { from: number }) {
+  return <span className={classes.time}>{clock(Math.max(0, Math.floor(useNow() - from)))}</span>;
+}
 
 /** What the icon alone would not tell at once. */
 function hint(look: Look): string {

@@ -46,6 +46,15 @@ describe('the bar of an attempt', () => {
     expect(pieces(attempt({}))).toEqual([['wait', 100, undefined]]);
   });
 
+  it('goes on while a background step serves', () => {
+    const up = attempt({ started_at: 101, phases: { create: 1, commit: 1 } });
+    expect(pieces(up, { ...step(up), background: true } as StepView)).toEqual([
+      ['create', 100, 101],
+      ['commit', 101, 102],
+      ['serve', 102, undefined],
+    ]);
+  });
+
   it('tells of phases that it does not know, and of none when nothing is known', () => {
     expect(pieces(attempt({ started_at: 100, finished_at: 103, phases: { run: 2, polish: 1 } }))).toEqual([
       ['run', 100, 102],

@@ -17,7 +17,7 @@ export const PHASES = [
 export type Phase = (typeof PHASES)[number];
 
 export interface Piece {
-  phase: Phase | 'other';
+  phase: Phase | 'serve' | 'other';
   from: number;
   /** Missing for as long as it lasts. */
   to?: number;
@@ -44,15 +44,15 @@ export function barOf(step: StepView, attempt: AttemptView): Bar | undefined {
   if (from === null || from === undefined) return undefined;
   const to = attempt.finished_at ?? undefined;
   const phases = Object.entries(attempt.phases).sort(([a], [b]) => place(a) - place(b));
-  const pieces = phases.length > 0 ? known(from, attempt, phases) : going(from, to, step, attempt);
+  const pieces = phases.length > 0 ? known(from, attempt, phases, step.background) : going(from, to, step, attempt);
   return { attempt, from, to, pieces: pieces.filter((piece) => piece.to === undefined || piece.to > piece.from) };
 }
 
-function known(from: number, attempt: AttemptView, phases: [string, number][]): Piece[] {
+function known(from: number, attempt: AttemptView, phases: [string, number][], background: boolean): Piece[] {
   const before = phases.filter(([name]) => place(name) < PHASES.indexOf('run'));
   const total = (list: [string, number][]) => list.reduce((sum, [, seconds]) => sum + seconds, 0);
   // The containers began at `started_at`: all before it is laid back from there, all after it goes on.
-  const end = attempt.finished_at ?? from + total(phases);
+  const end = (background ? null : attempt.finished_at) ?? from + total(phases);
   const run = attempt.started_at ?? Math.max(from, end - total(phases));
   let at = Math.max(from, attempt.started_at ? run - total(before) : run);
   const pieces: Piece[] = [{ phase: 'wait', from, to: at }];
@@ -60,6 +60,8 @@ function known(from: number, attempt: AttemptView, phases: [string, number][]): 
     pieces.push({ phase: isPhase(name) ? name : 'other', from: at, to: at + seconds });
     at += seconds;
   }
+  // The result of a background step is taken when it is healthy; it stays up afterwards.
+  if (background) pieces.push({ phase: 'serve', from: at, to: attempt.finished_at ?? undefined });
   return pieces;
 }
 

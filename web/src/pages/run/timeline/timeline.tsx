@@ -72,11 +72,13 @@ function Legend({ steps }: { steps: StepView[] }) {
   }, [steps]);
   return (
     <ul className={classes.legend} aria-label="Colours of phases">
-      {PHASES.filter((phase) => seen.has(phase)).map((phase) => (
-        <li key={phase}>
-          <i data-phase={phase} /> {phase}
-        </li>
-      ))}
+      {([...PHASES, 'serve'] as const)
+        .filter((phase) => seen.has(phase))
+        .map((phase) => (
+          <li key={phase}>
+            <i data-phase={phase} /> {phase}
+          </li>
+        ))}
     </ul>
   );
 }
