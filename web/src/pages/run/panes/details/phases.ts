@@ -1,0 +1,44 @@
+/** Where the time of an attempt went. */
+import type { AttemptView } from '@/api';
+
+export interface Phase {
+  name: string;
+  seconds: number;
+  /** 0 to 1, of all of them. */
+  share: number;
+}
+
+export const ORDER = ['wait', 'claim', 'fetch', 'cache', 'checkout', 'pull', 'create', 'run', 'commit', 'push'];
+
+export const MEANING: Record<string, string> = {
+  wait: 'in the queue, until a runner took it',
+  claim: 'from the queue to the runner',
+  fetch: 'what the steps before it left comes to this machine',
+  cache: 'looking whether it has been run like this before',
+  checkout: 'the workspace is laid out',
+  pull: 'images',
+  create: 'networks and containers',
+  run: 'its services',
+  commit: 'what it left is stored',
+  push: 'and goes to the server',
+};
+
+type Timed = Pick<AttemptView, 'queued_at' | 'started_at' | 'finished_at' | 'phases'>;
+
+/** Return the phases of an attempt in their order, of those that are told; unknown ones come last. */
+export function phasesOf({ queued_at, started_at, phases }: Timed): Phase[] {
+  const wait = queued_at !== null && started_at !== null ? Math.max(0, started_at - queued_at) : undefined;
+  const times: Record<string, number> = wait === undefined ? { ...phases } : { wait, ...phases };
+  const rank = (name: string) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+  const names = Object.keys(times).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  const sum = names.reduce((all, name) => all + (times[name] ?? 0), 0);
+  return names.map((name) => ({ name, seconds: times[name] ?? 0, share: sum > 0 ? (times[name] ?? 0) / sum : 0 }));
+}
+
+/** 0.7 ms, 41 ms, 2.05 s, 73 s: phases are short, and compared with each other. */
+export function short(seconds: number): string {
+  if (seconds < 0.001) return `${(seconds * 1000).toFixed(2)} ms`;
+  if (seconds < 0.01) return `${(seconds * 1000).toFixed(1)} ms`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  return seconds < 10 ? `${seconds.toFixed(2)} s` : `${Math.round(seconds).toLocaleString('en')} s`;
+}
