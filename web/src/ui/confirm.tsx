@@ -38,7 +38,8 @@ export function Confirm({ label, title, children, word, act, onDone, ...button }
 
 type QuestionProps = Pick<ConfirmProps, 'label' | 'children' | 'word' | 'act' | 'onDone'> & { close: () => void };
 
-function Question({ label, children, word, act, onDone, close }: QuestionProps) {
+/** The form in it, for those who open it by other means than the button. */
+export function Question({ label, children, word, act, onDone, close }: QuestionProps) {
   const [typed, setTyped] = useState('');
   const doing = useMutation({
     mutationFn: act,

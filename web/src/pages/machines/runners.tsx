@@ -53,10 +53,10 @@ function Machines({ runners, work }: { runners: RunnerInfo[]; work: WorkView[] }
   if (present.length === 0 && own.length === 0) {
     return (
       <div className={classes.none}>
-      <Empty icon={<IconServer2 size={30} stroke={1.4} />} title="No other machines">
-        The server runs steps itself, unless it was started with FLOW_RUNNER=false. When one machine is not enough, add
-        a runner on another.
-      </Empty>
+        <Empty icon={<IconServer2 size={30} stroke={1.4} />} title="No other machines">
+          The server runs steps itself, unless it was started with FLOW_RUNNER=false. When one machine is not enough,
+          add a runner on another.
+        </Empty>
       </div>
     );
   }
