@@ -1,0 +1,115 @@
+"""Chromium with a page that is watched: what it complains about, and who looks at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+
+from flowbuild.testing.website import ADMIN, WebSite
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+DESKTOP = (1400, 900)
+PHONE = (390, 844)
+# Runs in each page before anything of it. What is written to window.__xss is what hostile content would write.
+WATCH = """
+window.__xss = undefined;
+window.__violations = [];
+document.addEventListener('securitypolicyviolation', (event) => {
+  const said = `${event.effectiveDirective} ${event.blockedURI} ${event.sample} at ${event.sourceFile}:${event.lineNumber}`;
+  window.__violations.push(said);
+  console.error('policy violation: ' + said);
+});
+"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the Chromium of this machine. Raises AssertionError when it has none."""
+    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    assert program is not None, f"no browser: none of {', '.join(PROGRAMS)} is installed (scripts/setup --dev does that)"
+    with sync_playwright() as playwright:
+        # Containers have neither what its sandbox needs nor a large /dev/shm.
+        options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=program, args=options)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass(slots=True)
+class Watch:
+    """What pages complained about: errors of their console and of their scripts, breaches of the policy, answers of 5xx."""
+
+    complaints: list[str] = field(default_factory=list)
+    forbidden: list[str] = field(default_factory=list)  # requests that were answered by 403
+    dialogs: list[str] = field(default_factory=list)
+    _tolerated: list[str] = field(default_factory=list)
+
+    def tolerate(self, *texts: str) -> None:
+        """Let complaints that hold one of these texts be: the test causes them."""
+        self._tolerated += texts
+
+    def problems(self) -> list[str]:
+        """Return the complaints that nobody expected."""
+        found = self.complaints + [f"dialog: {text}" for text in self.dialogs]
+        return [said for said in found if not any(text in said for text in self._tolerated)]
+
+    def over(self, context: BrowserContext) -> None:
+        """Watch all pages of a context."""
+        context.add_init_script(WATCH)
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.complaints.append(f"script: {error.error}"))
+        context.on("response", self._response)
+        # Playwright would close them without a word.
+        context.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # Chromium tells of each answer of 4xx and 5xx; those that are a fault are told of below, with their address.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            self.complaints.append(f"console: {message.text} ({message.location.get('url', '')})")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 500:
+            self.complaints.append(f"{response.status}: {response.request.method} {response.url}")
+        elif response.status == 403:
+            self.forbidden.append(f"{response.request.method} {response.url}")
+
+
+def open_context(
+    browser: Browser,
+    site: WebSite,
+    who: str | None = ADMIN,
+    *,
+    watch: Watch | None = None,
+    dark: bool = False,
+    phone: bool = False,
+) -> BrowserContext:
+    """Return a context whose pages see a site as somebody who is logged in; None: as nobody."""
+    width, height = PHONE if phone else DESKTOP
+    context = browser.new_context(
+        base_url=site.url,
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if dark else "light",
+        has_touch=phone,
+        locale="en-GB",
+        timezone_id="Europe/Riga",
+    )
+    if watch is not None:
+        watch.over(context)
+    if who is not None:
+        context.add_cookies(
+            [{"name": name, "value": value, "url": site.url} for name, value in site.client(who).cookies.items()]
+        )
+    return context
+
+
+def settled(page: Page) -> Page:
+    """Return a page when it shows what it was asked for: no part of it is still loading."""
+    page.locator("h1").first.wait_for()
+    page.wait_for_function("document.querySelector('[aria-busy=true], [aria-label^=Loading]') === null")
+    return page

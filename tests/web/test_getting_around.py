@@ -1,0 +1,108 @@
+"""Addresses, keys, small screens."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from flowbuild.testing.browser import settled
+
+from .test_people import pages_of
+
+
+def test_filters_of_the_home_page_are_in_its_address(visit, released, broken):
+    page = visit("/")
+    page.get_by_text("Failing").first.click()
+    page.get_by_label("Find a pipeline").fill("bro")
+    expect(page).to_have_url(lambda url: "state=failing" in url and "q=bro" in url)
+    main = page.get_by_role("main")
+    for _ in range(2):
+        expect(main.get_by_role("link", name="broken", exact=True)).to_be_visible()
+        expect(main.get_by_role("link", name="release", exact=True)).to_have_count(0)
+        page.reload()
+    main.get_by_role("link", name="broken", exact=True).click()
+    page.wait_for_url("**/pipelines/broken*")
+    page.go_back()
+    expect(page).to_have_url(lambda url: "state=failing" in url and "q=bro" in url)
+    expect(page.get_by_label("Find a pipeline")).to_have_value("bro")
+
+
+def test_a_chosen_step_and_tab_survive_reload_and_back(visit, released):
+    page = visit(released.page)
+    page.locator("[data-step=lint]").click()
+    expect(page).to_have_url(lambda url: "step=lint" in url)
+    page.keyboard.press("d")
+    expect(page).to_have_url(lambda url: "tab=details" in url)
+    page.reload()
+    expect(page.get_by_role("tab", name="Details")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("heading", level=2, name="lint")).to_be_visible()
+    page.go_back()
+    expect(page).to_have_url(lambda url: "tab=details" not in url)
+
+
+def focused(page: Page) -> str:
+    return page.evaluate("document.activeElement.textContent + ' ' + (document.activeElement.ariaLabel ?? '')")
+
+
+def tab_to(page: Page, text: str, limit: int = 80) -> None:
+    """Press the tabulator until something with a text has the focus."""
+    for _ in range(limit):
+        page.keyboard.press("Tab")
+        if text in focused(page):
+            return
+    raise AssertionError(f"the tabulator never reached {text!r}")
+
+
+def test_from_home_to_the_log_of_a_step_without_a_mouse(visit, broken):
+    page = visit("/")
+    settled(page)
+    page.locator(f'main a[href="{broken.page}"]').first.wait_for()
+    tab_to(page, f"#{broken.number} failed")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{broken.page}*")
+    page.get_by_role("heading", level=1).wait_for()
+    page.locator("[data-step]").first.wait_for()
+    page.keyboard.press("f")
+    expect(page.get_by_role("log")).to_contain_text("cleaning up 200")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") is not None
+
+
+def test_question_mark_lists_the_keys(visit, released):
+    page = visit(released.page)
+    page.locator("[data-step]").first.wait_for()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("next failure")
+
+
+WIDE = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  return [...document.querySelectorAll('body *')]
+    .filter((each) => each.getBoundingClientRect().right > width + 1)
+    .map((each) => `${each.tagName}.${each.className}: ${Math.round(each.getBoundingClientRect().right)} of ${width}`)
+    .slice(0, 5);
+}"""
+
+
+def test_no_page_of_a_phone_scrolls_sideways(visit, released):
+    page, wide = visit("/", phone=True), {}
+    for path in [*pages_of(released), "/projects/new", "/users", "/audit"]:
+        page.goto(path)
+        settled(page)
+        if found := page.evaluate(WIDE):
+            wide[path] = found
+    assert wide == {}
+
+
+def test_what_is_too_wide_for_a_phone_is_found(visit):
+    """The negative control of the test above."""
+    page = visit("/", phone=True)
+    settled(page)
+    page.evaluate("document.querySelector('main').style.width = '500px'")
+    assert page.evaluate(WIDE)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/projects/none", "/projects/shop/runs/4711"])
+def test_what_does_not_exist_is_said_in_words(visit, path):
+    page = visit(path)
+    expect(page.get_by_text("There is no").or_(page.get_by_text("there is no")).first).to_be_visible()

@@ -1,0 +1,121 @@
+"""What people come for: a run that goes on before their eyes, a failure understood, a step done again."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from flowbuild.testing.website import in_container
+
+from .shop import ERROR
+
+
+def heading(page: Page):
+    return page.get_by_role("heading", level=1)
+
+
+def log(page: Page):
+    return page.get_by_role("log")
+
+
+def test_the_log_of_a_running_step_is_live(visit, site):
+    run = site.begin("shop", "talk")
+    page = visit(f"{run.page}?step=speak&tab=logs")
+    expect(log(page)).to_contain_text("first words", timeout=120_000)
+    expect(log(page)).not_to_contain_text("second words")
+    in_container(run, "speak", "touch", "/tmp/go")
+    expect(log(page)).to_contain_text("second words", timeout=60_000)
+    (speak,) = [step for step in site.view(run)["steps"] if step["key"] == "speak"]
+    assert speak["state"] == "running"
+    in_container(run, "speak", "touch", "/tmp/end")
+    expect(heading(page)).to_contain_text("succeeded", timeout=120_000)
+    assert page.title() == f"talk #{run.number} succeeded · flow"
+
+
+def test_two_keys_lead_from_a_failed_run_to_its_first_error(visit, broken):
+    page = visit(f"{broken.page}?tab=overview")
+    expect(heading(page)).to_contain_text("failed")
+    page.keyboard.press("f")
+    expect(log(page)).to_contain_text("cleaning up 200")  # the end, where the error is not
+    page.keyboard.press("e")
+    found = log(page).locator("[data-current]")
+    expect(found).to_contain_text(ERROR)
+    expect(found).to_be_in_viewport()
+
+
+def test_a_link_to_a_line_leads_to_it(visit, broken):
+    page = visit(f"{broken.page}?step=check&tab=logs&line=100&to=101")
+    marked = log(page).locator("[data-marked]")
+    expect(marked).to_have_count(2)
+    expect(marked.first).to_contain_text("apple 100 is fine")
+    expect(marked.first).to_be_in_viewport()
+
+
+def test_a_step_is_done_again_with_another_variable(visit, site):
+    run = site.run("shop", "paint")
+    page = visit(f"{run.page}?step=paint&tab=logs")
+    expect(log(page)).to_contain_text("painting it red")
+    page.keyboard.press("r")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Value of COLOUR").fill("blue")
+    dialog.get_by_role("button", name="Run again with 1 changed").click()
+    expect(heading(page)).not_to_contain_text(f"#{run.number}")
+    expect(heading(page)).to_contain_text("succeeded", timeout=120_000)
+    page.goto(page.url.partition("?")[0] + "?step=paint&tab=logs")
+    expect(log(page)).to_contain_text("painting it blue")
+    number = int(page.url.partition("?")[0].rpartition("/")[2])
+    again = site.ask("GET", f"projects/shop/runs/{number}")
+    assert {step["key"]: step["reused"] for step in again["steps"]} == {"mix": True, "paint": False}
+
+
+def test_a_step_is_approved_with_a_comment(visit, site):
+    run = site.begin("shop", "ship")
+    page = visit(run.page, who="max")
+    bar = page.get_by_role("region", name="Approval of deploy")
+    bar.get_by_label("Comment").fill("Looks good to me", timeout=120_000)
+    bar.get_by_role("button", name="Approve").click()
+    expect(bar).to_have_count(0)
+    expect(heading(page)).to_contain_text("succeeded", timeout=120_000)
+    said = site.ask("GET", "audit?project=shop&action=run.approve")["items"]
+    assert any(entry["actor"] == "max" and "Looks good to me" in str(entry) for entry in said)
+
+
+def test_a_step_is_rejected(visit, site):
+    run = site.begin("shop", "ship")
+    page = visit(run.page, who="max")
+    bar = page.get_by_role("region", name="Approval of deploy")
+    bar.get_by_role("button", name="Reject").click(timeout=120_000)
+    expect(heading(page)).to_contain_text("failed", timeout=120_000)
+
+
+def test_a_run_is_cancelled(visit, site):
+    run = site.begin("shop", "talk")
+    page = visit(f"{run.page}?step=speak&tab=logs", who="dev")
+    expect(log(page)).to_contain_text("first words", timeout=120_000)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    expect(heading(page)).to_contain_text("cancelled", timeout=120_000)
+
+
+def test_two_runs_are_compared(visit, site):
+    before, after = site.run("shop", "paint"), site.run("shop", "paint", variables={"COLOUR": "green"})
+    page = visit(f"{before.page}/compare/{after.number}")
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("COLOUR")
+    expect(main).to_contain_text("red")
+    expect(main).to_contain_text("green")
+    expect(main).to_contain_text("colour.txt")
+    expect(main).to_contain_text("mix")
+
+
+def test_news_go_on_after_a_restart_of_the_server(visit, site, watch):
+    run = site.begin("shop", "talk")
+    page = visit(f"{run.page}?step=speak&tab=logs")
+    expect(log(page)).to_contain_text("first words", timeout=120_000)
+    # While there is no server, every request of the page fails: that is not a complaint here.
+    watch.tolerate("net::ERR", "Failed to fetch", "503: GET")
+    site.stop()
+    site.start()
+    in_container(run, "speak", "touch", "/tmp/go")
+    expect(log(page)).to_contain_text("second words", timeout=120_000)
+    in_container(run, "speak", "touch", "/tmp/end")
+    expect(heading(page)).to_contain_text("succeeded", timeout=120_000)
