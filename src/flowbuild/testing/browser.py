@@ -41,7 +41,7 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-@dataclass(slots=True)
+@dataclass  # no slots: Playwright keeps something of its own in whose methods it calls
 class Watch:
     """What pages complained about: errors of their console and of their scripts, breaches of the policy, answers of 5xx."""
 

@@ -1,0 +1,161 @@
+"""Every page, light and dark, asked by axe: nothing serious or critical. It looks at pages from outside; their policy stays as it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from flowbuild.testing.browser import settled
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+GRAVE = {"serious", "critical"}
+SCHEMES = {"light": False, "dark": True}
+# What a page looks like after something was done on it: keys, or a button.
+DIALOGS = {
+    "run: run again": ("{broken}?step=check&tab=logs", "r"),
+    "run: keys": ("{broken}", "?"),
+    "project: add a secret": ("/projects/shop?tab=secrets", "Add a secret"),
+}
+PAGES = {
+    "home": "/",
+    "home, filtered": "/?state=failing",
+    "home, nothing fits": "/?q=nothing-is-called-so",
+    "runs": "/runs",
+    "queue": "/queue",
+    "runners": "/runners",
+    "projects": "/projects",
+    "add a project": "/projects/new",
+    "added a project": "/projects/new?added=shop",
+    **{f"project: {tab}": f"/projects/shop?tab={tab}" for tab in ("pipelines", "triggers", "schedules", "secrets")},
+    **{f"project: {tab}": f"/projects/shop?tab={tab}" for tab in ("members", "settings")},
+    "pipeline: history": "/projects/shop/pipelines/release",
+    "pipeline: file": "/projects/shop/pipelines/release/file",
+    "pipeline: start": "/projects/shop/pipelines/asks/start",
+    **{f"run: {tab}": "{released}?step=unit&tab=" + tab for tab in ("changes", "workspace", "details", "overview")},
+    "run: workspace, file": "{released}?step=unit&tab=workspace&path=README.md",
+    "run: failed, logs": "{broken}?step=check&tab=logs",
+    "run: failed, overview": "{broken}?tab=overview",
+    "run: list": "{broken}?view=list",
+    "run: timeline": "{released}?view=timeline",
+    "run: waits for approval": "{waiting}",
+    "run: waits, details": "{waiting}?step=deploy&tab=details",
+    "compare": "{broken}/compare/{number}",
+    "account": "/account",
+    "account: tokens": "/account?tab=tokens",
+    "account: logins": "/account?tab=logins",
+    "users": "/users",
+    "audit": "/audit",
+    "no such page": "/nowhere",
+    "no such run": "/projects/shop/runs/4711",
+}
+
+
+@dataclass
+class Asked:
+    """What axe found on a page, in words."""
+
+    checks: int
+    violations: list[str]
+
+
+def ask(page: Page) -> Asked:
+    """Let axe look at a page as it is now."""
+    page.evaluate(AXE.read_text())
+    # `preload` would fetch style sheets a second time; no check that is on needs it.
+    found = page.evaluate("axe.run(document, { preload: false, resultTypes: ['violations'] })")
+    return Asked(
+        checks=len(found["passes"]),
+        violations=[
+            f"{each['impact']} {each['id']}: {node['target']} {json.dumps(node['html'][:160])} {node['failureSummary']}"
+            for each in found["violations"]
+            if each["impact"] in GRAVE
+            for node in each["nodes"][:3]
+        ],
+    )
+
+
+@pytest.fixture(scope="package")
+def waiting(site):
+    """A run whose step `deploy` waits for approval."""
+    run = site.begin("shop", "ship")
+    site.wait(run, "deploy", "waiting")
+    return run
+
+
+@pytest.fixture
+def addresses(released, broken, waiting, site):
+    """Fill in the addresses of pages."""
+    other = site.run("shop", "broken").number
+
+    def filled(path: str) -> str:
+        return path.format(released=released.page, broken=broken.page, waiting=waiting.page, number=other)
+
+    return filled
+
+
+def at_rest(page: Page) -> None:
+    """Wait until nothing of a page moves: colours that are on their way are those of no state."""
+    settled(page)
+    page.wait_for_function("document.getAnimations().every((each) => each.effect.getTiming().iterations === Infinity)")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_pages_are_accessible(visit, addresses, scheme):
+    page, found = visit("/", dark=SCHEMES[scheme]), {}
+    for name, path in PAGES.items():
+        page.goto(addresses(path))
+        at_rest(page)
+        asked = ask(page)
+        assert asked.checks > 5, f"axe saw nothing on {name}"
+        if asked.violations:
+            found[name] = asked.violations
+    print(f"\naxe, {scheme}: {len(PAGES)} pages, {sum(map(len, found.values()))} serious or critical")
+    assert not found, "\n".join(f"{name}: {said}" for name, all_said in found.items() for said in all_said)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_dialogs_are_accessible(visit, addresses, scheme):
+    page, found = visit("/", dark=SCHEMES[scheme]), {}
+    for name, (path, how) in DIALOGS.items():
+        page.goto(addresses(path))
+        at_rest(page)
+        if len(how) == 1:
+            page.keyboard.press(how)
+        else:
+            page.get_by_role("button", name=how).click()
+        page.get_by_role("dialog").wait_for()
+        at_rest(page)
+        if violations := ask(page).violations:
+            found[name] = violations
+    print(f"\naxe, {scheme}: {len(DIALOGS)} dialogs, {sum(map(len, found.values()))} serious or critical")
+    assert not found, "\n".join(f"{name}: {said}" for name, all_said in found.items() for said in all_said)
+
+
+@pytest.mark.parametrize("path", ["/login", "/setup"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_pages_for_those_who_are_not_known_are_accessible(visit, path, scheme):
+    page = visit(path, who=None, dark=SCHEMES[scheme])
+    at_rest(page)
+    assert ask(page).violations == []
+
+
+def test_axe_finds_what_is_wrong(visit):
+    """The negative control: a button without a name, and grey on grey."""
+    page = visit("/")
+    at_rest(page)
+    page.evaluate("""() => {
+      const button = document.querySelector('main').appendChild(document.createElement('button'));
+      button.style.padding = '1em';
+      const text = document.querySelector('main').appendChild(document.createElement('p'));
+      text.textContent = 'grey on grey';
+      text.style.color = '#888';
+      text.style.background = '#777';
+    }""")
+    said = "\n".join(ask(page).violations)
+    assert "critical button-name" in said
+    assert "serious color-contrast" in said
