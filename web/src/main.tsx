@@ -14,6 +14,8 @@ import { router } from './app/router';
 import { theme } from './app/theme';
 
 const nonce = () => document.querySelector<HTMLMetaElement>('meta[name="style-nonce"]')?.content ?? '';
+// Dialogs keep the page behind them from scrolling, by a style sheet of their own; the package that makes it looks for a nonce here.
+Object.assign(window, { __webpack_nonce__: nonce() });
 
 createRoot(document.getElementById('root') as HTMLElement).render(
   <StrictMode>
