@@ -28,6 +28,11 @@ export function SettingsForm({ project, save }: { project: ProjectView; save: Sa
             description="Nobody approves what they started or have written."
             {...form.field('four_eyes', 'checkbox')}
           />
+          <Switch
+            label="Any variables"
+            description="Who starts runs may set any, also of pipelines with secrets or environments."
+            {...form.field('any_variables', 'checkbox')}
+          />
         </Fields>
       </Section>
       <Section title="What is kept" about="Runs beyond any of these go, the oldest first. Empty: no limit.">

@@ -10,6 +10,7 @@ const SETTINGS = {
   poll: null,
   cancel_closed: true,
   four_eyes: false,
+  any_variables: true,
 };
 
 describe('settings', () => {

@@ -12,6 +12,7 @@ export type SettingsValues = {
   poll: Maybe;
   cancel_closed: boolean;
   four_eyes: boolean;
+  any_variables: boolean;
 };
 
 const GIB = 2 ** 30;
@@ -28,6 +29,7 @@ export function valuesOf(settings: SettingsIn): SettingsValues {
     poll: shown(settings.poll),
     cancel_closed: settings.cancel_closed ?? true,
     four_eyes: settings.four_eyes ?? false,
+    any_variables: settings.any_variables ?? false,
   };
 }
 
@@ -41,5 +43,6 @@ export function settingsOf(values: SettingsValues): SettingsIn {
     poll: sent(values.poll),
     cancel_closed: values.cancel_closed,
     four_eyes: values.four_eyes,
+    any_variables: values.any_variables,
   };
 }
