@@ -3,6 +3,7 @@ import { Badge, Button, SegmentedControl } from '@mantine/core';
 import { useLocalStorage } from '@mantine/hooks';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useEffect } from 'react';
 import { api } from '@/api';
 import { Empty, ErrorPanel, Loading } from '@/ui/panels';
 import classes from './changes/changes.module.css';
@@ -11,7 +12,8 @@ import { VariableChanges } from './changes/variables';
 import type { PaneProps } from './pane';
 
 export type DiffView = 'unified' | 'split';
-const AT_ONCE = 100; // files
+const AT_ONCE = 200; // files
+const FURTHEST = 25; // pages that are read to find the file that the address names
 
 export function ChangesPane({ run, step, attempt }: PaneProps) {
   const [view, setView] = useLocalStorage<DiffView>({
@@ -32,6 +34,14 @@ export function ChangesPane({ run, step, attempt }: PaneProps) {
     getNextPageParam: (page) => page.next,
   });
 
+  const all = files.data?.pages.flatMap((page) => page.items);
+  const sought = open !== undefined && !all?.some((file) => file.path === open);
+  const { hasNextPage, isFetching, fetchNextPage } = files;
+  const pages = files.data?.pages.length ?? FURTHEST;
+  useEffect(() => {
+    if (sought && hasNextPage && !isFetching && pages < FURTHEST) void fetchNextPage();
+  }, [sought, hasNextPage, isFetching, pages, fetchNextPage]);
+
   if (result === null) {
     return (
       <Empty
@@ -42,8 +52,7 @@ export function ChangesPane({ run, step, attempt }: PaneProps) {
     );
   }
   if (files.isError) return <ErrorPanel error={files.error} retry={() => void files.refetch()} />;
-  if (!files.data) return <Loading rows={6} height={26} />;
-  const all = files.data.pages.flatMap((page) => page.items);
+  if (!all) return <Loading rows={6} height={26} />;
   const latest = step.attempts.at(-1);
   return (
     <div className={classes.pane}>

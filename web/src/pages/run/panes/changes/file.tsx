@@ -2,7 +2,7 @@
 import { Button } from '@mantine/core';
 import { IconChevronDown, IconChevronRight } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { api, type ChangedFile } from '@/api';
 import { ErrorPanel, Loading } from '@/ui/panels';
 import { bytes } from '@/ui/small';
@@ -27,8 +27,13 @@ const WORDS: Record<string, string> = { A: 'added', M: 'modified', D: 'deleted',
 
 export function ChangedFileRow({ run, step, result, file, view, open, onOpen }: FileProps) {
   const [directory, name] = parted(file.name);
+  const element = useRef<HTMLLIElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only what is open when it appears is brought into view
+  useEffect(() => {
+    if (open) element.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
   return (
-    <li className={classes.file} data-open={open || undefined}>
+    <li ref={element} className={classes.file} data-open={open || undefined}>
       <button type="button" className={classes.row} aria-expanded={open} onClick={() => onOpen(!open)}>
         {open ? <IconChevronDown size={14} aria-hidden /> : <IconChevronRight size={14} aria-hidden />}
         <span className={classes.status} data-status={file.status} title={WORDS[file.status]}>

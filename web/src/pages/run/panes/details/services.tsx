@@ -21,7 +21,12 @@ export function Services({ step, attempt }: { step: StepView; attempt: AttemptVi
           {names.map((name) => (
             <tr key={name}>
               <th scope="row">
-                {name} {step.main.includes(name) && <Badge color="gray">main</Badge>}
+                {name}{' '}
+                {step.main.includes(name) && (
+                  <Badge color="gray" className={classes.badge}>
+                    main
+                  </Badge>
+                )}
               </th>
               <td>
                 <End result={attempt.services?.[name]} />
@@ -41,8 +46,11 @@ function End({ result }: { result: ServiceResult | undefined }) {
   if (!result) return <span className="faint">not known</span>;
   return (
     <span className={classes.end} data-bad={(result.exit_code ?? 0) !== 0 || result.oom_killed || undefined}>
-      {result.status}
-      {result.exit_code !== null && result.exit_code !== undefined && ` with ${result.exit_code}`}
+      {result.status === 'running' ? 'still ran when the step was over' : result.status}
+      {result.status !== 'running' &&
+        result.exit_code !== null &&
+        result.exit_code !== undefined &&
+        ` with ${result.exit_code}`}
       {result.oom_killed && ', out of memory'}
       {result.error && `: ${result.error}`}
     </span>

@@ -126,11 +126,13 @@ function palette(colour: number): string {
 
 function styleOf(pen: Pen): CSSProperties | undefined {
   const style: CSSProperties = {};
-  const [ink, paper] = pen.inverse
-    ? [pen.paper ?? 'var(--log-paper)', pen.ink ?? 'var(--log-ink)']
-    : [pen.ink, pen.paper];
-  if (ink) style.color = ink;
-  if (paper) style.backgroundColor = paper;
+  if (pen.inverse) {
+    style.color = pen.paper ?? 'var(--log-paper)';
+    style.backgroundColor = pen.ink ?? 'var(--log-ink)';
+  } else {
+    if (pen.ink) style.color = pen.ink;
+    if (pen.paper) Object.assign(style, onPaper(pen.paper, pen.ink));
+  }
   if (pen.bold) style.fontWeight = 700;
   if (pen.dim) style.opacity = 0.65;
   if (pen.italic) style.fontStyle = 'italic';
@@ -138,4 +140,12 @@ function styleOf(pen: Pen): CSSProperties | undefined {
   if (pen.underline || pen.strike)
     style.textDecoration = [pen.underline && 'underline', pen.strike && 'line-through'].filter(Boolean).join(' ');
   return Object.keys(style).length > 0 ? style : undefined;
+}
+
+/** Colours of the scheme are made for letters: as a background a part of them is enough, and any letters can be read on it. */
+function onPaper(paper: string, ink: string | undefined): CSSProperties {
+  if (paper.startsWith('var')) return { backgroundColor: `color-mix(in srgb, ${paper} 28%, var(--log-paper))` };
+  const [red = 0, green = 0, blue = 0] = paper.match(/\d+/g)?.map(Number) ?? [];
+  const light = 0.3 * red + 0.59 * green + 0.11 * blue > 128;
+  return { backgroundColor: paper, color: ink ?? (light ? 'black' : 'white') };
 }
