@@ -2,11 +2,12 @@ import { TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
-import { api, listAllPipelinesQueryKey, listProjectsQueryKey, type Visibility } from '@/api';
+import { api, type Visibility } from '@/api';
 import { Beside, Fields, FormButtons, FormProblem } from '@/ui/form';
 import { useApiForm } from '@/ui/forms';
 import { Section } from '@/ui/section';
 import { nameOf, transportOf } from './address';
+import { projectsChanged } from './changed';
 import { CredentialFields, type CredentialValues, credentialOf, NO_CREDENTIAL } from './credential';
 import { VisibilityField } from './visibility';
 
@@ -88,8 +89,7 @@ function useNewProject() {
       return api.addProject({ body: { url, name, default_branch, visibility, credential: credentialOf(values) } });
     },
     onDone: ({ data }) => {
-      void queries.invalidateQueries({ queryKey: [{ _id: listProjectsQueryKey()[0]._id }] });
-      void queries.invalidateQueries({ queryKey: [{ _id: listAllPipelinesQueryKey()[0]._id }] });
+      void projectsChanged(queries);
       return navigate({ to: '/projects/new', search: { added: data.name }, replace: true });
     },
   });

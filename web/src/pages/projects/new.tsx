@@ -5,6 +5,7 @@ import { listPipelinesOptions } from '@/api';
 import { useMay } from '@/app/session';
 import { Page } from '@/ui/page';
 import { Empty, Loaded } from '@/ui/panels';
+import { DemoProject } from './demo';
 import { Findings } from './findings';
 import classes from './new.module.css';
 import { NewProjectForm } from './new-form';
@@ -31,6 +32,7 @@ export function NewProject() {
               </li>
               <li>You see what it found, and run it.</li>
             </ol>
+            <DemoProject />
           </aside>
         </div>
       ) : (

@@ -97,7 +97,7 @@ function PipelineRow({ project, pipeline, run, may }: PipelineRowProps) {
         <Facts>
           {pipeline.description && <span>{pipeline.description}</span>}
           <span>{pipeline.steps.length === 1 ? '1 step' : `${pipeline.steps.length} steps`}</span>
-          <Link to="/projects/$project/pipelines/$pipeline/file" params={params}>
+          <Link to="/projects/$project/pipelines/$pipeline/file" params={params} className="plain-link">
             <IconFileText size={12} aria-hidden /> {pipeline.file}:{pipeline.line}
           </Link>
         </Facts>
@@ -111,7 +111,11 @@ function PipelineRow({ project, pipeline, run, may }: PipelineRowProps) {
 function LastRun({ run }: { run: RunSummary }) {
   return (
     <span>
-      <Link to="/projects/$project/runs/$number" params={{ project: run.project, number: String(run.number) }}>
+      <Link
+        to="/projects/$project/runs/$number"
+        params={{ project: run.project, number: String(run.number) }}
+        className="plain-link"
+      >
         #{run.number}
       </Link>{' '}
       {wordOf(lookOfRun(run.state))}, <Ago at={run.finished_at ?? run.created_at} />

@@ -1,12 +1,14 @@
 /** What maintainers decide about a project. Each part is saved by itself. */
+import { Button } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
-import { useNavigate } from '@tanstack/react-router';
+import { Link, useNavigate } from '@tanstack/react-router';
 import { api, getProjectQueryKey, type ProjectPatch, type ProjectView } from '@/api';
 import { useMay } from '@/app/session';
 import { Confirm } from '@/ui/confirm';
 import { Row, Rows } from '@/ui/rows';
 import { Section } from '@/ui/section';
 import { told } from '@/ui/told';
+import { projectsChanged } from './changed';
 import { SettingsForm } from './settings-form';
 import { SourceForm } from './source-form';
 
@@ -18,6 +20,7 @@ export function Settings({ project }: { project: ProjectView }) {
         <SourceForm project={project} save={save} />
       </Section>
       <SettingsForm project={project} save={save} />
+      <History project={project.name} />
       <Danger project={project} save={save} />
     </>
   );
@@ -31,13 +34,29 @@ function useSave(name: string): Save {
   return async (body) => {
     const { data } = await api.changeProject({ path: { project: name }, body });
     queries.setQueryData(getProjectQueryKey({ path: { project: name } }), data);
-    void queries.invalidateQueries({ predicate: ({ queryKey }) => isList(queryKey) });
+    void projectsChanged(queries);
     told('Saved');
   };
 }
 
-function isList(key: readonly unknown[]): boolean {
-  return ['listProjects', 'listAllPipelines', 'listPipelines'].includes((key[0] as { _id?: string })?._id ?? '');
+function History({ project }: { project: string }) {
+  const may = useMay();
+  if (!may('audit.read', project)) return null;
+  return (
+    <Section title="History" bare>
+      <Rows label="History">
+        <Row
+          title="Who did what here"
+          sub="Runs, secrets, members, webhooks and settings, from the audit log."
+          actions={
+            <Button variant="default" renderRoot={(props) => <Link to="/audit" search={{ project }} {...props} />}>
+              Audit log
+            </Button>
+          }
+        />
+      </Rows>
+    </Section>
+  );
 }
 
 function Danger({ project, save }: { project: ProjectView; save: Save }) {
@@ -83,7 +102,7 @@ function Delete({ project }: { project: string }) {
           onDone={async () => {
             await navigate({ to: '/projects' });
             queries.removeQueries({ queryKey: getProjectQueryKey({ path: { project } }) });
-            await queries.invalidateQueries({ predicate: ({ queryKey }) => isList(queryKey) });
+            await projectsChanged(queries);
             told(`${project} is deleted`);
           }}
         >
