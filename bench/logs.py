@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from flowbuild.engine.base import LogRecord, Unit
 from flowbuild.testing.engine import HeldEngine, Machine
 from flowbuild.testing.home import Home, step
 
-SLOW = 5  # readers that read nothing between the first part and the end of the step
+SLOW = 5  # readers that read next to nothing until the end of the step
+PAUSE = 5.0  # seconds between two of their parts
 SHAPES = {
     "records of 8 KiB": (8192, 1),
     "lines of 100 bytes": (100, 16),
@@ -76,7 +77,8 @@ class Reader:
             if part != PING:
                 self._take(part)
             if self.slow_until is not None:
-                await self.slow_until.wait()
+                with suppress(TimeoutError):  # who takes nothing at all is given up
+                    await asyncio.wait_for(self.slow_until.wait(), PAUSE)
         writer.close()
 
     def _take(self, part: bytes) -> None:

@@ -10,12 +10,15 @@ import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { queries } from './app/queries';
+import { recoverFromMissingParts } from './app/recover';
 import { router } from './app/router';
 import { theme } from './app/theme';
 
 const nonce = () => document.querySelector<HTMLMetaElement>('meta[name="style-nonce"]')?.content ?? '';
 // Dialogs keep the page behind them from scrolling, by a style sheet of their own; the package that makes it looks for a nonce here.
 Object.assign(window, { __webpack_nonce__: nonce() });
+
+recoverFromMissingParts();
 
 createRoot(document.getElementById('root') as HTMLElement).render(
   <StrictMode>
