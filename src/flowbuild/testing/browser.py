@@ -14,6 +14,9 @@ from flowbuild.testing.website import ADMIN, WebSite
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = (1400, 900)
 PHONE = (390, 844)
+# Chromium ends all that it loads whenever a container starts or ends, for then an interface of the machine changes. The page
+# loads itself again then (web/src/app/recover.ts); what it is for is tested, too.
+DROPPED = ("Failed to load resource", "Failed to fetch dynamically imported module", "Unable to preload CSS")
 # Runs in each page before anything of it. What is written to window.__xss is what hostile content would write.
 WATCH = """
 window.__xss = undefined;
@@ -30,7 +33,8 @@ document.addEventListener('securitypolicyviolation', (event) => {
 def chromium() -> Iterator[Browser]:
     """Start the Chromium of this machine. Raises AssertionError when it has none."""
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
-    assert program is not None, f"no browser: none of {', '.join(PROGRAMS)} is installed (scripts/setup --dev does that)"
+    if program is None:
+        raise AssertionError(f"no browser: none of {', '.join(PROGRAMS)} is installed (scripts/setup --dev does that)")
     with sync_playwright() as playwright:
         # Containers have neither what its sandbox needs nor a large /dev/shm.
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -70,7 +74,7 @@ class Watch:
 
     def _console(self, message: ConsoleMessage) -> None:
         # Chromium tells of each answer of 4xx and 5xx; those that are a fault are told of below, with their address.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        if message.type == "error" and not any(text in message.text for text in DROPPED):
             self.complaints.append(f"console: {message.text} ({message.location.get('url', '')})")
 
     def _response(self, response: Response) -> None:
