@@ -100,7 +100,7 @@ const pipeline = createRoute({
 const pipelineFile = createRoute({
   getParentRoute: () => shell,
   path: '/projects/$project/pipelines/$pipeline/file',
-  validateSearch: texts('ref'),
+  validateSearch: texts('ref', 'path', 'line'),
   component: lazyRouteComponent(() => import('@/pages/pipeline/file'), 'PipelineFile'),
 });
 const start = createRoute({

@@ -78,6 +78,7 @@ function Form({ project, pipeline, gitRef }: { project: string; pipeline: string
           void navigate({ to: '.', search: ref ? { ref } : {}, replace: true });
         }}
       />
+      {query.error && <NotThere error={query.error} project={project} pipeline={pipeline} gitRef={gitRef} />}
       <Fields query={query} filled={filled} change={change} problem={problem} />
       {problem && <Refused problem={problem} project={project} pipeline={pipeline} gitRef={gitRef} view={view} />}
       <div className={classes.send}>
@@ -105,8 +106,7 @@ interface FieldsProps {
 
 function Fields({ query: { data: view, error, isPending }, filled, change, problem }: FieldsProps) {
   const slow = useLasting(isPending);
-  if (error) return <ErrorPanel error={error} />;
-  if (!view) return slow ? <Loading rows={3} height={48} /> : null;
+  if (!view) return slow && !error ? <Loading rows={3} height={48} /> : null;
   const errors = errorsOf(problem);
   return (
     <>
@@ -127,6 +127,31 @@ function Fields({ query: { data: view, error, isPending }, filled, change, probl
         checked={filled.fresh}
         onChange={(event) => change({ fresh: event.currentTarget.checked })}
       />
+    </>
+  );
+}
+
+interface NotThereProps {
+  error: unknown;
+  project: string;
+  pipeline: string;
+  gitRef: string;
+}
+
+/** A pipeline that has errors is none of those at the ref: its file tells why. */
+function NotThere({ error, project, pipeline, gitRef }: NotThereProps) {
+  return (
+    <>
+      <ErrorPanel error={error} />
+      {asProblem(error).status === 404 && (
+        <Link
+          to="/projects/$project/pipelines/$pipeline/file"
+          params={{ project, pipeline }}
+          search={gitRef ? { ref: gitRef } : {}}
+        >
+          What is wrong in the pipeline files there
+        </Link>
+      )}
     </>
   );
 }
