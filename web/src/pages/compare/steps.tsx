@@ -13,7 +13,9 @@ interface StepsProps {
 }
 
 export function Steps({ compared: { before, after, steps }, selected, onSelect }: StepsProps) {
-  const longest = Math.max(1, ...steps.flatMap((step) => [step.before?.seconds ?? 0, step.after?.seconds ?? 0]));
+  // Bars are for comparing: what only one of the runs has (or serves in one) does not make the others small.
+  const both = steps.filter((step) => step.before?.seconds && step.after?.seconds);
+  const longest = Math.max(1, ...both.flatMap((step) => [step.before?.seconds ?? 0, step.after?.seconds ?? 0]));
   return (
     <div className={classes.scroll}>
       <table className={classes.steps} style={{ '--longest': longest }}>

@@ -18,7 +18,7 @@ import { Facts } from './facts';
 import { graphOfRun, StepGraph } from './graph/graph';
 import { KeyList, useKeys } from './keys';
 import { StepList } from './list';
-import { failureAfter, inOrder, stepAfter } from './order';
+import { failureAfter, inOrder, isFailure, stepAfter } from './order';
 import { Panel } from './panel';
 import { type Choose, type Place, placeOf, useChoose, type View } from './place';
 import { Rerun, type RerunFrom } from './rerun';
@@ -56,7 +56,7 @@ function RunPage({ run, away }: { run: RunView; away: boolean }) {
   const [rerun, setRerun] = useState<RerunFrom>();
   const [keys, setKeys] = useState(false);
   const place = useMemo(() => placeOf(search, run), [search, run]);
-  usePageKeys(run, place, choose, { rerun: setRerun, list: () => setKeys(true) });
+  usePageKeys(run, place, search.step !== undefined, choose, { rerun: setRerun, list: () => setKeys(true) });
   const [dock, setDock] = useLocalStorage<Dock>({ key: 'flow.run.dock', defaultValue: 'beside' });
   const look = lookOfRun(run.state);
   const word = run.state === 'cancelling' ? 'cancelling' : wordOf(look);
@@ -172,7 +172,7 @@ interface Openers {
   list: () => void;
 }
 
-function usePageKeys(run: RunView, place: Place, choose: Choose, open: Openers) {
+function usePageKeys(run: RunView, place: Place, named: boolean, choose: Choose, open: Openers) {
   const may = useMay();
   const key = place.tab === 'overview' ? undefined : place.step?.key;
   const go = (by: 1 | -1) => {
@@ -183,7 +183,9 @@ function usePageKeys(run: RunView, place: Place, choose: Choose, open: Openers) 
     j: () => go(1),
     k: () => go(-1),
     f: () => {
-      const step = failureAfter(inOrder(run), key);
+      // What is shown without having been chosen is the first failure, and has not been looked at.
+      const first = !named && place.step && isFailure(place.step) ? place.step : undefined;
+      const step = first ?? failureAfter(inOrder(run), key);
       if (step) choose.step(step.key, { tab: 'logs' });
     },
     l: () => choose.tab('logs'),

@@ -16,6 +16,7 @@ import { useCamera } from './use-camera';
 
 const FAR = 0.45; // zoom below which text could not be read anyway
 const WITH_MAP = 40; // steps
+const MAP = { width: 132, height: 92 };
 const NODE_TYPES = { step: StepNode };
 
 export default function Canvas(props: StepGraphProps) {
@@ -73,7 +74,11 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
           nodeTypes={NODE_TYPES}
           onNodeClick={(_, node) => onSelect?.(node.id)}
           onPaneClick={() => onSelect?.(undefined)}
-          onMoveStart={(event) => event && camera.taken()}
+          onMoveStart={(event) => {
+            if (event) camera.taken();
+            area.current?.toggleAttribute('data-moving', true); // no state: nothing is to be drawn for it
+          }}
+          onMoveEnd={() => area.current?.toggleAttribute('data-moving', false)}
           nodesDraggable={false}
           nodesConnectable={false}
           nodesFocusable={false}
@@ -99,6 +104,7 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
               zoomable
               ariaLabel="The whole graph"
               className={classes.map}
+              style={MAP}
               bgColor="var(--panel)"
               maskColor="color-mix(in srgb, var(--page) 70%, transparent)"
               nodeBorderRadius={12}

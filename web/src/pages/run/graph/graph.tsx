@@ -1,6 +1,8 @@
 /** The graph of a run or of a pipeline file. What draws it is large, and comes when it is needed. */
 import { Skeleton } from '@mantine/core';
+import { CatchBoundary } from '@tanstack/react-router';
 import { lazy, Suspense } from 'react';
+import { ErrorPanel } from '@/ui/panels';
 import classes from './graph.module.css';
 import type { Graph } from './model';
 
@@ -21,9 +23,14 @@ const Canvas = lazy(() => import('./canvas'));
 export function StepGraph(props: StepGraphProps) {
   return (
     <section className={classes.graph} aria-label={props.label}>
-      <Suspense fallback={<Skeleton height="100%" radius={0} className={classes.loading} />}>
-        <Canvas {...props} />
-      </Suspense>
+      <CatchBoundary
+        getResetKey={() => props.label}
+        errorComponent={({ error }) => <ErrorPanel error={error} retry={() => window.location.reload()} />}
+      >
+        <Suspense fallback={<Skeleton height="100%" radius={0} className={classes.loading} />}>
+          <Canvas {...props} />
+        </Suspense>
+      </CatchBoundary>
     </section>
   );
 }

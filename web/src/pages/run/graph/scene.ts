@@ -21,9 +21,9 @@ export interface Scene {
   ways: Placing['edges'];
 }
 
-/** To the right where there is room for it; down on phones and in tall panes. */
+/** To the right where there is room for it; down in tall panes, and on phones in all but flat ones. */
 export function directionFor({ width, height }: Size): Direction {
-  return width < NARROW || width < height * 0.8 ? 'down' : 'right';
+  return width * (width < NARROW ? 0.6 : 1.25) < height ? 'down' : 'right';
 }
 
 /** Return what to draw; undefined while there is no layout. */

@@ -59,7 +59,6 @@ const StepBox = memo(function StepBox({ step, instance, selected, entry }: BoxPr
       data-instance={instance || undefined}
       data-background={step.background || undefined}
       aria-current={selected || undefined}
-      aria-label={described(step)}
       tabIndex={entry ? 0 : -1}
       title={step.key}
       style={step.look && { '--look': colourOf(step.look) }}
@@ -82,6 +81,7 @@ const StepBox = memo(function StepBox({ step, instance, selected, entry }: BoxPr
           <Marks step={step} />
         </span>
       )}
+      <span className="visually-hidden">{described(step, instance)}</span>
     </button>
   );
 });
@@ -133,12 +133,11 @@ function Mark({ title, icon, children }: { title: string; icon: ReactNode; child
   );
 }
 
-function described(step: GraphStep): string {
+/** What marks and places tell to those who see them. */
+function described(step: GraphStep, instance: boolean): string {
   const parts = [
-    step.key,
-    step.look && wordOf(step.look),
+    instance && `of ${step.name}`,
     (step.attempts ?? 0) > 1 && `attempt ${step.attempts}`,
-    step.node && `on ${step.node}`,
     step.cached && 'from the step cache',
     step.reused && 'taken over from the run before',
     step.background && 'stays up for the steps after it',
