@@ -153,7 +153,7 @@ class Fleet:
         process = Started(self.server.program, "server", limit=LIVES)
         self.server.process = process
         code = (await asyncio.to_thread(process.wait_for, "--code")).split()[-1]
-        async with httpx2.AsyncClient(base_url=f"{self.url}/api/v1/") as http:
+        async with httpx2.AsyncClient(base_url=f"{self.url}/api/v1/", timeout=60) as http:
             person = {"code": code, "name": PEOPLE, "password": "correct horse battery"}
             entered = (await http.post("setup", json=person)).json()
             headers = {"X-Flow-Form-Token": entered["form_token"]}

@@ -82,7 +82,7 @@ class FakeForge:
 
     async def send(self, sent: Delivery, to: str) -> httpx2.Response:
         """Send a webhook as it is; the same twice is what a forge sends when it had no answer."""
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             return await http.post(to, content=sent.body, headers=dict(sent.headers))
 
     def app(self) -> FastAPI:
