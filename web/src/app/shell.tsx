@@ -22,6 +22,7 @@ import { api, listProjectsOptions } from '@/api';
 import { askAgain, useLive, useLiveState } from '@/api/live';
 import { StateLabel } from '@/ui/states';
 import { useLasting } from '@/ui/time';
+import { Goto } from './goto';
 import { Mark } from './mark';
 import { useMay, useMe } from './session';
 import classes from './shell.module.css';
@@ -58,6 +59,7 @@ export function Shell() {
               <Mark /> flow
             </Link>
             <Connection />
+            <Goto compact />
           </header>
           <Drawer opened={opened} onClose={menu.close} size={240} withCloseButton={false} padding={0} aria-label="Menu">
             <Places />
@@ -68,6 +70,7 @@ export function Shell() {
           <Link to="/" className={classes.brand}>
             <Mark /> flow
           </Link>
+          <Goto />
           <Places />
         </div>
       )}
