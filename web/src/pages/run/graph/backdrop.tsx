@@ -5,13 +5,21 @@ import { curve, type Direction, type Point } from './layout';
 import type { UnitEdge } from './model';
 import type { Frame, Scene } from './scene';
 
+const MANY = 150; // edges
+
 export const Backdrop = memo(function Backdrop({ scene }: { scene: Scene }) {
   const { direction, frames, edges, ways } = scene;
   // What is taken lies above what is not.
   const order = { dead: 0, pending: 1, taken: 2 };
   const sorted = edges.toSorted((a, b) => order[a.state ?? 'pending'] - order[b.state ?? 'pending']);
   return (
-    <svg className={classes.backdrop} width={1} height={1} aria-hidden="true">
+    <svg
+      className={classes.backdrop}
+      data-many={edges.length > MANY || undefined}
+      width={1}
+      height={1}
+      aria-hidden="true"
+    >
       {frames.map((frame) => (
         <MatrixFrame key={frame.unit.id} frame={frame} />
       ))}

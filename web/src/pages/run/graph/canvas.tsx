@@ -1,7 +1,7 @@
 import '@xyflow/react/dist/base.css';
 import { useElementSize } from '@mantine/hooks';
-import { MiniMap, type Node, ReactFlow, ReactFlowProvider, useStore, ViewportPortal } from '@xyflow/react';
-import { type KeyboardEvent, useCallback, useMemo, useRef } from 'react';
+import { MiniMap, type Node, ReactFlow, ReactFlowProvider, useStoreApi, ViewportPortal } from '@xyflow/react';
+import { type KeyboardEvent, type RefObject, useCallback, useEffect, useMemo, useRef } from 'react';
 import { colourOf } from '@/ui/states';
 import { useLasting } from '@/ui/time';
 import { Backdrop } from './backdrop';
@@ -48,12 +48,13 @@ function Room({ room, ...props }: StepGraphProps & { room: Size }) {
 function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Scene }) {
   const area = useRef<HTMLDivElement>(null);
   const camera = useCamera(scene, selected);
-  const far = useStore((state) => state.transform[2] < FAR);
+  useFar(area);
   const nodes = useMemo(() => nodesOf(scene.boxes), [scene.boxes]);
   const steps = useMemo(() => new Map(graph.steps.map((step) => [step.key, step])), [graph.steps]);
   const frames = useMemo(() => new Set(scene.frames.map(({ unit }) => unit.id)), [scene.frames]);
   const first = selected ?? graph.steps[0]?.key;
   const context = useMemo(() => ({ steps, frames, selected, entry: first }), [steps, frames, selected, first]);
+  const colour = useCallback(({ id }: Node) => colourOf(steps.get(id)?.look ?? 'pending'), [steps]);
   const byArrows = useCallback(
     (event: KeyboardEvent) => {
       const from = (event.target as HTMLElement).closest<HTMLElement>('[data-step]')?.dataset.step;
@@ -68,7 +69,7 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
   return (
     <StepsContext value={context}>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: arrows go from one button inside to another one */}
-      <div ref={area} className={classes.room} data-far={far || undefined} onKeyDown={byArrows}>
+      <div ref={area} className={classes.room} onKeyDown={byArrows}>
         <ReactFlow
           nodes={nodes}
           nodeTypes={NODE_TYPES}
@@ -108,13 +109,23 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
               bgColor="var(--panel)"
               maskColor="color-mix(in srgb, var(--page) 70%, transparent)"
               nodeBorderRadius={12}
-              nodeColor={(node) => colourOf(steps.get(node.id)?.look ?? 'pending')}
+              nodeColor={colour}
             />
           )}
         </ReactFlow>
       </div>
     </StepsContext>
   );
+}
+
+/** Mark the area while the graph is seen from far away. By the document alone: 300 steps are not to be rendered for it. */
+function useFar(area: RefObject<HTMLElement | null>) {
+  const store = useStoreApi();
+  useEffect(() => {
+    const mark = () => area.current?.toggleAttribute('data-far', store.getState().transform[2] < FAR);
+    mark();
+    return store.subscribe(mark);
+  }, [area, store]);
 }
 
 /** States are not in it, so that it stays the same for as long as the layout does: see StepsContext. */

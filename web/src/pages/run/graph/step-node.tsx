@@ -69,7 +69,7 @@ const StepBox = memo(function StepBox({ step, instance, selected, entry }: BoxPr
         {instance && <Marks step={step} />}
         <Elapsed step={step} />
       </span>
-      {!instance && (
+      {!instance && saysMore(step) && (
         <span className={classes.second}>
           <span className={classes.word}>{step.look ? hint(step.look) : step.environment}</span>
           {step.node && (
@@ -97,6 +97,13 @@ function Elapsed({ step: { startedAt, finishedAt } }: { step: GraphStep }) {
 
 function Running({ from }: { from: number }) {
   return <span className={classes.time}>{clock(Math.max(0, Math.floor(useNow() - from)))}</span>;
+}
+
+/** Whether there is anything for the second line. */
+function saysMore(step: GraphStep): boolean {
+  const { look, node, environment, attempts = 0, cached, reused, background, allowFailure, approval } = step;
+  const said = look ? hint(look) : environment;
+  return Boolean(said || node || attempts > 1 || cached || reused || background || allowFailure || approval);
 }
 
 /** What the icon alone would not tell at once. */
