@@ -11,7 +11,7 @@ export function useCamera(scene: Scene, selected: string | undefined) {
   const flow = useReactFlow();
   const store = useStoreApi();
   const moved = useRef(false);
-  const shown = useRef<string>(undefined);
+  const shown = useRef(selected); // what is chosen from the beginning is seen with all of the graph
 
   const showAll = useCallback(() => {
     moved.current = false;
@@ -56,10 +56,9 @@ export function useCamera(scene: Scene, selected: string | undefined) {
   }, [scene.boxes, showAll]);
 
   useEffect(() => {
-    if (selected === undefined || shown.current === selected) return;
-    const isFirst = shown.current === undefined;
+    if (shown.current === selected) return;
     shown.current = selected;
-    if (!isFirst) show(selected);
+    if (selected !== undefined) show(selected);
   }, [selected, show]);
 
   return useMemo(() => ({ showAll, show, taken: () => (moved.current = true) }), [showAll, show]);
