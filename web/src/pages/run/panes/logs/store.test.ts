@@ -1,6 +1,7 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { LogPage, LogText } from '@/api';
-import { type LogLine, type LogSource, LogStore } from './store';
+import type { Arrivals } from './batch';
+import { type LogLine, type LogSource, LogStore, type StreamHandlers } from './store';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -21,8 +22,7 @@ const chunk = (line: number, text = `line ${line}\n`, service = 'a'): LogText =>
 /** A log of `total` lines without some of them; answers hold at most `most` lines. */
 function source(total: number, { without = [] as number[], most = 100_000, ended = true, every = 1 } = {}) {
   const asked: { line?: number; limit?: number; service?: string }[] = [];
-  let take: (chunk: LogText) => void = () => {};
-  let end = () => {};
+  let handlers: StreamHandlers | undefined;
   const made: LogSource = {
     read: async ({ line = 1, limit = 1000, service }): Promise<LogPage> => {
       asked.push({ line, limit, service });
@@ -32,13 +32,18 @@ function source(total: number, { without = [] as number[], most = 100_000, ended
       }
       return { lines: total, attempt: 1, next: total * 100, ended, chunks: lines.map((each) => chunk(each)) };
     },
-    follow: (_from, on, over) => {
-      take = on;
-      end = over;
-      return () => {};
+    follow: (given) => {
+      handlers = given;
+      return { stop: () => {}, wholeChanged: () => {} };
     },
   };
-  return { made, asked, arrive: (each: LogText) => take(each), finish: () => end() };
+  return {
+    made,
+    asked,
+    arrive: (each: LogText) => handlers?.take({ chunks: [each], opening: [], closing: [], services: [] }),
+    pass: (arrivals: Arrivals) => handlers?.take(arrivals),
+    finish: () => handlers?.end(),
+  };
 }
 
 const texts = (store: LogStore, lines: number[]) => lines.map((line) => store.line(line)?.text);
@@ -134,6 +139,18 @@ test('what arrives is put behind, once', async () => {
   expect(store.line(5)?.text).toBe('half and half');
   finish();
   expect(store.ended).toBe(true);
+});
+
+test('lines that were passed by are fetched when they are looked at', async () => {
+  const { made, pass } = source(900, { ended: false });
+  const store = await opened(made);
+  pass({ chunks: [chunk(5000)], opening: [1200], closing: [1300], services: ['b'] });
+  expect(store.total).toBe(5000);
+  expect(store.opening).toEqual([1200]);
+  expect(store.services).toEqual(['b', 'a']);
+  store.want(span(800, 810));
+  await vi.runAllTimersAsync();
+  expect(texts(store, [805])).toEqual(['line 805']);
 });
 
 test('an error is told, and asking again helps', async () => {

@@ -4,6 +4,7 @@
  */
 import type { LogPage, LogText } from '@/api';
 import type { StreamState } from '@/api/stream';
+import type { Arrivals } from './batch';
 import { endsGroup, groupName, lastState, textOf } from './text';
 
 export const PAGE = 500; // lines
@@ -31,13 +32,23 @@ export interface LogSource {
     query: { line?: number; offset?: number; limit?: number; service?: string },
     signal?: AbortSignal,
   ): Promise<LogPage>;
-  /** Follow from an offset that is asked for at each connection; the function returned ends it. */
-  follow(
-    from: () => number,
-    take: (chunk: LogText) => void,
-    end: () => void,
-    state: (now: StreamState) => void,
-  ): () => void;
+  follow(handlers: StreamHandlers): Following;
+}
+
+export interface StreamHandlers {
+  /** The offset to go on from. */
+  from: () => number;
+  take: (arrivals: Arrivals) => void;
+  end: () => void;
+  state: (now: StreamState) => void;
+  /** Whether each line is looked at when it arrives; if not, the latest do. */
+  whole: () => boolean;
+}
+
+export interface Following {
+  stop: () => void;
+  /** `whole` may be another one now. */
+  wholeChanged: () => void;
 }
 
 interface PageOfLines {
@@ -77,7 +88,7 @@ export class LogStore {
   private cut = false; // whether the latest answer ended before what was asked for did
   private loading: Load | undefined;
   private settling: ReturnType<typeof setTimeout> | undefined;
-  private stopStream: (() => void) | undefined;
+  private following: Following | undefined;
   private closed = false;
 
   constructor(
@@ -105,7 +116,7 @@ export class LogStore {
 
   close() {
     this.closed = true;
-    this.stopStream?.();
+    this.following?.stop();
     this.loading?.abort.abort();
     this.loading = undefined;
     clearTimeout(this.settling);
@@ -123,8 +134,10 @@ export class LogStore {
   /** Call `listen` with each line that arrives, until the function returned is called. */
   onArrival(listen: (line: LogLine) => void) {
     this.listeners.add(listen);
+    this.following?.wholeChanged();
     return () => {
       this.listeners.delete(listen);
+      this.following?.wholeChanged();
     };
   }
 
@@ -155,30 +168,39 @@ export class LogStore {
   }
 
   private follow() {
-    this.stopStream = this.source.follow(
-      () => this.next,
-      (chunk) => this.arrived(chunk),
-      () => {
+    this.following = this.source.follow({
+      from: () => this.next,
+      take: (arrivals) => this.arrived(arrivals),
+      end: () => {
         this.ended = true;
         this.tell();
       },
-      (state) => {
+      state: (state) => {
         this.stream = state;
         this.tell();
       },
-    );
+      whole: () => this.listeners.size > 0,
+    });
   }
 
-  private arrived(chunk: LogText) {
-    const line = this.take(chunk);
-    this.next = Math.max(this.next, line.to);
-    if (chunk.line > this.total) {
+  private arrived({ chunks, opening, closing, services }: Arrivals) {
+    this.opening.push(...opening);
+    this.closing.push(...closing);
+    for (const service of services) this.saw(service);
+    for (const chunk of chunks) {
+      const line = this.take(chunk);
+      this.next = Math.max(this.next, line.to);
+      if (chunk.line <= this.total) continue;
       this.total = chunk.line;
       for (const listen of this.listeners) listen(line);
       if (groupName(line.text) !== undefined) this.opening.push(line.number);
       else if (endsGroup(line.text)) this.closing.push(line.number);
     }
     this.tellSoon();
+  }
+
+  private saw(service: string) {
+    if (service !== '' && !this.services.includes(service)) this.services.push(service);
   }
 
   private take(chunk: LogText): LogLine {
@@ -198,7 +220,7 @@ export class LogStore {
       to: chunk.offset + byteLength(chunk),
     };
     page.lines[slot] = line;
-    if (chunk.service !== '' && !this.services.includes(chunk.service)) this.services.push(chunk.service);
+    this.saw(chunk.service);
     return line;
   }
 
