@@ -21,6 +21,7 @@ export default function Markdown({ text, picture }: MarkdownProps) {
       ) : (
         <span>{children}</span>
       ),
+    input: ({ checked }) => <input type="checkbox" checked={checked === true} disabled aria-label="Done" />,
     img: ({ src, alt }) => {
       const link = typeof src === 'string' ? src : '';
       const own = picture?.(link);

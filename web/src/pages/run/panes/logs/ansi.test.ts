@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parse, plain } from './ansi';
 
 const E = '\x1b';
+const readable = (colour: string) => `oklch(from ${colour} clamp(var(--ink-least), l, var(--ink-most)) c h)`;
 
 describe('colours', () => {
   test.each([
@@ -11,15 +12,16 @@ describe('colours', () => {
     ['103', { backgroundColor: 'color-mix(in srgb, var(--ansi-11) 28%, var(--log-paper))' }],
     ['1;4;33', { color: 'var(--ansi-3)', fontWeight: 700, textDecoration: 'underline' }],
     ['38;5;9', { color: 'var(--ansi-9)' }],
-    ['38;5;208', { color: 'rgb(255 135 0)' }],
+    ['38;5;208', { color: readable('rgb(255 135 0)') }],
     ['48;5;255', { backgroundColor: 'rgb(238 238 238)', color: 'black' }],
     ['48;5;17', { backgroundColor: 'rgb(0 0 95)', color: 'white' }],
+    ['38;2;1;2;3;48;5;17', { backgroundColor: 'rgb(0 0 95)', color: 'rgb(1 2 3)' }],
     ['31;48;5;17', { backgroundColor: 'rgb(0 0 95)', color: 'var(--ansi-1)' }],
     ['7;31', { color: 'var(--log-paper)', backgroundColor: 'var(--ansi-1)' }],
-    ['38;2;1;2;3', { color: 'rgb(1 2 3)' }],
-    ['38:2::1:2:3', { color: 'rgb(1 2 3)' }],
-    ['38:2:1:2:3', { color: 'rgb(1 2 3)' }],
-    ['38;5;208;1', { color: 'rgb(255 135 0)', fontWeight: 700 }],
+    ['38;2;1;2;3', { color: readable('rgb(1 2 3)') }],
+    ['38:2::1:2:3', { color: readable('rgb(1 2 3)') }],
+    ['38:2:1:2:3', { color: readable('rgb(1 2 3)') }],
+    ['38;5;208;1', { color: readable('rgb(255 135 0)'), fontWeight: 700 }],
     ['7', { color: 'var(--log-paper)', backgroundColor: 'var(--log-ink)' }],
   ])('%s', (code, style) => {
     expect(parse(`${E}[${code}mx`)).toEqual([{ text: 'x', style }]);

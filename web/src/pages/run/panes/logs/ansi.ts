@@ -130,7 +130,7 @@ function styleOf(pen: Pen): CSSProperties | undefined {
     style.color = pen.paper ?? 'var(--log-paper)';
     style.backgroundColor = pen.ink ?? 'var(--log-ink)';
   } else {
-    if (pen.ink) style.color = pen.ink;
+    if (pen.ink) style.color = readable(pen.ink);
     if (pen.paper) Object.assign(style, onPaper(pen.paper, pen.ink));
   }
   if (pen.bold) style.fontWeight = 700;
@@ -147,5 +147,11 @@ function onPaper(paper: string, ink: string | undefined): CSSProperties {
   if (paper.startsWith('var')) return { backgroundColor: `color-mix(in srgb, ${paper} 28%, var(--log-paper))` };
   const [red = 0, green = 0, blue = 0] = paper.match(/\d+/g)?.map(Number) ?? [];
   const light = 0.3 * red + 0.59 * green + 0.11 * blue > 128;
+  // Who chose both chose them for each other.
   return { backgroundColor: paper, color: ink ?? (light ? 'black' : 'white') };
+}
+
+/** Programs choose colours for a black terminal: the same hue, as light or dark as the page needs it. */
+function readable(ink: string): string {
+  return ink.startsWith('var') ? ink : `oklch(from ${ink} clamp(var(--ink-least), l, var(--ink-most)) c h)`;
 }
