@@ -1,5 +1,5 @@
 /** Parts of forms. */
-import { Alert, Button, Group } from '@mantine/core';
+import { Button, Group } from '@mantine/core';
 import type { ReactNode } from 'react';
 import type { Problem } from '@/api';
 import classes from './form.module.css';
@@ -8,9 +8,10 @@ import classes from './form.module.css';
 export function FormProblem({ problem }: { problem: Problem | undefined }) {
   if (!problem) return null;
   return (
-    <Alert color="red" role="alert" title={problem.detail} className={classes.problem}>
-      {problem.hint}
-    </Alert>
+    <div role="alert" className={classes.problem}>
+      <p className={classes.detail}>{problem.detail}</p>
+      {problem.hint && <p>{problem.hint}</p>}
+    </div>
   );
 }
 

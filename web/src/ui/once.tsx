@@ -1,5 +1,5 @@
 /** What the server tells once and never again. */
-import { Alert, Button } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { IconKey } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import classes from './once.module.css';
@@ -14,7 +14,10 @@ interface OnceProps {
 
 export function Once({ title, value, children, onSeen }: OnceProps) {
   return (
-    <Alert color="yellow" icon={<IconKey size={17} />} title={title} role="status">
+    <div role="status" className={classes.once}>
+      <p className={classes.title}>
+        <IconKey size={16} aria-hidden /> {title}
+      </p>
       <div className={classes.value}>
         <code>{value}</code>
         <Copy value={value} label="Copy" />
@@ -25,6 +28,6 @@ export function Once({ title, value, children, onSeen }: OnceProps) {
           I have it
         </Button>
       )}
-    </Alert>
+    </div>
   );
 }

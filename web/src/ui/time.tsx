@@ -92,7 +92,9 @@ export function relativeTime(at: number, now: number): string {
 export const exactTime = (at: number) => exact.format(at * 1000);
 
 export function Ago({ at }: { at: number | null | undefined }) {
-  const now = useNow(30 * SECOND);
+  const clock = useNow(30 * SECOND);
+  const [seen] = useState(() => Date.now() / SECOND); // what is newer than the clock's last tick is not to come
+  const now = Math.max(clock, seen);
   if (at === null || at === undefined) return <span className="faint">never</span>;
   return (
     <Tooltip label={exactTime(at)}>

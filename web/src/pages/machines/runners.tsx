@@ -15,6 +15,16 @@ import { byRunner } from './work';
 
 /** The machines that execute steps: how loaded they are, and what each runs now. */
 export function Runners() {
+  const may = useMay();
+  if (may('runner.read')) return <AllRunners />;
+  return (
+    <Page title="Runners">
+      <Empty title="Log in to see the machines">They are shown to everybody with an account.</Empty>
+    </Page>
+  );
+}
+
+function AllRunners() {
   const runners = useQuery(listRunnersOptions());
   const work = useQuery(listWorkOptions({ query: { limit: 200 } }));
   const may = useMay();

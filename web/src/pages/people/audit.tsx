@@ -10,7 +10,7 @@ import {
   listProjectAuditInfiniteOptions,
   listProjectsOptions,
 } from '@/api';
-import { useMay } from '@/app/session';
+import { useMay, useMe } from '@/app/session';
 import { Page } from '@/ui/page';
 import { byCursor, Pages } from '@/ui/pages';
 import { Empty } from '@/ui/panels';
@@ -24,16 +24,20 @@ import { ACTIONS } from './audit-words';
 /** Who did what: all of it for admins, of a project for its maintainers. */
 export function Audit() {
   const { project, actor, action } = useSearch({ from: '/shell/audit' });
+  const me = useMe();
   const may = useMay();
   const all = may('audit.read');
+  const some = Object.keys(me?.roles ?? {}).some((each) => may('audit.read', each));
   const open = project ? may('audit.read', project) : all;
   return (
     <Page title="Audit" actions={all && <Verify />}>
-      <Filters />
+      {(all || some) && <Filters />}
       {open ? (
         <Entries key={`${project} ${actor} ${action}`} project={project} actor={actor} action={action} />
       ) : (
-        <Empty title="Choose a project">Maintainers see what was done in theirs; all of it is for admins.</Empty>
+        <Empty title={some ? 'Choose a project' : 'Admins and maintainers see who did what'}>
+          Maintainers see what was done in their projects; all of it is for admins of the server.
+        </Empty>
       )}
     </Page>
   );
@@ -54,6 +58,7 @@ function Filters() {
         placeholder="Every project"
         data={names}
         clearable
+        clearButtonProps={{ 'aria-label': 'Every project' }}
         searchable
         value={chosen.project ?? null}
         onChange={(project) => choose({ project: project ?? undefined })}
@@ -67,6 +72,7 @@ function Filters() {
         onBlur={(event) => choose({ action: event.currentTarget.value || undefined })}
         onKeyDown={(event) => event.key === 'Enter' && choose({ action: event.currentTarget.value || undefined })}
         clearable
+        clearButtonProps={{ 'aria-label': 'Every action' }}
         onClear={() => choose({ action: undefined })}
       />
       <Autocomplete
@@ -76,6 +82,7 @@ function Filters() {
         onBlur={(event) => choose({ actor: event.currentTarget.value || undefined })}
         onKeyDown={(event) => event.key === 'Enter' && choose({ actor: event.currentTarget.value || undefined })}
         clearable
+        clearButtonProps={{ 'aria-label': 'Everybody' }}
         onClear={() => choose({ actor: undefined })}
       />
     </div>

@@ -61,6 +61,7 @@ export function TokenForm({ onDone, onCancel }: TokenFormProps) {
             placeholder="All that I may see"
             data={(projects.data ?? []).map((project) => project.name)}
             clearable
+            clearButtonProps={{ 'aria-label': 'All that I may see' }}
             searchable
             comboboxProps={{ withinPortal: false }}
             {...form.field('project')}

@@ -78,6 +78,7 @@ function Delivery({ project, delivery }: { project: string; delivery: DeliverySu
       sub={<Followed project={project} delivery={delivery} />}
       meta={
         <Facts>
+          <span>{wordOf(delivery)}</span>
           <span>{delivery.hook}</span>
           {delivery.tries > 1 && <span>{delivery.tries} tries</span>}
           <Ago at={delivery.received_at} />
@@ -102,10 +103,7 @@ export function Followed({
   const lines = linesOf(delivery.result);
   return (
     <>
-      <div>
-        {wordOf(delivery)}
-        {delivery.approved_by && `, approved by ${delivery.approved_by}`}
-      </div>
+      {delivery.approved_by && <div>approved by {delivery.approved_by}</div>}
       {lines.slice(0, most).map((line) => (
         <div key={`${line.pipeline} ${line.text}`} className={line.problem ? classes.problem : undefined}>
           {line.pipeline && `${line.pipeline}: `}

@@ -72,5 +72,6 @@ function Added({ project }: { project: string }) {
 
 function summary(count: number, branch: string): string {
   if (count === 0) return `The repository was fetched. No pipeline can be used on ${branch} yet.`;
-  return `${count === 1 ? 'One pipeline was' : `${count} pipelines were`} found on ${branch}. Run one to see it work.`;
+  if (count === 1) return `One pipeline was found on ${branch}. Run it to see it work.`;
+  return `${count} pipelines were found on ${branch}. Run one to see it work.`;
 }

@@ -17,6 +17,7 @@ export function VisibilityField({ value = 'private', onChange }: VisibilityField
     <Input.Wrapper
       label="Who may look at it"
       labelElement="div"
+      classNames={{ label: classes.label }}
       description={WORDS[value]}
       inputWrapperOrder={['label', 'input', 'description']}
     >
