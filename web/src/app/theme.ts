@@ -6,6 +6,7 @@ import {
   type MantineColorsTuple,
   Modal,
   Paper,
+  SegmentedControl,
   Table,
   Tooltip,
 } from '@mantine/core';
@@ -50,9 +51,16 @@ export const theme = createTheme({
     Input: Input.extend({ defaultProps: { size: 'sm' } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: 8, horizontalSpacing: 'sm' } }),
     Paper: Paper.extend({ defaultProps: { withBorder: true, radius: 'md' } }),
+    SegmentedControl: SegmentedControl.extend({
+      styles: { root: { background: 'var(--hover)', border: '1px solid var(--line)' } },
+    }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, withArrow: true } }),
     Modal: Modal.extend({
-      defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45, blur: 2 } },
+      defaultProps: {
+        centered: true,
+        overlayProps: { backgroundOpacity: 0.45, blur: 2 },
+        closeButtonProps: { 'aria-label': 'Close' },
+      },
       styles: { title: { fontWeight: 600 } },
     }),
   },

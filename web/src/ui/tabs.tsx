@@ -1,5 +1,6 @@
 /** Parts of a page, one at a time; which one is in the address. */
 import { Link } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
 import classes from './tabs.module.css';
 
 export interface Tab {
@@ -9,8 +10,13 @@ export interface Tab {
 }
 
 export function TabLinks({ tabs, value, label }: { tabs: readonly Tab[]; value: string; label: string }) {
+  const nav = useRef<HTMLElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: on phones the chosen one may be out of sight
+  useEffect(() => {
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [value]);
   return (
-    <nav className={classes.tabs} aria-label={label}>
+    <nav ref={nav} className={classes.tabs} aria-label={label}>
       {tabs.map((tab) => (
         <Link
           key={tab.value}

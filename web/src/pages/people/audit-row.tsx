@@ -13,6 +13,8 @@ import { actionWords, detailWords, objectWords, runOf } from './audit-words';
 export function AuditRow({ entry }: { entry: AuditEntry }) {
   const [opened, more] = useDisclosure();
   const details = detailWords(entry.detail);
+  const { project } = entry;
+  const elsewhere = entry.object !== `project:${project}` && project;
   const told = opened ? [] : details.slice(0, 3);
   return (
     <Row
@@ -22,9 +24,9 @@ export function AuditRow({ entry }: { entry: AuditEntry }) {
         </span>
       }
       sub={
-        (entry.project || told.length > 0) && (
+        (elsewhere || told.length > 0) && (
           <Facts>
-            {entry.project && <span>{entry.project}</span>}
+            {elsewhere && <span>{project}</span>}
             {told.map(([name, value]) => (
               <span key={name}>
                 {name} {value.length > 60 ? `${value.slice(0, 60)}…` : value}

@@ -1,6 +1,7 @@
-import { PasswordInput, SegmentedControl, Switch, TextInput } from '@mantine/core';
+import { PasswordInput, Switch, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { api, listProvidersOptions, type UserView } from '@/api';
+import { Choice } from '@/ui/choice';
 import { Beside, Fields, FormButtons, FormProblem } from '@/ui/form';
 import { useApiForm } from '@/ui/forms';
 
@@ -65,8 +66,8 @@ export function UserForm({ onDone, onCancel }: UserFormProps) {
             {...form.field('email')}
           />
         </Beside>
-        <SegmentedControl
-          aria-label="On the server"
+        <Choice
+          label="On the server"
           data={[
             { value: 'user', label: 'User' },
             { value: 'admin', label: 'Admin of the server' },

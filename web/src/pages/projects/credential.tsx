@@ -1,6 +1,7 @@
 /** What opens a repository. It is sealed on the server and never shown again. */
-import { Fieldset, PasswordInput, SegmentedControl, Textarea, TextInput } from '@mantine/core';
+import { PasswordInput, Textarea, TextInput } from '@mantine/core';
 import type { CredentialIn } from '@/api';
+import { Choice } from '@/ui/choice';
 import { Fields } from '@/ui/form';
 import type { ApiForm } from '@/ui/forms';
 import type { Transport } from './address';
@@ -36,13 +37,11 @@ export function CredentialFields<Values extends CredentialValues>({ form, transp
     ...(transport !== 'https' ? [{ value: 'key', label: 'SSH key' }] : []),
   ];
   return (
-    <Fieldset legend="How the server gets in" variant="unstyled">
-      <Fields>
-        <SegmentedControl data={ways} aria-label="How the server gets in" {...form.field('access')} />
-        {access === 'password' && <PasswordFields form={form} />}
-        {access === 'key' && <KeyFields form={form} />}
-      </Fields>
-    </Fieldset>
+    <Fields>
+      <Choice label="How the server gets in" data={ways} {...form.field('access')} />
+      {access === 'password' && <PasswordFields form={form} />}
+      {access === 'key' && <KeyFields form={form} />}
+    </Fields>
   );
 }
 

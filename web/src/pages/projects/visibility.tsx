@@ -1,11 +1,15 @@
-import { Input, SegmentedControl } from '@mantine/core';
 import type { Visibility } from '@/api';
-import classes from './visibility.module.css';
+import { Choice } from '@/ui/choice';
 
 const WORDS: Record<Visibility, string> = {
   private: 'Only those who have a role in it, and admins of the server.',
   public: 'Everybody who reaches the server may look at its runs, logs and files.',
 };
+
+const CHOICES: { value: Visibility; label: string }[] = [
+  { value: 'private', label: 'Members' },
+  { value: 'public', label: 'Everybody' },
+];
 
 interface VisibilityFieldProps {
   value?: Visibility;
@@ -14,23 +18,6 @@ interface VisibilityFieldProps {
 
 export function VisibilityField({ value = 'private', onChange }: VisibilityFieldProps) {
   return (
-    <Input.Wrapper
-      label="Who may look at it"
-      labelElement="div"
-      classNames={{ label: classes.label }}
-      description={WORDS[value]}
-      inputWrapperOrder={['label', 'input', 'description']}
-    >
-      <SegmentedControl
-        className={classes.choice}
-        data={[
-          { value: 'private', label: 'Members' },
-          { value: 'public', label: 'Everybody' },
-        ]}
-        aria-label="Who may look at it"
-        value={value}
-        onChange={(chosen) => onChange(chosen as Visibility)}
-      />
-    </Input.Wrapper>
+    <Choice label="Who may look at it" description={WORDS[value]} data={CHOICES} value={value} onChange={onChange} />
   );
 }
