@@ -77,7 +77,7 @@ function Count({ run }: { run: RunView }) {
   for (const step of run.steps) counts.set(lookOfStep(step), (counts.get(lookOfStep(step)) ?? 0) + 1);
   return (
     <p className={classes.counts}>
-      <b>{run.steps.length} steps</b>
+      <b>{run.steps.length === 1 ? '1 step' : `${run.steps.length} steps`}</b>
       {[...counts].map(([look, count]) => (
         <span key={look}>
           <StateIcon look={look} size={14} /> {count} {wordOf(look)}

@@ -92,7 +92,6 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
           zoomOnDoubleClick={false}
           minZoom={0.05}
           maxZoom={1.6}
-
         >
           <ViewportPortal>
             <Backdrop scene={scene} />

@@ -1,20 +1,6 @@
 /** When which attempt did what, from what the API tells of it. Pure; times in seconds since the epoch. */
 import type { AttemptView, RunView, StepView } from '@/api';
-
-/** In the order in which they happen; `wait` is ours: from being ready to the first of the others. */
-export const PHASES = [
-  'wait',
-  'claim',
-  'fetch',
-  'cache',
-  'checkout',
-  'pull',
-  'create',
-  'run',
-  'commit',
-  'push',
-] as const;
-export type Phase = (typeof PHASES)[number];
+import { isPhase, PHASES, type Phase, placeOf as place } from '../phases';
 
 export interface Piece {
   phase: Phase | 'serve' | 'other';
@@ -29,9 +15,6 @@ export interface Bar {
   to?: number;
   pieces: Piece[];
 }
-
-const isPhase = (name: string): name is Phase => (PHASES as readonly string[]).includes(name);
-const place = (name: string) => (isPhase(name) ? PHASES.indexOf(name) : PHASES.length);
 
 /**
  * The bar of an attempt; none for one that has not been offered yet.

@@ -4,7 +4,8 @@ import { type CSSProperties, Fragment, memo, type ReactNode, useMemo } from 'rea
 import type { RunView, StepView } from '@/api';
 import { lookOfStep, StateIcon } from '@/ui/states';
 import { duration, useNow } from '@/ui/time';
-import { type Bar, barOf, PHASES, type Piece, type Span, spanOf, ticksOf } from './bars';
+import { PHASES } from '../phases';
+import { type Bar, barOf, type Piece, type Span, spanOf, ticksOf } from './bars';
 import classes from './timeline.module.css';
 
 interface TimelineProps {

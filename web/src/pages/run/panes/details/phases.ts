@@ -1,5 +1,6 @@
 /** Where the time of an attempt went. */
 import type { AttemptView } from '@/api';
+import { placeOf } from '../../phases';
 
 export interface Phase {
   name: string;
@@ -7,8 +8,6 @@ export interface Phase {
   /** 0 to 1, of all of them. */
   share: number;
 }
-
-export const ORDER = ['wait', 'claim', 'fetch', 'cache', 'checkout', 'pull', 'create', 'run', 'commit', 'push'];
 
 export const MEANING: Record<string, string> = {
   wait: 'in the queue, until a runner took it',
@@ -29,8 +28,7 @@ type Timed = Pick<AttemptView, 'queued_at' | 'started_at' | 'finished_at' | 'pha
 export function phasesOf({ queued_at, started_at, phases }: Timed): Phase[] {
   const wait = queued_at !== null && started_at !== null ? Math.max(0, started_at - queued_at) : undefined;
   const times: Record<string, number> = wait === undefined ? { ...phases } : { wait, ...phases };
-  const rank = (name: string) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
-  const names = Object.keys(times).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  const names = Object.keys(times).sort((a, b) => placeOf(a) - placeOf(b) || a.localeCompare(b));
   const sum = names.reduce((all, name) => all + (times[name] ?? 0), 0);
   return names.map((name) => ({ name, seconds: times[name] ?? 0, share: sum > 0 ? (times[name] ?? 0) / sum : 0 }));
 }
