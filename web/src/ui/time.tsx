@@ -81,9 +81,11 @@ const STEPS: [limit: number, unit: Intl.RelativeTimeFormatUnit, seconds: number]
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: 'short' });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long' });
 
+const LATE = 30; // seconds that the clock of `Ago` may be behind what has just happened
+
 export function relativeTime(at: number, now: number): string {
   const ago = now - at;
-  if (Math.abs(ago) < 45) return ago >= 0 ? 'just now' : 'in a moment';
+  if (Math.abs(ago) < 45) return ago >= -LATE ? 'just now' : 'in a moment';
   const [, unit, seconds] = STEPS.find(([limit]) => Math.abs(ago) < limit) as (typeof STEPS)[number];
   return relative.format(-Math.round(ago / seconds), unit);
 }
