@@ -2,7 +2,7 @@
 import { Button, Skeleton } from '@mantine/core';
 import { IconPlayerPlay, IconRestore } from '@tabler/icons-react';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, Suspense, useMemo, useState } from 'react';
 import type { LintFinding } from '@/api';
 import { useMay } from '@/app/session';
 import { Page } from '@/ui/page';
@@ -23,7 +23,8 @@ export function PipelineFile() {
   const navigate = useNavigate();
   const files = useFiles(project, pipeline, ref, wanted);
   const [target, setTarget] = useState(line ? { line: Number(line) || 1, column: 1 } : undefined);
-  const findings = files.lint.data?.findings ?? [];
+  const all = files.lint.data?.findings;
+  const findings = useMemo(() => all?.filter((each) => each.file === files.path) ?? [], [all, files.path]);
   const jump = (finding: LintFinding) => {
     setTarget({ line: finding.line, column: finding.column });
     if (finding.file !== files.path) {
@@ -56,7 +57,7 @@ export function PipelineFile() {
                     path={files.path}
                     text={files.text}
                     onChange={files.edit}
-                    findings={findings.filter((finding) => finding.file === files.path)}
+                    findings={findings}
                     target={target}
                   />
                 </Suspense>
