@@ -7,6 +7,7 @@ import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
+import { setNonce } from 'get-nonce';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { queries } from './app/queries';
@@ -19,6 +20,8 @@ const nonce = () => document.querySelector<HTMLMetaElement>('meta[name="style-no
 Object.assign(window, { __webpack_nonce__: nonce() });
 
 recoverFromMissingParts();
+
+setNonce(nonce()); // for the style that keeps a page from scrolling below a dialog
 
 createRoot(document.getElementById('root') as HTMLElement).render(
   <StrictMode>
