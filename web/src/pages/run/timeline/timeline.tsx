@@ -4,6 +4,7 @@ import { type CSSProperties, Fragment, memo, type ReactNode, useMemo } from 'rea
 import type { RunView, StepView } from '@/api';
 import { lookOfStep, StateIcon } from '@/ui/states';
 import { duration, useNow } from '@/ui/time';
+import { clock } from '../graph/clock';
 import { PHASES } from '../phases';
 import { type Bar, barOf, type Piece, type Span, spanOf, ticksOf } from './bars';
 import classes from './timeline.module.css';
@@ -50,13 +51,9 @@ function Axis({ span, children }: { span: Span; children: ReactNode }) {
   return (
     <div className={classes.scroll} style={{ '--long': long }}>
       <div className={classes.axis} aria-hidden>
-        {ticksOf(span).map((at) => (
+        {ticksOf(span, 6).map((at) => (
           <span key={at} style={{ '--at': at }}>
-            {at === 0
-              ? '0'
-              : duration(at)
-                  .replace(/\.0 s$/, ' s')
-                  .replace(/ 00 (s|min|h)$/, '')}
+            {at === 0 ? '0' : clock(at).replace('.0', '')}
           </span>
         ))}
       </div>
