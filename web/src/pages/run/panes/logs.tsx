@@ -11,23 +11,15 @@ import type { PaneProps } from './pane';
 export function LogPane({ run, step, attempt }: PaneProps) {
   const images = attempt?.images;
   const services = useMemo(() => Object.keys(images ?? {}), [images]);
-  if (!attempt) {
-    if (step.state === 'done') {
-      return (
-        <Empty
-          icon={<StateIcon look={step.outcome ?? 'pending'} size={24} />}
-          title="It did not run, so it printed nothing"
-        >
-          {step.message || 'There was nothing to do for this step in this run.'}
-        </Empty>
-      );
-    }
+  if (!attempt)
     return (
-      <Empty icon={<StateIcon look="waiting" size={24} />} title="Nothing printed yet">
-        <WhyItWaits run={run} step={step} />
-      </Empty>
+      <>
+        <Origin run={run} step={step} attempt={attempt} />
+        <div className={classes.without}>
+          <Without run={run} step={step} />
+        </div>
+      </>
     );
-  }
   const failed = attempt.outcome === 'failed' || attempt.outcome === 'errored';
   return (
     <Viewer
@@ -43,7 +35,27 @@ export function LogPane({ run, step, attempt }: PaneProps) {
   );
 }
 
-function Origin({ run, step, attempt }: Required<PaneProps>) {
+function Without({ run, step }: Pick<PaneProps, 'run' | 'step'>) {
+  if (step.state === 'done') {
+    return (
+      <Empty
+        icon={<StateIcon look={step.outcome ?? 'pending'} size={24} />}
+        title={step.reused ? 'Not run again in this run' : 'It did not run, so it printed nothing'}
+      >
+        {step.reused
+          ? 'The log is where it did run.'
+          : step.message || 'There was nothing to do for this step in this run.'}
+      </Empty>
+    );
+  }
+  return (
+    <Empty icon={<StateIcon look="waiting" size={24} />} title="Nothing printed yet">
+      <WhyItWaits run={run} step={step} />
+    </Empty>
+  );
+}
+
+function Origin({ run, step, attempt }: PaneProps) {
   const from = attempt?.cached
     ? {
         number: attempt.cached.number,
@@ -64,7 +76,7 @@ function Origin({ run, step, attempt }: Required<PaneProps>) {
       >
         step {from.step} of run #{from.number}
       </Link>
-      , and so is its log.
+      ; its log is there.
     </div>
   );
 }

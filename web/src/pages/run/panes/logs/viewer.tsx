@@ -195,6 +195,9 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
       </div>
       {note}
       <div className={classes.body}>
+        {store.total === 0 && (
+          <p className={classes.nothing}>{store.ended ? 'It printed nothing.' : 'Nothing printed yet.'}</p>
+        )}
         <Viewport
           ref={viewport}
           count={rows.count}
