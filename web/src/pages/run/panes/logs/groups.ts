@@ -40,6 +40,7 @@ export function useGroups(log: AttemptLog, store: LogStore, total: number) {
       ),
     [before, arrived, store, total],
   );
+  const openers = useMemo(() => new Set(groups.map((group) => group.from)), [groups]);
   const fold = useCallback((line: number) => {
     setFolded((now) => {
       const next = new Set(now);
@@ -59,7 +60,7 @@ export function useGroups(log: AttemptLog, store: LogStore, total: number) {
     },
     [groups, folded],
   );
-  return { groups, folded, fold, foldAll, uncover };
+  return { groups, openers, folded, fold, foldAll, uncover };
 }
 
 /** Lines that were searched for and lines that arrived meanwhile, each once. */

@@ -25,6 +25,11 @@ export class Track {
     return Math.min(this.whole, LONGEST);
   }
 
+  /** Whether the bar is shorter than what it stands for; then it has to be put where it belongs after small moves. */
+  get short(): boolean {
+    return this.whole > LONGEST;
+  }
+
   get end(): number {
     return Math.max(0, this.whole - this.view);
   }
@@ -33,7 +38,7 @@ export class Track {
   moved(place: number, before: number): number {
     const step = place - this.at;
     this.at = place;
-    if (this.whole <= LONGEST) return Math.min(place, this.end);
+    if (!this.short) return Math.min(place, this.end);
     const far = Math.max(1, this.height - this.view);
     if (place <= 0) return 0;
     if (place >= far - 1) return this.end;
@@ -44,7 +49,7 @@ export class Track {
   /** Return where the bar belongs for an offset; it is there from now on. */
   place(offset: number): number {
     const part = this.end === 0 ? 0 : Math.min(Math.max(0, offset), this.end) / this.end;
-    this.at = this.whole <= LONGEST ? part * this.end : Math.round(part * Math.max(1, this.height - this.view));
+    this.at = !this.short ? part * this.end : Math.round(part * Math.max(1, this.height - this.view));
     return this.at;
   }
 }

@@ -1,6 +1,5 @@
 /** The log of one attempt, and all that can be done with it. */
 import { useDebouncedValue, useHotkeys, useLocalStorage } from '@mantine/hooks';
-import { notifications } from '@mantine/notifications';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import {
   type KeyboardEvent,
@@ -21,12 +20,13 @@ import { Line, type Times } from './line';
 import classes from './logs.module.css';
 import { useAddresses, useMarks } from './marks';
 import { allRows, type Rows, someRows } from './rows';
-import { nextError, useMatches } from './search';
+import { useMatches } from './search';
 import { ServiceLines } from './service-lines';
 import { type AttemptLog, attemptLog } from './source';
 import { LogStore } from './store';
 import { Search, Tools } from './toolbar';
 import { Viewport, type ViewportHandle } from './viewport';
+import { useWalk } from './walk';
 
 export interface ViewerProps {
   run: string;
@@ -59,8 +59,6 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
   const [wrap, setWrap] = useLocalStorage({ key: 'flow-log-wrap', defaultValue: true, getInitialValueInEffect: false });
   const [text, setText] = useState('');
   const [sought] = useDebouncedValue(text, 200);
-  const [current, setCurrent] = useState<number>();
-  const [follow, setFollow] = useState(!marked && fromEnd);
   const viewport = useRef<ViewportHandle>(null);
   const input = useRef<HTMLInputElement>(null);
 
@@ -73,47 +71,21 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
   );
   const matches = useMatches(log, store, sought, chosen);
 
-  const show = useCallback(
-    (line: number) => {
-      setFollow(false);
-      groups.uncover(line);
-      setCurrent(line);
-      setPending(line);
-    },
-    [groups.uncover],
-  );
-  // A line is gone to when the rows are there: unfolded, found, or arrived.
-  const [pending, setPending] = useState<number | undefined>(marked?.from);
-  useEffect(() => {
-    if (pending === undefined || rows.count === 0 || !viewport.current) return;
-    viewport.current.show(rows.rowOf(Math.min(pending, Math.max(store.total, 1))));
-    setPending(undefined);
-  }, [pending, rows, store]);
-
-  const step_ = (by: 1 | -1) => {
-    const { lines } = matches;
-    if (lines.length === 0) return;
-    const from = current ?? rows.lineAt(viewport.current?.top() ?? 0) - by;
-    const at = by > 0 ? lines.findIndex((line) => line > from) : lines.findLastIndex((line) => line < from);
-    show(lines.at(by > 0 ? Math.max(at, 0) : at) as number);
-  };
-  // The first match is shown as soon as it is known.
-  const firstMatch = useRef('');
-  useEffect(() => {
-    if (sought === '' || firstMatch.current === sought || matches.lines.length === 0) return;
-    firstMatch.current = sought;
-    const top = rows.lineAt(viewport.current?.top() ?? 0);
-    show(matches.lines.find((line) => line >= top) ?? (matches.lines[0] as number));
-  }, [sought, matches, rows, show]);
-
-  const error = async () => {
-    const found = await nextError(log, current ?? 0, chosen);
-    if (found !== null) show(found);
-    else notifications.show({ message: 'No line of this log looks like an error.' });
-  };
+  const walk = useWalk({
+    log,
+    store,
+    rows,
+    matches,
+    sought,
+    service: chosen,
+    uncover: groups.uncover,
+    viewport,
+    start: marked?.from,
+    fromEnd,
+  });
+  const { current, follow, setFollow, reveal } = walk;
   const leaveSearch = () => {
     setText('');
-    firstMatch.current = '';
     viewport.current?.element?.focus();
   };
   const toEnd = () => {
@@ -121,22 +93,19 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
     setFollow(true);
   };
   useHotkeys([
-    ['e', () => void error()],
+    ['e', () => void walk.toError()],
     ['End', toEnd],
-    ['Home', () => rows.count > 0 && show(rows.lineAt(0))],
+    ['Home', () => reveal(rows.lineAt(0))],
   ]);
   useHotkeys([['mod+F', () => input.current?.select()]], []);
   const keys = (event: KeyboardEvent) => {
     const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
     if (by === 0 || !(event.shiftKey || event.altKey) || event.target instanceof HTMLInputElement) return;
     event.preventDefault();
-    const now =
-      event.shiftKey && marked
-        ? marked.to
-        : (marked?.from ?? current ?? rows.lineAt(viewport.current?.top() ?? 0) - by);
+    const now = event.shiftKey && marked ? marked.to : (marked?.from ?? current ?? walk.top() - by);
     const line = Math.min(Math.max(1, now + by), store.total);
     mark(line, event.shiftKey && marked !== undefined);
-    show(line);
+    reveal(line);
   };
 
   const services = [...new Set([...known, ...store.services])];
@@ -148,8 +117,7 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
     },
     [rows, store, chosen, ofService],
   );
-  const foldedAt = (line: number) =>
-    groups.groups.some((group) => group.from === line) ? groups.folded.has(line) : undefined;
+  const foldedAt = (line: number) => (groups.openers.has(line) ? groups.folded.has(line) : undefined);
   const slow = useLasting(!store.ready);
 
   if (store.error !== undefined && !store.ready)
@@ -172,7 +140,7 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
           onText={setText}
           matches={matches}
           place={current === undefined ? -1 : matches.lines.indexOf(current)}
-          onStep={step_}
+          onStep={walk.step}
           onLeave={leaveSearch}
         />
         <Tools
@@ -187,7 +155,7 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
           onWrap={() => setWrap(!wrap)}
           folded={ofService || groups.groups.length === 0 ? undefined : groups.folded.size > 0}
           onFold={() => groups.foldAll(groups.folded.size === 0)}
-          onError={() => void error()}
+          onError={() => void walk.toError()}
           raw={log.raw(chosen)}
           following={store.ended ? undefined : follow}
           onFollow={() => (follow && !store.ended ? setFollow(false) : toEnd())}
@@ -203,7 +171,7 @@ export function Viewer({ run, step, attempt, begin, services: known, fromEnd, no
           count={rows.count}
           wrap={wrap}
           follow={follow}
-          onEnd={(atEnd) => setFollow(atEnd && !store.ended)}
+          onEnd={(atEnd) => setFollow((before) => atEnd && (before || !store.ended))}
           onRange={onRange}
           label={`Log of ${step}, attempt ${attempt}`}
           kind={`${chosen} ${[...groups.folded].join()}`}

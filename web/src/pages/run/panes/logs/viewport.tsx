@@ -9,6 +9,7 @@ import {
   useImperativeHandle,
   useLayoutEffect,
   useMemo,
+  useReducer,
   useRef,
   useState,
 } from 'react';
@@ -17,7 +18,7 @@ import { Track } from './track';
 import classes from './viewport.module.css';
 
 export const ROW = 20; // pixels
-const AROUND = 12; // rows above and below the view that are made, too: a scroll finds them there
+const BLOCK = 8; // rows are made in blocks, one more above and below the view: a small scroll finds them there
 
 export interface ViewportHandle {
   show(row: number): void;
@@ -47,16 +48,18 @@ export function Viewport({ count, wrap, follow, onEnd, onRange, row, label, kind
   const rows = useRef<HTMLDivElement>(null);
   const target = useRef<number | undefined>(undefined); // a row on its way into view
   const [track] = useState(() => new Track());
-  const [offset, setOffset] = useState(0);
+  const offset = useRef(0); // changes more often than rows have to be rendered
+  const rendered = useRef('');
+  const [, render] = useReducer((count: number) => count + 1, 0);
   const [view, setView] = useState({ width: 0, height: 0 });
   // biome-ignore lint/correctness/useExhaustiveDependencies: known heights are those of these rows at this width
   const heights = useMemo(() => new Heights(ROW), [kind, wrap, view.width]);
 
   const whole = heights.offset(count);
   track.resize(whole, view.height);
-  const seen = Math.min(offset, track.end);
-  const first = Math.max(0, heights.rowAt(seen, count) - AROUND);
-  const last = Math.min(count - 1, heights.rowAt(seen + view.height, count) + AROUND);
+  const seen = Math.min(offset.current, track.end);
+  const [first, last] = rangeAt(seen, heights, view.height, count);
+  rendered.current = `${first} ${last}`;
 
   const go = useCallback(
     (to: number) => {
@@ -66,7 +69,8 @@ export function Viewport({ count, wrap, follow, onEnd, onRange, row, label, kind
         bar.style.height = `${track.height}px`; // now, not at the next rendering: the place may be behind the end of before
         scroller.current.scrollTop = place;
       }
-      setOffset(Math.min(Math.max(0, to), track.end));
+      offset.current = Math.min(Math.max(0, to), track.end);
+      render();
     },
     [track],
   );
@@ -84,12 +88,13 @@ export function Viewport({ count, wrap, follow, onEnd, onRange, row, label, kind
     const within = seen - heights.offset(anchor);
     const news = wrap && measured(rows.current, heights);
     track.resize(heights.offset(count), view.height);
+    if (view.height === 0) return; // not laid out yet
     if (target.current !== undefined) {
       const at = heights.offset(target.current) - (view.height - heights.height(target.current)) / 2;
       if (!news && Math.abs(Math.min(Math.max(0, at), track.end) - seen) < 1) target.current = undefined;
       else go(at);
     } else if (follow) {
-      if (news || seen !== track.end || offset !== seen) go(track.end);
+      if (news || seen !== track.end || offset.current !== seen) go(track.end);
     } else if (news) go(heights.offset(anchor) + within);
   });
 
@@ -98,11 +103,13 @@ export function Viewport({ count, wrap, follow, onEnd, onRange, row, label, kind
   useImperativeHandle(ref, () => ({
     show(to) {
       target.current = to;
+      const now = offset.current;
       const at = heights.offset(to);
-      if (at >= seen + ROW && at + heights.height(to) <= seen + view.height - ROW) target.current = undefined;
+      if (view.height === 0) offset.current = at;
+      else if (at >= now + ROW && at + heights.height(to) <= now + view.height - ROW) target.current = undefined;
       else go(at - view.height / 2);
     },
-    top: () => heights.rowAt(seen + ROW / 2, count),
+    top: () => heights.rowAt(offset.current + ROW / 2, count),
     element: scroller.current,
   }));
 
@@ -111,10 +118,10 @@ export function Viewport({ count, wrap, follow, onEnd, onRange, row, label, kind
     const { scrollTop: place, clientHeight } = scroller.current;
     if (Math.abs(place - track.at) < 1) return; // we did that
     track.resize(whole, clientHeight);
-    const now = track.moved(place, seen);
+    offset.current = track.moved(place, offset.current);
     target.current = undefined;
-    setOffset(now);
-    onEnd(now >= track.end - ROW);
+    if (rangeAt(offset.current, heights, clientHeight, count).join(' ') !== rendered.current) render();
+    onEnd(offset.current >= track.end - ROW);
   };
 
   return (
@@ -122,7 +129,7 @@ export function Viewport({ count, wrap, follow, onEnd, onRange, row, label, kind
       ref={scroller}
       className={classes.scroller}
       onScroll={scrolled}
-      onScrollEnd={() => go(seen)}
+      onScrollEnd={() => track.short && go(offset.current)}
       role="log"
       aria-live="off"
       aria-label={label}
@@ -136,6 +143,13 @@ export function Viewport({ count, wrap, follow, onEnd, onRange, row, label, kind
       </div>
     </div>
   );
+}
+
+/** Return the first and the last of the rows to be made. */
+function rangeAt(offset: number, heights: Heights, height: number, count: number): [number, number] {
+  const first = Math.floor(heights.rowAt(offset, count) / BLOCK) - 1;
+  const last = Math.floor(heights.rowAt(offset + height, count) / BLOCK) + 2;
+  return [Math.max(0, first * BLOCK), Math.min(count, last * BLOCK) - 1];
 }
 
 /** Look how high the rows on the page are; each of them has its number in `data-row`. Return whether that is news. */
