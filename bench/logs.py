@@ -26,7 +26,7 @@ from flowbuild.testing.engine import HeldEngine, Machine
 from flowbuild.testing.home import Home, step
 
 SLOW = 5  # readers that read next to nothing until the end of the step
-PAUSE = 5.0  # seconds between two of their parts
+PAUSE = 0.5  # seconds between two of their parts
 SHAPES = {
     "records of 8 KiB": (8192, 1),
     "lines of 100 bytes": (100, 16),

@@ -9,7 +9,7 @@ import { ErrorPanel, Loading } from '@/ui/panels';
 import { bytes } from '@/ui/small';
 import classes from './files.module.css';
 
-const Patch = lazy(() => import('./patch'));
+const Patch = lazy(() => import('../run/panes/changes/patch'));
 const WORDS: Record<string, string> = { A: 'added', M: 'modified', D: 'deleted', T: 'of another type' };
 
 interface FilesProps {
@@ -99,7 +99,7 @@ function Difference({ file, runs }: Pick<FileProps, 'file' | 'runs'>) {
   if (!query.data) return <Loading rows={3} height={16} />;
   return (
     <Suspense fallback={<Loading rows={3} height={16} />}>
-      <Patch patch={query.data.patch} cut={query.data.cut} />
+      <Patch patch={query.data.patch} cut={query.data.cut} view="unified" />
     </Suspense>
   );
 }

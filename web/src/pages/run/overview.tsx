@@ -10,7 +10,7 @@ import classes from './overview.module.css';
 import type { Choose } from './place';
 import { Tests } from './tests';
 
-const StepMarkdown = lazy(() => import('./markdown'));
+const Markdown = lazy(() => import('@/ui/markdown'));
 
 export function Overview({ run, choose }: { run: RunView; choose: Choose }) {
   const path = { run: run.id };
@@ -99,9 +99,11 @@ function Summary({ summary, choose }: { summary: StepSummary; choose: Choose }) 
         </>
       }
     >
-      <Suspense fallback={<pre>{summary.text}</pre>}>
-        <StepMarkdown text={summary.text} />
-      </Suspense>
+      <div className={classes.summary}>
+        <Suspense fallback={<pre>{summary.text}</pre>}>
+          <Markdown text={summary.text} />
+        </Suspense>
+      </div>
       {summary.cut && <p className="faint">There is more of it in the workspace of the step.</p>}
     </Section>
   );
