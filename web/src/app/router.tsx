@@ -5,6 +5,8 @@ import {
   createRouter,
   lazyRouteComponent,
   Outlet,
+  parseSearchWith,
+  stringifySearchWith,
 } from '@tanstack/react-router';
 import { Empty, ErrorPanel } from '@/ui/panels';
 import { queries } from './queries';
@@ -21,7 +23,7 @@ const root = createRootRouteWithContext<Context>()({
   ),
   errorComponent: ({ error }) => <ErrorPanel error={error} retry={() => window.location.reload()} />,
 });
-const text = (value: unknown) => (typeof value === 'string' || typeof value === 'number' ? String(value) : undefined);
+const text = (value: unknown) => (['string', 'number', 'boolean'].includes(typeof value) ? String(value) : undefined);
 /** Return a function that keeps those parameters of a query, as text. */
 function texts<const K extends string>(...names: K[]) {
   return (search: Record<string, unknown>): { [name in K]?: string } =>
@@ -165,6 +167,9 @@ export const router = createRouter({
     ]),
   ]),
   context: { queries },
+  // All that is in a query is text: what looks like a number needs no quotes.
+  parseSearch: parseSearchWith((value) => value),
+  stringifySearch: stringifySearchWith(String),
   defaultPreload: 'intent',
   scrollRestoration: true,
 });
