@@ -1,6 +1,6 @@
 import '@fontsource-variable/inter/wght.css';
 import '@fontsource/jetbrains-mono/400.css';
-import '@mantine/core/styles.css';
+import './app/mantine.css';
 import '@mantine/notifications/styles.css';
 import './app/styles.css';
 import { MantineProvider } from '@mantine/core';
@@ -16,8 +16,6 @@ import { router } from './app/router';
 import { theme } from './app/theme';
 
 const nonce = () => document.querySelector<HTMLMetaElement>('meta[name="style-nonce"]')?.content ?? '';
-// Dialogs keep the page behind them from scrolling, by a style sheet of their own; the package that makes it looks for a nonce here.
-Object.assign(window, { __webpack_nonce__: nonce() });
 
 recoverFromMissingParts();
 
