@@ -45,8 +45,8 @@ PAYLOADS = (
     "[click](javascript:window.__xss=1)",
     "![x](javascript:window.__xss=1)",
     "[click](data:text/html,<script>parent.__xss=1</script>)",
-    "<https://x.invalid/\" onmouseover=window.__xss=1 xss>",
-    "https://x.invalid/\"onmouseover=\"window.__xss=1\"xss",
+    '<https://x.invalid/" onmouseover=window.__xss=1 xss>',
+    'https://x.invalid/"onmouseover="window.__xss=1"xss',
     "{{constructor.constructor('window.__xss=1')()}}",
     "${window.__xss=1}",
     "\x1b]8;;javascript:window.__xss=1\x07click\x1b]8;;\x07",
@@ -57,7 +57,11 @@ PAYLOADS = (
     "\u202e<img xss src=x onerror=window.__xss=1>",
 )  # fmt: skip
 # Git allows neither spaces nor most signs in names of branches; these are enough for HTML.
-BRANCHES = ("<img/xss/src=x/onerror=window.__xss=1>", "<svg/xss/onload=window.__xss=1>", '"><script/xss>window.__xss=1//')
+BRANCHES = (
+    "<img/xss/src=x/onerror=window.__xss=1>",
+    "<svg/xss/onload=window.__xss=1>",
+    '"><script/xss>window.__xss=1/</script>',
+)
 IMAGE = f"<svg xmlns='http://www.w3.org/2000/svg' onload='{ACT}'><script>parent.{ACT}</script><circle r='9'/></svg>"
 PAGE = "<!doctype html><title>x</title>\n" + "\n".join(PAYLOADS)
 SUMMARY = "# Hostile\n\n" + "\n\n".join(PAYLOADS)

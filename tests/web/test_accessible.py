@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from flowbuild.testing.browser import settled
+from flowbuild.testing.browser import settled, until
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = {"serious", "critical"}
@@ -100,7 +100,7 @@ def addresses(released, broken, waiting, site):
 def at_rest(page: Page) -> None:
     """Wait until nothing of a page moves: colours that are on their way are those of no state."""
     settled(page)
-    page.wait_for_function("document.getAnimations().every((each) => each.effect.getTiming().iterations === Infinity)")
+    until(page, "document.getAnimations().every((each) => each.effect.getTiming().iterations === Infinity)")
 
 
 @pytest.mark.timeout(900)

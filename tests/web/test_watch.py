@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flowbuild.testing.browser import until
+
 CAUSES = """() => {
   console.error('said by the console');
   setTimeout(() => { throw new Error('thrown by a script'); });
@@ -18,11 +20,11 @@ CAUSES = """() => {
 
 def test_errors_breaches_dialogs_and_answers_of_5xx_are_seen(visit, watch):
     page = visit("/login", who=None)
-    page.get_by_label("Name").wait_for()
+    page.locator("[autocomplete=username]").wait_for()
     assert watch.problems() == []
     page.route("**/api/v1/broken", lambda route: route.fulfill(status=500, body="broken"))
     page.evaluate(CAUSES)
-    page.wait_for_function("window.__violations.length === 2")
+    until(page, "window.__violations.length === 2")
     said = "\n".join(watch.problems())
     for text in ("said by the console", "thrown by a script", "500: GET", "dialog: opened by a script"):
         assert text in said, f"{text}: not in {said}"

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 from flowbuild.testing.website import ADMIN, WebSite
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = (1400, 900)
 PHONE = (390, 844)
-# Chromium ends all that it loads whenever a container starts or ends, for then an interface of the machine changes. The page
-# loads itself again then (web/src/app/recover.ts); what it is for is tested, too.
-DROPPED = ("Failed to load resource", "Failed to fetch dynamically imported module", "Unable to preload CSS")
 # Runs in each page before anything of it. What is written to window.__xss is what hostile content would write.
 WATCH = """
 window.__xss = undefined;
+window.__asking = 0;
+const fetched = window.fetch;
+window.fetch = (...request) => {
+  window.__asking += 1;
+  return fetched(...request).finally(() => { window.__asking -= 1; });
+};
 window.__violations = [];
 document.addEventListener('securitypolicyviolation', (event) => {
   const said = `${event.effectiveDirective} ${event.blockedURI} ${event.sample} at ${event.sourceFile}:${event.lineNumber}`;
@@ -29,12 +42,18 @@ document.addEventListener('securitypolicyviolation', (event) => {
 """
 
 
+# A test went on while a page was still loading; or Docker made a network, and Chromium begins all its connections anew.
+PASSING = {"net::ERR_ABORTED", "net::ERR_NETWORK_CHANGED"}
+COMING = "[aria-busy=true], [aria-label^=Loading], [role=tabpanel]:empty, .mantine-Skeleton-root"
+PATIENCE = 90_000  # ms; for a machine that does many things at once
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the Chromium of this machine. Raises AssertionError when it has none."""
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
-        raise AssertionError(f"no browser: none of {', '.join(PROGRAMS)} is installed (scripts/setup --dev does that)")
+        raise AssertionError(f"none of {', '.join(PROGRAMS)} is installed: scripts/setup --dev does that")
     with sync_playwright() as playwright:
         # Containers have neither what its sandbox needs nor a large /dev/shm.
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -53,6 +72,7 @@ class Watch:
     forbidden: list[str] = field(default_factory=list)  # requests that were answered by 403
     dialogs: list[str] = field(default_factory=list)
     _tolerated: list[str] = field(default_factory=list)
+    _passed: list[str] = field(default_factory=list)  # addresses whose loading ended in a way that is nobody's fault
 
     def tolerate(self, *texts: str) -> None:
         """Let complaints that hold one of these texts be: the test causes them."""
@@ -61,21 +81,28 @@ class Watch:
     def problems(self) -> list[str]:
         """Return the complaints that nobody expected."""
         found = self.complaints + [f"dialog: {text}" for text in self.dialogs]
-        return [said for said in found if not any(text in said for text in self._tolerated)]
+        return [said for said in found if not any(text in said for text in self._tolerated + self._passed)]
 
     def over(self, context: BrowserContext) -> None:
         """Watch all pages of a context."""
-        context.add_init_script(WATCH)
         context.on("console", self._console)
         context.on("weberror", lambda error: self.complaints.append(f"script: {error.error}"))
         context.on("response", self._response)
-        # Playwright would close them without a word.
-        context.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        context.on("requestfailed", self._failed)
+        context.on("dialog", self._dialog)  # Playwright would close it without a word
 
     def _console(self, message: ConsoleMessage) -> None:
         # Chromium tells of each answer of 4xx and 5xx; those that are a fault are told of below, with their address.
-        if message.type == "error" and not any(text in message.text for text in DROPPED):
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
             self.complaints.append(f"console: {message.text} ({message.location.get('url', '')})")
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def _failed(self, request: Request) -> None:
+        if request.failure in PASSING:
+            self._passed.append(request.url)
 
     def _response(self, response: Response) -> None:
         if response.status >= 500:
@@ -103,6 +130,8 @@ def open_context(
         locale="en-GB",
         timezone_id="Europe/Riga",
     )
+    context.add_init_script(WATCH)
+    context.set_default_timeout(PATIENCE)
     if watch is not None:
         watch.over(context)
     if who is not None:
@@ -112,8 +141,19 @@ def open_context(
     return context
 
 
+def until(page: Page, condition: str) -> None:
+    """Wait until an expression is true on a page. `Page.wait_for_function` would need a policy that lets text be run."""
+    page.evaluate(f"""new Promise((resolve, reject) => {{
+      const look = () => ({condition}) ? resolve() : requestAnimationFrame(look);
+      setTimeout(() => reject(new Error('never came true: ' + {json.dumps(condition)})), {PATIENCE});
+      look();
+    }})""")
+
+
 def settled(page: Page) -> Page:
-    """Return a page when it shows what it was asked for: no part of it is still loading."""
-    page.locator("h1").first.wait_for()
-    page.wait_for_function("document.querySelector('[aria-busy=true], [aria-label^=Loading]') === null")
+    """Return a page when it shows what it was asked for: nothing of it is asked for or loaded any more."""
+    until(page, "document.getElementById('root').innerText.trim() !== ''")
+    until(page, f"window.__asking === 0 && document.querySelector({json.dumps(COMING)}) === null")
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))")
+    until(page, f"window.__asking === 0 && document.querySelector({json.dumps(COMING)}) === null")
     return page

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,11 +86,11 @@ class WebSite:
 
     def _next_line(self, text: str) -> str:
         """Return the next line that the server prints with a text in it."""
-        assert self._process is not None
-        for line in self._process.stdout or ():
+        output = self._process.stdout if self._process else None
+        for line in output or ():
             if text in line:
                 return line
-        raise AssertionError(f"the server ended with {self._process.wait()}: {(self.top / 'server.log').read_text()}")
+        raise AssertionError(f"the server ended: {(self.top / 'server.log').read_text()}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the server, if it runs."""
@@ -99,7 +100,11 @@ class WebSite:
             self._process = None
 
     def close(self) -> None:
-        """Kill the server and forget the people."""
+        """End what still runs, kill the server and forget the people."""
+        if self._process is not None and ADMIN in self._people:
+            for each in self.ask("GET", "runs?state=running&limit=200")["items"]:
+                self.ask("POST", f"runs/{each['id']}/cancel", {"force": True})
+                self.wait(RunAddress(each["id"], each["number"], each["project"]))
         self.stop(signal.SIGKILL)
         for client in self._people.values():
             client.close()
@@ -120,7 +125,7 @@ class WebSite:
 
     def ask(self, method: str, path: str, body: object = None, *, who: str = ADMIN) -> Any:
         """Ask the API; return what it answers. Raises AssertionError when it refuses."""
-        answer = self.client(who).request(method, f"/api/v1/{path}", **({} if body is None else {"json": body}))
+        answer = self.client(who).request(method, f"/api/v1/{path}", json=body)
         _check(answer)
         return answer.json() if answer.content and "json" in answer.headers.get("content-type", "") else answer.text
 
@@ -191,8 +196,12 @@ def commit(place: Path, files: Mapping[str, str], message: str) -> str:
 def in_container(run: RunAddress, step: str, *command: str) -> str:
     """Run a command in the container of a running step that has one; tests tell steps to go on so. Returns its output."""
     filters = ("--filter", f"label=flow.run={run.id}", "--filter", f"label=flow.step={step}")
-    (found,) = _docker("ps", "--quiet", *filters).split()
-    return _docker("exec", found, *command)
+    end = time.monotonic() + LIMIT
+    while not (found := _docker("ps", "--quiet", *filters).split()):  # it runs: its container is being made
+        if time.monotonic() > end:
+            raise AssertionError(f"step {step} has no container")
+        time.sleep(0.1)
+    return _docker("exec", found[0], *command)
 
 
 def _docker(*arguments: str) -> str:
