@@ -22,10 +22,11 @@ from bench.large import large
 from bench.logs import logs
 from bench.runs import runs
 from bench.store import store
+from bench.web import build, web
 from bench.webhooks import webhooks
 
 HERE = Path(__file__).parent
-NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api", "runs", "logs", "idle")
+NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api", "runs", "logs", "idle", "web")
 
 
 def machine() -> dict[str, object]:
@@ -47,12 +48,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(NAMES)}")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=100_000, help="how many the server of `web` knows of")
     parser.add_argument("--dir", type=Path, help="where to work (default: the temporary directory)")
     parser.add_argument("--json", type=Path, default=HERE / "results" / "bench.json")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     names = options.names or NAMES
+    if "web" in names:
+        build()
     options.json.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, object] = {"machine": machine()}
     print(json.dumps(results["machine"]))
@@ -70,6 +74,7 @@ def main() -> None:
             print(figures.table(), flush=True)
             results[name] = figures.as_dict()
         several = {"store": store, "webhooks": webhooks, "api": api, "runs": runs, "logs": logs}
+        several["web"] = lambda top: web(top / "web", rounds=options.rounds, number=options.runs)
         for name in (name for name in several if name in names):
             for figures in several[name](top):
                 print(figures.table(), flush=True)

@@ -42,7 +42,7 @@ def api(top: Path, *, number: int = 100_000) -> list[Figures]:
             history = History(number, waiting=0)
             address = database or f"sqlite:///{home / 'flow.db'}"
             with closing(Database(address)) as opened:
-                _fill(opened, home / "flow.db" if not database else None, history)
+                fill(opened, home / "flow.db" if not database else None, history)
             _write_log(home / "logs", history.ids[-1])
             figures = Figures(f"api {kind}", f"(g) API, {kind}: {number} runs, {number * STEPS} attempts")
             with serving(home, database) as server:
@@ -53,7 +53,7 @@ def api(top: Path, *, number: int = 100_000) -> list[Figures]:
     return results
 
 
-def _fill(database: Database, file: Path | None, history: History) -> None:
+def fill(database: Database, file: Path | None, history: History) -> None:
     with database.write() as tx:
         for index, name in enumerate(sorted(set(history.projects))):
             url = f"https://forge.invalid/{index}.git"
