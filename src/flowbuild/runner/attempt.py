@@ -26,7 +26,7 @@ from flowbuild.workspace.slots import Committed, Slot
 
 log = structlog.get_logger()
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
-DRAIN_SECONDS = 60.0  # for the last output of containers that have ended
+DRAIN_SECONDS = 60.0  # without any more output of containers that have ended
 LOOK_SECONDS = 5.0  # for the end of containers that ran on while nobody looked
 RETRY_SECONDS = 1.0  # after the server could not take a result
 T = TypeVar("T")
@@ -222,8 +222,7 @@ class Attempt:
                 if not ended.over:
                     await engine.stop(unit, grace=GRACE_SECONDS, force=self._force.is_set())
             self.free()
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await logs
+            await self._log.drain(logs, DRAIN_SECONDS)
         except TimeoutError:
             await self._log.note("the last output of the containers did not arrive; the log is incomplete")
         finally:

@@ -31,6 +31,7 @@ class LogShip:
         self._masking = Redactor(secrets)
         self._redactors: dict[tuple[str, str], Redactor] = {}
         self._offset = 0
+        self._read = 0  # records
         self._pending: list[LogEntry] = []
         self._size = 0
         self._sending = asyncio.Lock()
@@ -76,6 +77,18 @@ class LogShip:
             self._append(LogEntry(service, stream, time.time_ns(), redactor.flush()))
         await self.flush()
 
+    async def drain(self, following: asyncio.Task[None], patience: float) -> None:
+        """Wait until `follow` is over. Raises TimeoutError when nothing was read or taken for `patience` seconds.
+
+        How long it takes in all depends on how much there is to be read, so that has no bound.
+        """
+        before = None
+        while before != (now := (self._read, self._offset)):
+            before = now
+            if (await asyncio.wait({following}, timeout=patience))[0]:
+                return following.result()
+        raise TimeoutError
+
     async def flush(self) -> None:
         """Send all that is pending."""
         async with self._sending:
@@ -91,6 +104,7 @@ class LogShip:
                     raise
 
     async def _add(self, record: LogRecord) -> None:
+        self._read += 1
         key = (record.service, record.stream)
         redactor = self._redactors.get(key)
         if redactor is None:
