@@ -1,4 +1,5 @@
 import { Paper, Title } from '@mantine/core';
+import { useNavigate } from '@tanstack/react-router';
 import { type ReactNode, useEffect } from 'react';
 import { Mark } from '@/app/mark';
 import classes from './frame.module.css';
@@ -23,4 +24,12 @@ export function EntryFrame({ title, children }: { title: string; children: React
       </div>
     </main>
   );
+}
+
+/** Go to another page as soon as something is so. Once: the place changes while that page is still coming. */
+export function useLeaving(to: '/login' | '/setup', when: boolean) {
+  const navigate = useNavigate();
+  useEffect(() => {
+    if (when) void navigate({ to, replace: true });
+  }, [navigate, to, when]);
 }

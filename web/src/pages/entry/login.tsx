@@ -1,10 +1,10 @@
 import { Alert, Button, PasswordInput, Stack, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Navigate, useNavigate, useSearch } from '@tanstack/react-router';
+import { useNavigate, useSearch } from '@tanstack/react-router';
 import { api, asProblem, listProvidersOptions, setupStateOptions } from '@/api';
 import { askAgain } from '@/api/live';
-import { EntryFrame } from './frame';
+import { EntryFrame, useLeaving } from './frame';
 
 /** Only a place within these pages: an address that leads elsewhere would make our login page a help for fraud. */
 export function placeWithin(next: string | undefined): string {
@@ -29,7 +29,7 @@ export function Login() {
     },
     onError: () => form.setFieldValue('password', ''),
   });
-  if (setup.data?.needed) return <Navigate to="/setup" />;
+  useLeaving('/setup', setup.data?.needed === true);
   const failed = login.isError ? asProblem(login.error).problem : undefined;
   return (
     <EntryFrame title="Log in">

@@ -1,10 +1,10 @@
 import { Alert, Button, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Navigate, useLocation, useNavigate } from '@tanstack/react-router';
+import { useLocation, useNavigate } from '@tanstack/react-router';
 import { api, asProblem, setupStateOptions } from '@/api';
 import { askAgain } from '@/api/live';
-import { EntryFrame } from './frame';
+import { EntryFrame, useLeaving } from './frame';
 
 /** The first page of a new server: who proves to have started it becomes its admin. */
 export function Setup() {
@@ -22,7 +22,7 @@ export function Setup() {
     },
     onError: () => {},
   });
-  if (state.data?.needed === false && !setUp.isPending && !setUp.isSuccess) return <Navigate to="/login" />;
+  useLeaving('/login', state.data?.needed === false && setUp.isIdle);
   const failed = setUp.isError ? asProblem(setUp.error).problem : undefined;
   return (
     <EntryFrame title="Welcome">
