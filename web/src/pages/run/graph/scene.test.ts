@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { directionFor, stepTowards } from './scene';
+import { directionFor, extent, stepTowards } from './scene';
 
 it('the graph goes where the room is', () => {
   expect(directionFor({ width: 1200, height: 340 })).toBe('right');
@@ -22,4 +22,17 @@ it('arrows lead to the nearest step in their direction', () => {
   expect(stepTowards(boxes, 'b', 'ArrowRight')).toBe('far');
   expect(stepTowards(boxes, 'a', 'ArrowUp')).toBeUndefined();
   expect(stepTowards(boxes, 'a', 'Enter')).toBeUndefined();
+});
+
+it('edges that go around the steps belong to what has to be seen', () => {
+  const boxes = new Map([['a', { x: 10, y: 10, width: 100, height: 40 }]]);
+  expect(extent({ boxes, frames: [], ways: {} })).toEqual({ x: 10, y: 10, width: 100, height: 40 });
+  const ways = {
+    e: [
+      { x: 110, y: 30 },
+      { x: 180, y: 90 },
+      { x: -5, y: 30 },
+    ],
+  };
+  expect(extent({ boxes, frames: [], ways })).toEqual({ x: -5, y: 10, width: 185, height: 80 });
 });

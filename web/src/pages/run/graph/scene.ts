@@ -71,6 +71,18 @@ function placeSteps(units: { unit: Unit; size: UnitSize }[], placing: Placing): 
   return { boxes, frames };
 }
 
+/** What all of it takes up: also the edges, of which some go around the steps. */
+export function extent({ boxes, frames, ways }: Pick<Scene, 'boxes' | 'frames' | 'ways'>): Point & Size {
+  const corners: Point[] = Object.values(ways).flat();
+  for (const { x, y, width, height } of [...boxes.values(), ...frames]) {
+    corners.push({ x, y }, { x: x + width, y: y + height });
+  }
+  if (corners.length === 0) return { x: 0, y: 0, width: 1, height: 1 };
+  const [xs, ys] = [corners.map(({ x }) => x), corners.map(({ y }) => y)];
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  return { x, y, width: Math.max(...xs) - x, height: Math.max(...ys) - y };
+}
+
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] } as const;
 
 /** The step that one comes to from another by a key with an arrow: the nearest one in that direction. */

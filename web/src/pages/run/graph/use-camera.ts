@@ -1,9 +1,10 @@
 /** What part of the graph is seen: all of it until somebody moves it, and always the step that was chosen. */
-import { useReactFlow, useStoreApi } from '@xyflow/react';
+import { getViewportForBounds, useReactFlow, useStoreApi } from '@xyflow/react';
 import { useCallback, useEffect, useMemo, useRef } from 'react';
-import type { Scene } from './scene';
+import { extent, type Scene } from './scene';
 
-const MARGIN = 24; // px
+const MARGIN = 4; // px
+const PADDING = 0.06; // of the room
 const READABLE = 0.8; // zoom at which a chosen step is shown when all of the graph is too small
 const FAR = 0.45;
 
@@ -13,10 +14,13 @@ export function useCamera(scene: Scene, selected: string | undefined) {
   const moved = useRef(false);
   const shown = useRef(selected); // what is chosen from the beginning is seen with all of the graph
 
+  const { boxes, frames, ways } = scene; // which stay the same while states change
+  const all = useMemo(() => extent({ boxes, frames, ways }), [boxes, frames, ways]);
   const showAll = useCallback(() => {
     moved.current = false;
-    void flow.fitView({ padding: 0.06, maxZoom: 1 });
-  }, [flow]);
+    const { width, height, minZoom } = store.getState();
+    if (width > 0 && height > 0) void flow.setViewport(getViewportForBounds(all, width, height, minZoom, 1, PADDING));
+  }, [flow, store, all]);
 
   const show = useCallback(
     (key: string) => {
