@@ -13,6 +13,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Dialog,
+    Error,
     Page,
     Request,
     Response,
@@ -24,6 +25,7 @@ from flowbuild.testing.website import ADMIN, WebSite
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = (1400, 900)
 PHONE = (390, 844)
+RELOADS = 4
 # Runs in each page before anything of it. What is written to window.__xss is what hostile content would write.
 WATCH = """
 window.__xss = undefined;
@@ -143,17 +145,33 @@ def open_context(
 
 def until(page: Page, condition: str) -> None:
     """Wait until an expression is true on a page. `Page.wait_for_function` would need a policy that lets text be run."""
-    page.evaluate(f"""new Promise((resolve, reject) => {{
+    _evaluate(
+        page,
+        f"""new Promise((resolve, reject) => {{
       const look = () => ({condition}) ? resolve() : requestAnimationFrame(look);
       setTimeout(() => reject(new Error('never came true: ' + {json.dumps(condition)})), {PATIENCE});
       look();
-    }})""")
+    }})""",
+    )
+
+
+def _evaluate(page: Page, expression: str) -> None:
+    """Evaluate something on a page, again when it loads itself anew in between: see web/src/app/recover.ts."""
+    for _ in range(RELOADS):
+        try:
+            page.evaluate(expression)
+        except Error as error:
+            if "Execution context was destroyed" not in str(error):
+                raise
+        else:
+            return
+    raise AssertionError(f"the page was loaded anew {RELOADS} times")
 
 
 def settled(page: Page) -> Page:
     """Return a page when it shows what it was asked for: nothing of it is asked for or loaded any more."""
     until(page, "document.getElementById('root').innerText.trim() !== ''")
     until(page, f"window.__asking === 0 && document.querySelector({json.dumps(COMING)}) === null")
-    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))")
+    _evaluate(page, "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))")
     until(page, f"window.__asking === 0 && document.querySelector({json.dumps(COMING)}) === null")
     return page
