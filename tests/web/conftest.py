@@ -24,7 +24,8 @@ Visit = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them need Docker, and share one server and one browser: they stay in one process."""
+    """All of them need Docker, and share one server and one browser: they stay in one process, which begins with them."""
+    items.sort(key=lambda item: HERE not in item.path.parents)  # at the end one process would wait for the other
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.docker)

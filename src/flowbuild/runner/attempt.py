@@ -107,7 +107,8 @@ class Attempt:
 
     async def _result(self) -> AttemptResult:
         result = await self._worked()
-        return replace(result, message=self._log.told(result.message), phases=self._phases)
+        services = {name: replace(each, error=self._log.told(each.error)) for name, each in result.services.items()}
+        return replace(result, message=self._log.told(result.message), services=services, phases=self._phases)
 
     async def _worked(self) -> AttemptResult:
         try:
