@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -193,15 +194,26 @@ def commit(place: Path, files: Mapping[str, str], message: str) -> str:
     return git(place, "rev-parse", "HEAD").strip()
 
 
+def _started(since: str, *filters: str) -> str:
+    """Return the first container that starts from a time on. Raises AssertionError when none does."""
+    wanted = ("--filter", "event=start", *filters, "--format", "{{.ID}}")
+    with subprocess.Popen(["docker", "events", "--since", since, *wanted], stdout=subprocess.PIPE, text=True) as events:
+        patience = threading.Timer(LIMIT, events.kill)
+        patience.start()
+        name = events.stdout.readline().strip() if events.stdout else ""
+        patience.cancel()
+        events.kill()
+    if not name:
+        raise AssertionError("the step has no container")
+    return name
+
+
 def in_container(run: RunAddress, step: str, *command: str) -> str:
     """Run a command in the container of a running step that has one; tests tell steps to go on so. Returns its output."""
     filters = ("--filter", f"label=flow.run={run.id}", "--filter", f"label=flow.step={step}")
-    end = time.monotonic() + LIMIT
-    while not (found := _docker("ps", "--quiet", *filters).split()):  # it runs: its container is being made
-        if time.monotonic() > end:
-            raise AssertionError(f"step {step} has no container")
-        time.sleep(0.1)
-    return _docker("exec", found[0], *command)
+    began = str(int(time.time()))
+    found = _docker("ps", "--quiet", *filters).split()
+    return _docker("exec", found[0] if found else _started(began, *filters), *command)
 
 
 def _docker(*arguments: str) -> str:

@@ -10,28 +10,8 @@ from flowbuild.services.audit import Actor
 from flowbuild.services.registration import CODE_SECONDS, Registration
 from flowbuild.services.runner_keys import RunnerKeys
 from flowbuild.services.signals import Signals
-from flowbuild.testing.databases import new_sqlite
 
 ADA = Actor("ada", "192.0.2.1")
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = new_sqlite(tmp_path / "flow.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -9,28 +9,8 @@ from flowbuild.services.audit import Actor
 from flowbuild.services.registration import Registration
 from flowbuild.services.runner_keys import DAY, RunnerKeys
 from flowbuild.services.signals import Signals
-from flowbuild.testing.databases import new_sqlite
 
 ADA = Actor("ada")
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = new_sqlite(tmp_path / "flow.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture
