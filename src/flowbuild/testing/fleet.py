@@ -110,9 +110,8 @@ class Fleet:
         self.far = FarMachine(top / "far" / "runner")
         self.ledger: list[str] = []
         self.runs: list[str] = []  # that the server acknowledged
-        self.seen: dict[
-            tuple[str, int], float
-        ] = {}  # when the events were of which people were told, by run and number
+        # When people were told of which event, by run and number. (An event's own time is before it was stored.)
+        self.seen: dict[tuple[str, int], float] = {}
         self.up = asyncio.Event()
         self.enough = asyncio.Event()
         self.home.write(STEPS)
@@ -208,7 +207,7 @@ class Fleet:
             try:
                 async for update in client.watch(run, seen):
                     seen, view = update.seq, update.run
-                    self.seen[run, seen] = update.at
+                    self.seen.setdefault((run, seen), time.time())
             except SystemFailed:
                 await self.up.wait()
         return view
