@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flowbuild.core.commands import AcceptResult, SetTimer, StopAttempt
-from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunched, AttemptLost, AttemptStarted
+from flowbuild.core.events import (
+    AttemptFinished,
+    AttemptHealthy,
+    AttemptLaunched,
+    AttemptLost,
+    AttemptStarted,
+    Restored,
+)
 from flowbuild.core.ids import StepKey
 from flowbuild.core.retry import MAX_EPOCH, retry_delay
 from flowbuild.core.run import StepRun
@@ -81,11 +88,22 @@ def lost(turn: Turn, event: AttemptLost) -> None:
     if step is None:
         return
     untouched = step.state in _ACTIVE and step.launched_at is None and turn.definition(step.key).environment is None
-    if untouched and turn.state is not RunState.CANCELLING and step.epoch < MAX_EPOCH:
+    first, following = turn.before.first_epoch, max(step.epoch + 1, turn.before.first_epoch)
+    if untouched and turn.state is not RunState.CANCELLING and following < first + MAX_EPOCH:
         turn.update(step.key, state=StepState.QUEUED, started_at=None)
-        offer(turn, step.key, step.attempt, step.epoch + 1)
+        offer(turn, step.key, step.attempt, following)
         return
     _gone(turn, step, event.message or "the runner of this attempt is gone")
+
+
+def restored(turn: Turn, event: Restored) -> None:
+    """Offer what nobody is known to have under epochs that were never given, so that two that work never take each other's lease."""
+    if event.epoch <= turn.before.first_epoch:
+        return
+    turn.update_run(first_epoch=event.epoch)
+    for step in tuple(turn.steps.values()):
+        if step.state is StepState.QUEUED:
+            offer(turn, step.key, step.attempt, event.epoch)
 
 
 def deadline(turn: Turn, key: StepKey, timer: str) -> None:

@@ -147,6 +147,17 @@ class AttemptLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Restored:
+    """The run goes on from a backup. What was offered after that was made may be under way somewhere, and nobody here knows.
+
+    `epoch` is higher than any that can have been given until now.
+    """
+
+    epoch: int
+    type: Literal["restored"] = "restored"
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer asked for by SetTimer is due; `name` is the one given there."""
 
@@ -177,6 +188,7 @@ Event = (
     | AttemptHealthy
     | AttemptFinished
     | AttemptLost
+    | Restored
     | TimerFired
     | CancelRequested
 )

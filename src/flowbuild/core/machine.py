@@ -26,6 +26,7 @@ from flowbuild.core.events import (
     InputReady,
     LockGranted,
     Rejected,
+    Restored,
     RunStarted,
     TimerFired,
 )
@@ -95,6 +96,8 @@ def _apply(turn: Turn, event: Event) -> None:
             attempts.finished(turn, event)
         case AttemptLost():
             attempts.lost(turn, event)
+        case Restored():
+            attempts.restored(turn, event)
         case InputReady():
             if _is(turn, event.step, StepState.PREPARING):
                 input_known(turn, event.step, event.commit, event.variables)

@@ -68,3 +68,4 @@ class Run:
     started_at: float | None = None  # of RunStarted
     finished_at: float | None = None
     rerun_of: RunId | None = None
+    first_epoch: int = 1  # of each attempt; higher from a restore on

@@ -126,7 +126,7 @@ def enqueue(turn: Turn, key: StepKey) -> None:
     """Offer the next attempt."""
     fresh: dict[str, Any] = {"outcome": None, "reason": None, "message": "", "exit_code": None, "result_commit": None}
     turn.update(key, state=StepState.QUEUED, started_at=None, launched_at=None, **fresh)
-    offer(turn, key, turn.steps[key].attempt + 1, 1)
+    offer(turn, key, turn.steps[key].attempt + 1, turn.before.first_epoch)
 
 
 def offer(turn: Turn, key: StepKey, attempt: int, epoch: int) -> None:

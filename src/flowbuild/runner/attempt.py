@@ -17,7 +17,7 @@ from flowbuild.core.ids import CommitId
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine.base import Unit, Verdict
 from flowbuild.runner.cached import recorded_result
-from flowbuild.runner.ends import Ended, classify, ended_by
+from flowbuild.runner.ends import Ended, classify, ended_by, result_of
 from flowbuild.runner.logship import LogShip
 from flowbuild.runner.plan import Plan, make_plan
 from flowbuild.runner.tools import Tools
@@ -54,6 +54,7 @@ class Attempt:
         self._force = asyncio.Event()
         self._slot: Slot | None = None
         self._unit: Unit | None = None
+        self._reports: list[Callable[[], Awaitable[None]]] = []  # what the server was told and has to know to go on
         self._log = LogShip(tools.client, assignment.lease, assignment.secrets, lambda: self.stop(force=True))
         if assignment.stop:
             self.stop(force=assignment.stop == "force")
@@ -68,6 +69,14 @@ class Attempt:
         self._stopping.set()
         if force:
             self._force.set()
+
+    async def repeat(self) -> None:
+        """Tell the server again how far this is: it may have come back from a backup that was made before it was told."""
+        try:
+            for report in tuple(self._reports):
+                await report()
+        except FlowError as error:  # when it does not want to know, heartbeats tell us to stop
+            log.info("not_repeated", run=self._lease.run, step=self._lease.step, error=error.message)
 
     async def run(self) -> None:
         """Do the work and hand in the result. Cancelling this leaves the containers for the next life of the runner."""
@@ -130,7 +139,7 @@ class Attempt:
         with self._phase("fetch"):
             repository = await self._tools.repositories.fetch(self.assignment)
             plan = plan.borrowing(await self._tools.repositories.history(self.assignment))
-        for note in (*plan.notes, *_not_given(self.assignment)):
+        for note in plan.notes:
             await self._log.note(note)
         async with self._beside(self._images(plan, adopted=adopted)) as images:
             if not adopted and (found := await self._recorded(plan, repository, images)) is not None:
@@ -217,7 +226,9 @@ class Attempt:
             with self._phase("run"):
                 await self._tell("run")
                 if not unit.started:
-                    await self._tools.client.launched(self._lease, self._log.masked(unit.spec.compose))
+                    compose = self._log.masked(unit.spec.compose)
+                    await self._tools.client.launched(self._lease, compose)
+                    self._reports.append(lambda: self._tools.client.launched(self._lease, compose))
                 self._tools.prepare(self.assignment.upcoming)
                 ended, committed = await self._until_over(unit, repository, slot)
                 if not ended.over:
@@ -229,7 +240,7 @@ class Attempt:
         finally:
             logs.cancel()
             await asyncio.gather(logs, return_exceptions=True)
-        return _result(ended, committed or await self._commit(repository, slot, ended), unit)
+        return result_of(ended, committed or await self._commit(repository, slot, ended), unit)
 
     async def _keep_output(self, unit: Unit, since: Mapping[str, int]) -> None:
         """Ship the output, unless it may hold secrets that cannot be masked: the program that knew their values died."""
@@ -285,8 +296,14 @@ class Attempt:
         """
         healthy = Ended(Outcome.SUCCEEDED)
         committed = await self._commit(repository, slot, healthy)
-        result = replace(_result(healthy, committed, unit), phases=self._phases)
+        result = replace(result_of(healthy, committed, unit), phases=self._phases)
+
+        async def report() -> None:
+            await self._tools.repositories.push(self.assignment, repository, committed.commit)
+            await self._tools.client.healthy(self._lease, result)
+
         await self._tools.client.healthy(self._lease, result)
+        self._reports.append(report)
         self.free()
         self.rest()
         await self._tell("serving")
@@ -376,24 +393,3 @@ class Attempt:
 
     def _progress(self, line: str) -> None:
         self._tools.clean(self._log.note(line))
-
-
-def _not_given(assignment: Assignment) -> Iterator[str]:
-    """Yield what people are told of secrets that the step has to do without, once."""
-    if assignment.state != "launched":
-        for name, why in sorted(assignment.withheld.items()):
-            yield f"the secret {name} is not given to this step: {why}"
-
-
-def _result(ended: Ended, committed: Committed, unit: Unit) -> AttemptResult:
-    return AttemptResult(
-        ended.outcome,
-        ended.reason,
-        ended.message,
-        ended.exit_code,
-        committed.commit,
-        committed.variables,
-        changes=committed.changed,
-        images=unit.images,
-        services=ended.services,
-    )

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from flowbuild.client.runner import ServiceResult
+from flowbuild.client.runner import AttemptResult, ServiceResult
 from flowbuild.core.errors import Conflict, EngineError, FlowError, SystemFailed
 from flowbuild.core.states import Outcome, Reason
-from flowbuild.engine.base import BuildFailed, ImageUnavailable, Verdict
-from flowbuild.workspace.slots import WorkspaceGone
+from flowbuild.engine.base import BuildFailed, ImageUnavailable, Unit, Verdict
+from flowbuild.workspace.slots import Committed, WorkspaceGone
 
 log = structlog.get_logger()
 
@@ -34,6 +34,21 @@ def ended_by(verdict: Verdict) -> Ended:
         one.service: ServiceResult(one.status, one.exit_code, one.oom_killed, one.error) for one in verdict.services
     }
     return Ended(verdict.outcome, verdict.reason, verdict.message, verdict.exit_code, verdict.over, services)
+
+
+def result_of(ended: Ended, committed: Committed, unit: Unit) -> AttemptResult:
+    """Return what the server is told of an end whose workspace was committed."""
+    return AttemptResult(
+        ended.outcome,
+        ended.reason,
+        ended.message,
+        ended.exit_code,
+        committed.commit,
+        committed.variables,
+        changes=committed.changed,
+        images=unit.images,
+        services=ended.services,
+    )
 
 
 def classify(error: Exception) -> tuple[Outcome, Reason, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,6 @@ def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:
     """Return the plan of an attempt; raises StepFailed when its compose definition cannot be used."""
     lease, step = assignment.lease, assignment.step
     variables, refused = safe_environment(assignment.variables)
-    notes = (f"not in the environment, because programs obey these names: {', '.join(refused)}",) if refused else ()
     try:
         model = interpolate.render_tree(step.compose, assignment.facts, quote=compose.escape)
         images = compose.images(model, assignment.variables)
@@ -116,10 +115,19 @@ def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:
         directory=places.directory(lease.run, lease.step, lease.attempt, lease.epoch),
         images=images,
         main=compose.main_services(model, step.main),
-        notes=notes,
+        notes=tuple(_notes(assignment, refused)),
         environment={**git_environment(), **variables, **assignment.secrets},
         inline_files=inline_files,
     )
+
+
+def _notes(assignment: Assignment, refused: Collection[str]) -> Iterator[str]:
+    """Yield what people are told of what the step has to do without, of secrets once."""
+    if refused:
+        yield f"not in the environment, because programs obey these names: {', '.join(refused)}"
+    if assignment.state != "launched":
+        for name, why in sorted(assignment.withheld.items()):
+            yield f"the secret {name} is not given to this step: {why}"
 
 
 def project_name(lease: Lease) -> str:

@@ -153,6 +153,7 @@ class Worker:
             self._look_whether_drained()
 
     async def _obey(self) -> None:
+        away = False  # a server that was away may know less than before
         while True:
             self._alive()
             sent = _boot_time()
@@ -165,11 +166,19 @@ class Worker:
                 await asyncio.sleep(RETRY_SECONDS)
             except FlowError as error:
                 log.error("heartbeat_failed", error=error.message)
+                away = True
                 self._let_go()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._heard = sent
                 self._follow(beat, held)
+                if away:
+                    self._repeat()
+                away = False
+
+    def _repeat(self) -> None:
+        for attempt in self._running.values():
+            self._clean(attempt.repeat())
 
     def _leave(self, error: Unauthenticated) -> None:
         """End everything: the server does not know us any more, so nobody answers for what runs here."""

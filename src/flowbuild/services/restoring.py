@@ -1,7 +1,8 @@
 """A server of a backup: the files are put in place, and brought back to what the database knows. Blocking.
 
 The files of a backup are newer than its database by the time that it took. A step that the database does not know to have
-ended runs again: what an attempt of the same name left in the repository or the log would be taken for its own.
+ended runs again: what an attempt of the same name left in the repository or the log would be taken for its own. Runners may still
+work on what was offered to them after the backup was made: leases are given with epochs from now on that none of them can have.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from pathlib import Path
 
 from flowbuild.core.commands import AcceptResult
 from flowbuild.core.errors import Conflict, WorkspaceError
-from flowbuild.core.ids import attempt_ref
+from flowbuild.core.events import Restored
+from flowbuild.core.ids import RunId, attempt_ref
+from flowbuild.core.retry import MAX_EPOCH
 from flowbuild.logs.writer import reopen
 from flowbuild.services.backup import FOLDERS, KEYS, Manifest, copy, files, read_manifest
+from flowbuild.services.decisions import Clock, Decisions
+from flowbuild.services.signals import Signals
 from flowbuild.store import dump
 from flowbuild.store.attempts import AttemptRow
 from flowbuild.store.database import Database
@@ -22,7 +27,7 @@ from flowbuild.store.runs import RunRow
 from flowbuild.workspace.repo import RunRepository
 
 
-def restore(source: Path, home: Path, url: str) -> Manifest:
+def restore(source: Path, home: Path, url: str, clock: Clock) -> Manifest:
     """Make a server at `home`, where there is none, of a backup. Raises InvalidRequest, Conflict, StoreError.
 
     `home` need not be where the server was.
@@ -42,6 +47,7 @@ def restore(source: Path, home: Path, url: str) -> Manifest:
             database.migrate()
             _move(database, Path(manifest.home), home.absolute())
             _take_back(database, home / "logs")
+            _fence(database, clock)
         finally:
             database.close()
     except OSError as error:
@@ -59,12 +65,27 @@ def _move(database: Database, old: Path, new: Path) -> None:
         RunRepository.move_large(repository, new / "lfs")
 
 
-def _take_back(database: Database, logs: Path) -> None:
-    """Take back, in runs that go on, what the database has not seen; results are shown again when the server starts."""
+def _going_on(database: Database) -> Sequence[RunId]:
+    """Return the runs that have not ended, or whose end has not had all of its effects."""
     with database.read() as tx:
         owners = tx.runs.owners()
-        runs = [run for owner in owners for run in (*tx.runs.open_runs(owner), *tx.runs.unfinished(owner))]
-    for run in runs:
+        return [run for owner in owners for run in (*tx.runs.open_runs(owner), *tx.runs.unfinished(owner))]
+
+
+def _fence(database: Database, clock: Clock) -> None:
+    """Let nothing be mistaken for what the server gave out after the backup, nor after an earlier restore of the same one."""
+    decisions = Decisions(database, Signals(), clock, wake=lambda _run: None)
+    for run in _going_on(database):
+        with database.read() as tx:
+            state = tx.runs.get(run).run
+        if not state.state.final:
+            age = max(1, int(clock() - state.created_at))  # seconds: there is at most one restore in each of them
+            decisions.apply(run, Restored(1 + age * MAX_EPOCH))
+
+
+def _take_back(database: Database, logs: Path) -> None:
+    """Take back, in runs that go on, what the database has not seen; results are shown again when the server starts."""
+    for run in _going_on(database):
         with database.read() as tx:
             row, attempts = tx.runs.get(run), tx.attempts.of_run(run)
         known = [each for each in attempts if each.state in ("launched", "done")]

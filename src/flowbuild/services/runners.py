@@ -23,6 +23,7 @@ from flowbuild.client.runner import (
 from flowbuild.core.errors import LeaseLost
 from flowbuild.core.events import AttemptFinished, AttemptHealthy, AttemptLaunched, AttemptStarted
 from flowbuild.core.ids import EMBEDDED, CommitId, RunId, StepKey, runner_name
+from flowbuild.core.states import StepState
 from flowbuild.services.assignments import Assignments
 from flowbuild.services.cache import StepCache
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock, Decisions, log_topic, phase_topic, run_topic
@@ -211,8 +212,11 @@ class RunnerService:
         key = _key(lease)
         with self._database.write() as tx:
             tx.runs.lock(key.run)
-            tx.attempts.launched(self._live(tx.attempts.get(key), lease).key, self._clock())
-            self._decisions.apply_in(tx, key.run, [AttemptLaunched(key.step, key.attempt, key.epoch)])
+            if (
+                self._live(tx.attempts.get(key), lease).state != "launched"
+            ):  # not told again by a runner for which we were away
+                tx.attempts.launched(key, self._clock())
+                self._decisions.apply_in(tx, key.run, [AttemptLaunched(key.step, key.attempt, key.epoch)])
         self._logbook.keep_compose(lease, compose)
         self._decisions.announce(key.run, tx.topics, tx.others)
 
@@ -241,6 +245,8 @@ class RunnerService:
         with self._database.write() as tx:
             tx.runs.lock(key.run)
             self._live(tx.attempts.get(key), lease)
+            if tx.runs.get(key.run).run.steps[key.step].state is StepState.SERVING:
+                return  # told again by a runner for which we were away
             tx.attempts.detail(key, _details(result))
             commit = CommitId(result.commit) if result.commit else None
             event = AttemptHealthy(key.step, key.attempt, key.epoch, commit, result.variables)

@@ -31,12 +31,18 @@ from flowbuild.core.events import (
     AttemptStarted,
     CancelRequested,
     Event,
+    InputConflict,
+    InputFailed,
+    InputReady,
+    LockGranted,
     Rejected,
+    Restored,
     RunStarted,
     TimerFired,
 )
 from flowbuild.core.ids import StepKey
 from flowbuild.core.machine import decide
+from flowbuild.core.retry import MAX_EPOCH
 from flowbuild.core.run import Run
 from flowbuild.core.states import StepState
 from flowbuild.testing.graphs import random_pipeline
@@ -52,10 +58,11 @@ RATES = {
     "crash_after_effect": 0.03,
     "duplicate": 0.08,
     "stale": 0.05,
+    "restore": 0.2,
 }
 CANCELLED_RUNS = 0.25
 TIME_LIMIT = 100_000.0  # simulated seconds; a run that is not over by then never ends
-CONTROLS = ("no-fence", "no-outbox", "no-timers")
+CONTROLS = ("no-fence", "no-outbox", "no-timers", "no-epochs", "no-repeat")
 
 _AttemptEvent = (AttemptStarted, AttemptLaunched, AttemptHealthy, AttemptFinished, AttemptLost)
 
@@ -87,6 +94,7 @@ class Simulation:
         self.outbox: deque[Command] = deque()
         self._observed: dict[StepKey, dict[int, str]] = {step.key: {} for step in pipeline.steps}
         self._asked: set[StepKey] = set()
+        self._restores = 0
         self.world = World(self)
 
     def chance(self, name: str, rate: float) -> bool:
@@ -101,9 +109,10 @@ class Simulation:
 
     def post(self, event: Event, delay: float = 0.0) -> None:
         """Send an event to the orchestrator; it may arrive twice, late and out of order, but it arrives."""
-        self.later(delay + self.random.random(), lambda: self._deliver(event))
+        life = self._restores
+        self.later(delay + self.random.random(), lambda: self._deliver(event, life))
         if self.chance("duplicate", RATES["duplicate"]):
-            self.later(delay + self.random.uniform(0, 200), lambda: self._deliver(event))
+            self.later(delay + self.random.uniform(0, 200), lambda: self._deliver(event, life))
 
     def simulate(self) -> Report:
         """Let everything happen, then check what can only be checked at the end."""
@@ -112,6 +121,8 @@ class Simulation:
             self.post(CancelRequested("ada"), self.random.uniform(0, 200))
             if self.random.random() < 0.5:
                 self.post(CancelRequested("ada", force=True), self.random.uniform(0, 300))
+        elif self.chance("restore", RATES["restore"]):
+            self.later(self.random.uniform(5, 200), self._back_up)
         while self._heap and self.now < TIME_LIMIT and not self.report.wrong:
             self.now, _, action = heapq.heappop(self._heap)
             action()
@@ -120,16 +131,40 @@ class Simulation:
             self._check_end()
         return self.report
 
-    def _deliver(self, event: Event) -> None:
+    def _back_up(self) -> None:
+        """Keep what a database holds; some time later that is all there is."""
+        if self.run.started_at is None or self.run.state.final:
+            return
+        observed = {key: dict(words) for key, words in self._observed.items()}
+        database = self.run, list(self.log), list(self.commands), deque(self.outbox), observed, set(self._asked)
+        put_back = self.world.snapshot()
+
+        def restore() -> None:
+            happened = self.log[len(database[1]) :]
+            self.run, self.log, self.commands, self.outbox, self._observed, self._asked = database
+            self._restores += 1
+            put_back(repeat=self._control != "no-repeat")
+            if self._control != "no-epochs":
+                self._store(Restored(1 + MAX_EPOCH * int(self.now)))
+            self._drain()
+            for event, _ in happened:  # what we did ourselves is done again, people say what they said
+                if isinstance(event, InputReady | InputConflict | InputFailed | TimerFired | Approved | Rejected):
+                    self.post(event)
+
+        self.later(self.random.uniform(0, 100), restore)
+
+    def _deliver(self, event: Event, life: int) -> None:
+        if isinstance(event, LockGranted) and life != self._restores:
+            return  # that was done by a server which is no more
         if self.chance("crash_before_store", RATES["crash_before_store"]):
-            self.later(5.0, lambda: self._deliver(event))  # never acknowledged: the sender repeats it
+            self.later(5.0, lambda: self._deliver(event, life))  # never acknowledged: the sender repeats it
             return
         if self._control == "no-fence" and isinstance(event, _AttemptEvent):
             step = self.run.steps[event.step]
             event = replace(event, attempt=step.attempt, epoch=step.epoch)
         self._store(event)
         if self.chance("crash_before_effects", RATES["crash_before_effects"]):
-            self.later(5.0, lambda: self._deliver(event))
+            self.later(5.0, lambda: self._deliver(event, life))
             if self._control == "no-outbox":
                 self.outbox.clear()
             self.later(2.0, self._drain)
@@ -138,7 +173,7 @@ class Simulation:
         if self.chance("stale", RATES["stale"]):
             stale = self.random.choice(self.log)[0]
             if not isinstance(stale, TimerFired | CancelRequested | Approved | Rejected):
-                self.later(self.random.uniform(0, 100), lambda: self._deliver(stale))
+                self.later(self.random.uniform(0, 100), lambda: self._deliver(stale, life))
 
     def _store(self, event: Event) -> None:
         """The transaction: event, next state and outbox rows together."""
@@ -169,7 +204,7 @@ class Simulation:
 
     def _arm(self, timer: SetTimer) -> None:
         if self._control != "no-timers":
-            self.later(max(0.0, timer.at - self.now), lambda: self._deliver(TimerFired(timer.name)))
+            self.later(max(0.0, timer.at - self.now), lambda: self._deliver(TimerFired(timer.name), 0))
 
     def _ask_people(self) -> None:
         for key, step in self.run.steps.items():

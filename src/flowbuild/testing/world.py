@@ -88,6 +88,31 @@ class World:
         """Return what the attempts of a step are to do."""
         return self._script[key]
 
+    def snapshot(self) -> Callable[..., None]:
+        """Return what puts back what a backup holds: locks and results. Runners go on, and tell again what they told, if it is said."""
+        locks, accepted = {name: list(queue) for name, queue in self._locks.items()}, dict(self._accepted)
+
+        def restore(*, repeat: bool) -> None:
+            self._locks, self._accepted, self._finished = locks, accepted, False
+            for queue in locks.values():
+                if queue:
+                    self._clock.post(LockGranted(queue[0]))
+            for step in self._clock.run.steps.values():
+                self._come_back((step.key, step.attempt, step.epoch), repeat=repeat)
+
+        return restore
+
+    def _come_back(self, attempt: _Attempt, *, repeat: bool) -> None:
+        """Meet a server that does not know what it was told lately about an attempt that it knows."""
+        state = self._attempts.get(attempt)
+        if repeat and attempt in self.launched and state in ("running", "serving"):
+            self._clock.post(AttemptLaunched(*attempt))
+        if repeat and state == "serving":
+            self._clock.post(AttemptHealthy(*attempt, _commit(attempt)))
+        elif state in ("stopping", "gone"):  # nobody has it any more
+            self._attempts[attempt] = "gone"
+            self._clock.post(AttemptLost(*attempt), LEASE)
+
     def execute(self, command: Command) -> list[str]:
         """Do what the machine asked for."""
         match command:
@@ -179,7 +204,11 @@ class World:
         elif state in ("running", "serving"):
             self._attempts[attempt] = "stopping"
             if not self._clock.chance("silent", RATES["silent"]):
-                self._clock.post(AttemptFinished(*attempt, Outcome.CANCELLED), self._clock.random.uniform(0, 10))
+                self._clock.later(self._clock.random.uniform(0, 10), lambda: self._stopped(attempt))
+
+    def _stopped(self, attempt: _Attempt) -> None:
+        if self._attempts[attempt] == "stopping":
+            self._clock.post(AttemptFinished(*attempt, Outcome.CANCELLED))
 
     def _merge(self, command: PrepareInput | ProbeInput) -> None:
         word, delay = self._script[command.step][0], self._clock.random.uniform(0, 5)

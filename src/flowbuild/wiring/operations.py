@@ -48,7 +48,7 @@ def backup(directory: str, *, keys: bool) -> str:
 def restore(directory: str) -> str:
     """See client.base.Operator."""
     settings = read_settings()
-    manifest = restore_into(Path(directory), settings.home, database_url(settings))
+    manifest = restore_into(Path(directory), settings.home, database_url(settings), time)
     keys = _key_file(settings)
     more = "" if keys.exists() else f"\nIts keys are not in the backup: put them to {keys}, or set every secret again."
     return f"restored what there was {_words(manifest)} to {settings.home}{more}"

@@ -24,12 +24,14 @@ from flowbuild.core.events import (
     AttemptHealthy,
     AttemptLaunched,
     AttemptLost,
+    AttemptStarted,
     CancelRequested,
     InputConflict,
     InputReady,
     LockGranted,
     PathConflict,
     Rejected,
+    Restored,
     RunStarted,
     TimerFired,
 )
@@ -210,6 +212,24 @@ def test_an_attempt_that_was_launched_is_lost_with_its_runner() -> None:
     player.launched("a")
     assert player.finish("a", "lost") == (FinishRun(),)
     assert player.run.steps["a"].reason is Reason.INFRA_LOST
+
+
+def test_from_a_restore_on_attempts_have_epochs_that_were_never_given() -> None:
+    player = begin({"a": {"retry": Retry(1, frozenset({"failed"}))}, "b": {}, "c": {}})
+    player.started("b")
+    player.started("c")
+    player.launched("c")
+    assert player.send(Restored(1000)) == (Enqueue("a", 1, 1000, "initial"),)
+    assert player.send(Restored(999)) == player.send(Restored(1000)) == ()
+    assert player.send(AttemptStarted("a", 1, 1)) == ()
+    assert states(player) == "a=queued b=running c=running"
+    assert player.finish("b", "lost") == (Enqueue("b", 1, 1000, "initial"),)  # it may have had 2 already
+    assert player.finish("c") == (AcceptResult("c", 1, 1, "c.1.1"),)
+    assert player.finish("b", "lost") == (Enqueue("b", 1, 1001, "initial"),)
+    assert player.finish("b", "lost") == (Enqueue("b", 1, 1002, "initial"),)
+    player.finish("b", "lost")
+    assert player.run.steps["b"].reason is Reason.INFRA_LOST
+    assert player.finish("a", "failed")[-1] == Enqueue("a", 2, 1000, "initial")
 
 
 def test_retry_after_a_delay() -> None:

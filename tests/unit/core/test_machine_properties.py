@@ -23,6 +23,7 @@ from flowbuild.core.events import (
     LockGranted,
     PathConflict,
     Rejected,
+    Restored,
     RunStarted,
     TimerFired,
 )
@@ -107,7 +108,7 @@ class AnyEvents(RuleBasedStateMachine):
         if stale:
             assert self.player.run is before  # fenced
 
-    @rule(pick=st.integers(0, 20), what=st.integers(0, 6))
+    @rule(pick=st.integers(0, 20), what=st.integers(0, 7))
     def around(self, pick: int, what: int) -> None:
         key = self.keys[pick % len(self.keys)]
         conflict = PathConflict("a", (key,), "add/add")
@@ -120,6 +121,7 @@ class AnyEvents(RuleBasedStateMachine):
                 Approved(key, "ada"),
                 Rejected(key, "eve"),
                 RunStarted(),
+                Restored(pick * 10),
             ][what]
         )
 

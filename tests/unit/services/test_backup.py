@@ -40,7 +40,7 @@ def backed_up(home, target, **options):
 
 
 async def restored(backup, home):
-    return await asyncio.to_thread(restore, backup, home.data, url(home))
+    return await asyncio.to_thread(restore, backup, home.data, url(home), time)
 
 
 async def finished(home):
@@ -182,18 +182,18 @@ async def test_what_is_no_backup_or_no_place_is_refused(home, tmp_path):
     with pytest.raises(InvalidRequest, match="inside"):
         backed_up(home, home.data / "backup")
     with pytest.raises(InvalidRequest, match="no complete backup"):
-        restore(tmp_path / "nothing", home.data, url(home))
+        restore(tmp_path / "nothing", home.data, url(home), time)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat").touch()
     with pytest.raises(Conflict, match="something else"):
         backed_up(home, tmp_path / "photos")
     backed_up(home, backup)
     with pytest.raises(Conflict, match="not empty"):
-        restore(backup, home.data, url(home))
+        restore(backup, home.data, url(home), time)
     (backup / "flow.db").write_bytes(b"x" * 5000)
     shutil.rmtree(home.data)
     with pytest.raises(StoreError, match="damaged"):
-        restore(backup, home.data, url(home))
+        restore(backup, home.data, url(home), time)
     assert not home.data.exists()
 
 
@@ -209,5 +209,5 @@ async def test_a_backup_that_was_cut_off_is_not_taken_for_one(home, tmp_path, mo
         with pytest.raises(Exception, match="No space left"):
             backed_up(home, tmp_path / "backup")
     with pytest.raises(InvalidRequest, match="no complete backup"):
-        restore(tmp_path / "backup", home.data, url(home))
+        restore(tmp_path / "backup", home.data, url(home), time)
     backed_up(home, tmp_path / "backup")
