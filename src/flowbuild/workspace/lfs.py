@@ -257,7 +257,8 @@ class LfsStore:
             os.utime(self.path(pointer.oid))
         except FileNotFoundError:  # collected just now
             return False
-        return True
+        # The kernel looks the name up, then sets the time: in between a collection may have looked at the old time and removed it.
+        return self.has(pointer)
 
     def _publish(self, temporary: Path, pointer: Pointer) -> None:
         if not self._young(pointer):
