@@ -10,6 +10,7 @@ from flowbuild.services import client
 from flowbuild.testing.engine import DummyEngine
 from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import LIMIT, Home, step
+from flowbuild.testing.payloads import FORGES, Push
 from flowbuild.testing.site import open_site
 
 
@@ -70,6 +71,28 @@ async def test_what_happens_at_one_is_seen_at_the_other(home, far):
                 assert (await watching)[-1].run.state == "cancelled"
                 assert b"first\n" in await following
         assert one.life.local.runners.phases(run) == {}
+
+
+async def test_what_happens_at_one_is_told_to_who_follows_the_other(home, far):
+    """Lists of runners, deliveries and schedules that are on somebody's screen; see `services.news`."""
+
+    async def told(following, topic):
+        async with asyncio.timeout(LIMIT):
+            while topic not in (await following.changed() or ()):
+                pass
+
+    home.write({"a": step()}, on={"schedule": [{"cron": "0 3 * * *"}]})
+    async with two_sites(home) as (one, two):
+        with one.backend.changes() as following:
+            await far.register(two)
+            await told(following, "runner:far")
+            await two.add_project(home)
+            await told(following, "schedules:project")
+            hook = {"kind": "github", "name": "forge"}
+            made = (await two.post("/api/v1/projects/project/hooks", "admin", json=hook)).json()
+            sent = FORGES["github"](Push()).signed("github", made["secret"])
+            await two.http.post("/hooks/project/forge", content=sent.body, headers=dict(sent.headers))
+            await told(following, "deliveries:project")
 
 
 async def owned_by(served, run):

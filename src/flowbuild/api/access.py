@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from flowbuild.api.backend import Back
+from flowbuild.api.backend import Back, Backend
 from flowbuild.core.access import ANONYMOUS, Action, Principal, allowed, projects_allowed, require
 from flowbuild.core.errors import NotFound, Unauthenticated
 from flowbuild.core.ids import RUN_ID, RunId
@@ -171,10 +171,15 @@ class InList(Permission):
 
     def __call__(self, caller: Caller, backend: Back) -> frozenset[str] | None:
         """Return the projects in which the caller has the right."""
-        found = projects_allowed(caller, self.action)
-        if found is None:
-            return None
-        return found | {name for name in backend.public_projects() if allowed(caller, self.action, name, public=True)}
+        return listed(caller, backend, self.action)
+
+
+def listed(caller: Principal, backend: Backend, action: Action) -> frozenset[str] | None:
+    """Return the projects in which somebody has a right, public ones, too; None: in all. Blocking."""
+    found = projects_allowed(caller, action)
+    if found is None:
+        return None
+    return found | {name for name in backend.public_projects() if allowed(caller, action, name, public=True)}
 
 
 def declared(app: FastAPI) -> Iterator[tuple[RouteContext, Permission]]:

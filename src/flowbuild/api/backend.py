@@ -130,7 +130,7 @@ class Backend:
     git: GitServer
     waiting: WaitService
     client: Callable[[Actor], LocalClient]
-    changes: Callable[[], Following]  # of the ids of runs
+    changes: Callable[[], Following]  # of the topics that services.news has
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
     ready: Callable[[], None]  # raises what is in the way of serving. Blocking
     log_messages: LogMessages

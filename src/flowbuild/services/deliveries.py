@@ -13,6 +13,7 @@ from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.hooks import HookService, forge_for
 from flowbuild.services.ids import new_id
+from flowbuild.services.news import deliveries_topic
 from flowbuild.services.signals import Signals
 from flowbuild.services.together import Together
 from flowbuild.spec.words import printable
@@ -86,9 +87,20 @@ class DeliveryService:
         if rows:
             with self._database.write() as tx:
                 known = tx.deliveries.add_all(rows)
-        if any(row.state == RECEIVED and row.id not in known for row in rows):
-            self._signals.notify(INTAKE)
+        self._announce(all_sent, read, known)
         return [row if isinstance(row, FlowError) else _receipt(row, known.get(row.id)) for row in read]
+
+    def _announce(
+        self, all_sent: Sequence[Sent], read: Sequence[DeliveryRow | FlowError], known: Mapping[str, str]
+    ) -> None:
+        """Wake who looks at deliveries that were just stored."""
+        topics: set[str] = set()
+        for sent, row in zip(all_sent, read, strict=True):
+            if not isinstance(row, FlowError) and row.id not in known:
+                topics.add(deliveries_topic(sent.project))
+                topics |= {INTAKE} if row.state == RECEIVED else set()
+        if topics:
+            self._signals.notify(*topics)
 
     def _read(self, sent: Sent, found: tuple[HookRow, str] | NotFound) -> DeliveryRow:
         """Verify and read a delivery; raises what is wrong with it."""
@@ -142,7 +154,7 @@ class DeliveryService:
             tx.deliveries.again(identifier, now)
             detail = {"commit": commit, **row.result}
             note(tx, now, actor, "delivery.approve", f"delivery:{identifier}", project=project, detail=detail)
-        self._signals.notify(INTAKE)
+        self._signals.notify(INTAKE, deliveries_topic(project))
 
     def again(self, actor: Actor, project: str, identifier: str) -> None:
         """Look at a delivery again that failed or from which nothing followed. Raises NotFound, Conflict."""
@@ -155,7 +167,7 @@ class DeliveryService:
                 raise Conflict("the delivery is too old: its body was dropped")
             tx.deliveries.again(identifier, self._clock())
             note(tx, self._clock(), actor, "delivery.again", f"delivery:{identifier}", project=project)
-        self._signals.notify(INTAKE)
+        self._signals.notify(INTAKE, deliveries_topic(project))
 
 
 def _receipt(row: DeliveryRow, known: str | None) -> Receipt:

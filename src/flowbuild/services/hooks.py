@@ -39,15 +39,15 @@ class HookChange:
 
 
 class HookService:
-    """The webhooks of projects. Secrets are told once, when they are made. `added` is called when there is a new one."""
+    """The webhooks of projects. Secrets are told once, when they are made. `changed` is called with a project that has one more or less."""
 
     def __init__(
-        self, database: Database, sealer: Sealer, clock: Clock, added: Callable[[], None] = lambda: None
+        self, database: Database, sealer: Sealer, clock: Clock, changed: Callable[[str], None] = lambda _project: None
     ) -> None:
         self._database = database
         self._sealer = sealer
         self._clock = clock
-        self._added = added
+        self._notify = changed
 
     def add(self, actor: Actor, project: str, kind: str, name: str, change: HookChange) -> tuple[HookRow, str]:
         """Add a webhook; return it and its secret. Raises InvalidRequest, NotFound, Conflict."""
@@ -66,7 +66,7 @@ class HookService:
                     f"{project} has a webhook {name} already", hint="choose another name, or remove it first"
                 )
             note(tx, now, actor, "hook.add", f"hook:{name}", project=project, detail={"kind": kind})
-        self._added()
+        self._notify(project)
         return row, secret
 
     def list(self, project: str) -> Sequence[HookRow]:
@@ -89,6 +89,7 @@ class HookService:
             row = _find(tx, project, name)
             tx.hooks.remove(row.id)
             note(tx, self._clock(), actor, "hook.remove", f"hook:{name}", project=project)
+        self._notify(project)
         return row
 
     def find(self, project: str, name: str) -> HookRow:

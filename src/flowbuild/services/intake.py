@@ -11,6 +11,7 @@ from flowbuild.core.errors import FlowError, UserError
 from flowbuild.services.consequences import Consequences, Outcome
 from flowbuild.services.decisions import Clock
 from flowbuild.services.missed import is_missed
+from flowbuild.services.news import deliveries_topic
 from flowbuild.services.notices import STATUS
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database, Transaction
@@ -52,8 +53,7 @@ class IntakeService:
             with self._database.write() as tx:
                 self._settle(tx, row, outcome)
                 row = self._next(tx, project) if time.monotonic() < enough else None
-            if outcome.notices:
-                self._signals.notify(STATUS)
+            self._signals.notify(deliveries_topic(project), *([STATUS] if outcome.notices else []))
         return looked
 
     def _next(self, tx: Transaction, project: str) -> DeliveryRow | None:

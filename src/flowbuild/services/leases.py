@@ -11,6 +11,7 @@ from flowbuild.core.events import AttemptLost
 from flowbuild.core.ids import runner_name
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.services.decisions import Clock, Decisions
+from flowbuild.services.news import runner_topic
 from flowbuild.store.attempts import LIVE, AttemptRow
 from flowbuild.store.database import Database, Transaction
 
@@ -54,6 +55,7 @@ class Leases:
             log.warning("lease_over", run=key.run, step=key.step, attempt=key.attempt, epoch=key.epoch, runner=name)
             self._decisions.apply_in(tx, key.run, [AttemptLost(key.step, key.attempt, key.epoch, message)])
             self._close(tx, row, message)
+            tx.topics.add(runner_topic(name))
         self._decisions.announce(key.run, tx.topics, tx.others)
 
     def _close(self, tx: Transaction, row: AttemptRow, message: str) -> None:

@@ -17,6 +17,7 @@ from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import INTAKE
 from flowbuild.services.hooks import forge_for
 from flowbuild.services.ids import new_id
+from flowbuild.services.news import deliveries_topic
 from flowbuild.services.reactions import describe
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database, Transaction
@@ -57,7 +58,7 @@ class Missed:
         with self._database.write() as tx:
             new = tx.deliveries.add(row)
         if new:
-            self._signals.notify(INTAKE)
+            self._signals.notify(INTAKE, deliveries_topic(hook.project))
 
 
 def is_missed(row: DeliveryRow) -> bool:

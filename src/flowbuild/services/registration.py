@@ -18,6 +18,7 @@ from flowbuild.core.ids import EMBEDDED
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock
 from flowbuild.services.ids import new_id
+from flowbuild.services.news import runner_topic
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
 from flowbuild.store.runners import RunnerRow
@@ -25,6 +26,7 @@ from flowbuild.store.runners import RunnerRow
 CODE_SECONDS = 600.0  # a code is for somebody who types it in now
 CAPACITY_MAX = 256
 LABELS_MAX = 32
+ROLL = "roll"  # topic: a runner came, or went
 LABEL_LENGTH = 128  # characters, of names and of values
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
@@ -81,6 +83,7 @@ class Registration:
                 name,
                 detail={"replaces": present is not None},
             )
+        self._signals.notify(runner_topic(name))
         return Registered(name, key)
 
     def hello(self, runner: str, *, capacity: int, facts: Facts) -> None:
@@ -90,6 +93,7 @@ class Registration:
         with self._database.write() as tx:
             tx.runners.describe(name, life=life, capacity=capacity, facts=asdict(facts))
             tx.runners.seen(name, self._clock())
+        self._signals.notify(ROLL, runner_topic(name))
 
     def require_newest(self, runner: str) -> None:
         """Raise Unauthenticated unless a runner, NAME/LIFE, is in its latest life.
@@ -108,8 +112,11 @@ class Registration:
     def heard(self, name: str) -> bool:
         """Remember that a runner lives; return whether it is being drained."""
         with self._database.write() as tx:
+            row = tx.runners.by_name(name)
             tx.runners.seen(name, self._clock())
-            return not tx.runners.is_active(name)
+        if row is not None and not self.is_heard(row):
+            self._signals.notify(ROLL, runner_topic(name))
+        return row is None or row.state != "active"
 
     def runners(self) -> Sequence[RunnerRow]:
         """Return all runners by name, those that were revoked, too."""
@@ -124,6 +131,10 @@ class Registration:
     def is_heard(self, row: RunnerRow) -> bool:
         """Whether a runner was heard of lately, so that it may be counted on."""
         return row.state != "revoked" and (row.seen_at or 0.0) > self._clock() - LEASE_SECONDS
+
+    def heard_until(self) -> Mapping[str, float]:
+        """Return the runners that may be counted on, each with the time from which on it may not: it is silent until then."""
+        return {row.name: (row.seen_at or 0.0) + LEASE_SECONDS for row in self.runners() if self.is_heard(row)}
 
     def places(self) -> tuple[int, int]:
         """Return how many attempts may run at once on machines that were heard of lately, and how many machines these are."""
@@ -143,7 +154,7 @@ class Registration:
         self._change(name, "revoked", "runner.revoke", by)
         with self._database.write() as tx:
             tx.attempts.let_run_out(name)
-        self._signals.notify(LEASES)
+        self._signals.notify(LEASES, ROLL)
 
     def _change(self, name: str, state: str, action: str, by: Actor) -> None:
         with self._database.write() as tx:
@@ -155,7 +166,7 @@ class Registration:
             if row.state != state:
                 tx.runners.set_state(name, state)
                 note(tx, self._clock(), by, action, name)
-        self._signals.notify(QUEUE, ORDERS)
+        self._signals.notify(QUEUE, ORDERS, runner_topic(name))
 
 
 def _check(name: str, capacity: int, labels: Mapping[str, str], facts: Facts) -> None:

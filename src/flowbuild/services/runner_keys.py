@@ -11,6 +11,7 @@ from flowbuild.core.access import Principal
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import ORDERS, Clock
+from flowbuild.services.news import runner_topic
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
 from flowbuild.store.runners import RunnerRow
@@ -73,7 +74,7 @@ class RunnerKeys:
                 raise Conflict(f"runner {name!r} was revoked", hint="register it anew")
             tx.runners.want_key(name, now)
             note(tx, now, by, "runner.rotate", name)
-        self._signals.notify(ORDERS)
+        self._signals.notify(ORDERS, runner_topic(name))
 
     def announce(self, name: str, key: str) -> None:
         """Take note of the next key of a runner. Raises InvalidRequest, Conflict. Saying it again changes nothing."""
@@ -94,4 +95,6 @@ class RunnerKeys:
             row = tx.runners.by_key(hashed)
             if taken and row is not None:
                 note(tx, self._clock(), Actor(f"runner {row.name}"), "runner.new_key", row.name)
+        if taken and row is not None:
+            self._signals.notify(runner_topic(row.name))
         return row

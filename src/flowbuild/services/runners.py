@@ -28,6 +28,7 @@ from flowbuild.services.assignments import Assignments
 from flowbuild.services.cache import StepCache
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock, Decisions, log_topic, phase_topic, run_topic
 from flowbuild.services.logbook import Logbook
+from flowbuild.services.news import runner_topic
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import Database, Transaction
@@ -204,7 +205,8 @@ class RunnerService:
 
     def _assign(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Tell who watches that an attempt was claimed, once that is stored."""
-        self._decisions.announce(row.key.run, () if runner_name(row.runner) == EMBEDDED else (LEASES,))
+        name = runner_name(row.runner)
+        self._decisions.announce(row.key.run, (runner_topic(name), *(() if name == EMBEDDED else (LEASES,))))
         ago = None if row.started_at is None else max(0.0, self._clock() - row.started_at)
         return replace(self._assignments.make(stored, row), launched_ago=ago)
 
@@ -316,6 +318,7 @@ class RunnerService:
         if row is not None and row.state == "done" and (row.outcome, row.commit) == (result.outcome, result.commit):
             return False
         row = self._live(row, lease)
+        tx.topics.add(runner_topic(runner_name(row.runner)))
         tx.attempts.detail(key, _details(result))
         commit = CommitId(result.commit) if result.commit else None
         tx.attempts.finish(

@@ -14,6 +14,7 @@ from flowbuild.core.schedule import Misfire, describe, due, fire_times, next_tim
 from flowbuild.core.sources import SourceEvent, SourceKind
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
+from flowbuild.services.news import schedules_topic
 from flowbuild.services.signals import Signals
 from flowbuild.services.starter import Cause, Starter, start_key
 from flowbuild.store.database import Database
@@ -79,7 +80,7 @@ class ScheduleService:
             fresh = list(_written(identifier, pipelines, now))
             rows = [replace(known.get(_same(row), row), key=row.key, misfire=row.misfire) for row in fresh]
             tx.schedules.replace(identifier, rows)
-        self._signals.notify(SCHEDULES)
+        self._signals.notify(SCHEDULES, schedules_topic(project))
 
     def list(self, project: str) -> Sequence[ScheduleView]:
         """Return the schedules of a project with their next times; raises NotFound."""
@@ -100,7 +101,7 @@ class ScheduleService:
                 tx.schedules.pause(key, row.paused_at, row.next_at)
                 action, object_ = "schedule.pause" if paused else "schedule.resume", f"schedule:{pipeline}/{position}"
                 note(tx, now, actor, action, object_, project=project, detail={"cron": row.cron})
-        self._signals.notify(SCHEDULES)
+        self._signals.notify(SCHEDULES, schedules_topic(project))
         return self._view(row)
 
     def due(self) -> Mapping[str, float]:
@@ -143,6 +144,7 @@ class ScheduleService:
         with self._database.write() as tx:
             last_at = found.times[-1] if found.times else None
             tx.schedules.advance(row, found.next_at, last_at=last_at, run=run, error=error)
+        self._signals.notify(schedules_topic(row.project))
         self._held.pop(row.key, None)
 
     def _start(self, row: ScheduleRow, time: float) -> RunId | None:

@@ -114,9 +114,9 @@ class Signals:
                     del self._waiting[topic]
         return True
 
-    def follow(self, prefix: str) -> Following:
-        """Collect the topics with a prefix that change from now on; a context manager."""
-        return Following(prefix, self._lock, self._followers)
+    def follow(self, *prefixes: str) -> Following:
+        """Collect the topics with one of some prefixes that change from now on; a context manager."""
+        return Following(prefixes, self._lock, self._followers)
 
     def _version(self, topic: str) -> int:
         return self._versions.get(topic, self._forgotten)
@@ -129,8 +129,8 @@ class Signals:
 class Following:
     """Topics that changed and were not asked for yet, each once however often it changed. For one reader."""
 
-    def __init__(self, prefix: str, lock: threading.Lock, followers: set[Following]) -> None:
-        self._prefix = prefix
+    def __init__(self, prefixes: tuple[str, ...], lock: threading.Lock, followers: set[Following]) -> None:
+        self._prefixes = prefixes
         self._lock = lock
         self._followers = followers
         self._changed: set[str] = set()
@@ -138,7 +138,7 @@ class Following:
         self._waiter: _Waiter | None = None
 
     async def changed(self) -> frozenset[str] | None:
-        """Wait until something changed; return what, without the prefix. None: everything may have changed."""
+        """Wait until something changed; return what. None: everything may have changed."""
         event = asyncio.Event()
         with self._lock:
             if not self._changed and not self._all:
@@ -157,7 +157,7 @@ class Following:
         if topics is None:
             self._all = True
         else:
-            self._changed.update(topic.removeprefix(self._prefix) for topic in topics if topic.startswith(self._prefix))
+            self._changed.update(topic for topic in topics if topic.startswith(self._prefixes))
         return [self._waiter] if self._waiter is not None and (self._all or self._changed) else []
 
     def __enter__(self) -> Self:

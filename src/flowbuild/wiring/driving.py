@@ -14,6 +14,7 @@ from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.orchestrator.effects import Effects
 from flowbuild.orchestrator.loop import Orchestrator
+from flowbuild.orchestrator.roll_call import RollCall
 from flowbuild.orchestrator.succession import Succession
 from flowbuild.orchestrator.watch import Watch
 from flowbuild.runner.patience import LONG
@@ -22,6 +23,7 @@ from flowbuild.runner.spool import Spool
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.worker import Worker
 from flowbuild.services.leases import Leases
+from flowbuild.services.registration import Registration
 from flowbuild.settings import NETWORK_PREFIX
 from flowbuild.wiring.doctor import examine
 from flowbuild.wiring.local import Local
@@ -55,7 +57,7 @@ async def driving(local: Local, *, abandon: bool = False, on: Engine | None = No
                 group.create_task(worker.run()),
             ]
             if local.serves:
-                tasks += [group.create_task(succession.run()), group.create_task(_watch(local).run())]
+                tasks += [group.create_task(each.run()) for each in (succession, _watch(local), _roll_call(local))]
             yield views
             for run in (*completed, *(RunId(view.id) for view in views)):
                 await local.runners.settled(run)
@@ -70,7 +72,7 @@ async def directing(local: Local) -> AsyncIterator[None]:
     succession = _succession(local)
     await succession.begin()
     async with asyncio.TaskGroup() as group:
-        loops = (_orchestrator(local, patient=True), _watch(local), succession)
+        loops = (_orchestrator(local, patient=True), _watch(local), _roll_call(local), succession)
         tasks = [group.create_task(loop.run()) for loop in loops]
         yield
         for task in tasks:
@@ -140,6 +142,11 @@ def _orchestrator(local: Local, *, patient: bool) -> Orchestrator:
 def _watch(local: Local) -> Watch:
     leases = Leases(database=local.database, decisions=local.decisions, owner=local.ownership.token, clock=time)
     return Watch(leases=leases, signals=local.signals, clock=time)
+
+
+def _roll_call(local: Local) -> RollCall:
+    registration = Registration(local.database, local.signals, time)
+    return RollCall(registration=registration, signals=local.signals, clock=time)
 
 
 def _succession(local: Local) -> Succession:

@@ -29,10 +29,10 @@ from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.approvals import Approvals
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.comparing import Comparing
-from flowbuild.services.decisions import run_topic
 from flowbuild.services.history import History
 from flowbuild.services.launching import Launcher
 from flowbuild.services.linting import Linting
+from flowbuild.services.news import FOLLOWED
 from flowbuild.services.overview import Overview
 from flowbuild.services.principals import Principals
 from flowbuild.services.registration import Registration
@@ -122,7 +122,7 @@ def make_backend(local: Local) -> Backend:
         downloads=Downloads(clones=clones(settings.git_clients)),
         waiting=WaitService(database, local.looking, lambda: _places(local, there.registration)),
         client=local.client,
-        changes=lambda: local.signals.follow(run_topic("")),
+        changes=lambda: local.signals.follow(*FOLLOWED),
         public_projects=projects.public,
         ready=lambda: _ready(local),
         log_messages=LogMessages(local.looking),

@@ -20,6 +20,7 @@ from flowbuild.services.hooks import HookService
 from flowbuild.services.intake import IntakeService
 from flowbuild.services.launching import Launcher
 from flowbuild.services.missed import Missed
+from flowbuild.services.news import deliveries_topic
 from flowbuild.services.polling import PROJECTS, PollService, Requests
 from flowbuild.services.projects import ProjectService
 from flowbuild.services.reactions import Reactions
@@ -44,7 +45,7 @@ PATIENCE = 5.0  # seconds for remotes to end their answers
 def make_triggers(local: Local, vault: Vault, projects: ProjectService, launcher: Launcher) -> Triggers:
     """Return them; nothing happens before `triggering`."""
     database, signals = local.database, local.signals
-    hooks = HookService(database, vault, time, lambda: signals.notify(PROJECTS))
+    hooks = HookService(database, vault, time, lambda project: signals.notify(PROJECTS, deliveries_topic(project)))
     branch = projects.default_branch
     schedules = ScheduleService(database=database, starter=launcher, signals=signals, clock=time, default_branch=branch)
     deliveries = DeliveryService(database=database, hooks=hooks, signals=signals, clock=time)

@@ -4,7 +4,13 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
+import pytest
+
+from flowbuild.services.decisions import run_topic
+from flowbuild.services.news import deliveries_topic, runner_topic, schedules_topic
+from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import Home, step
+from flowbuild.testing.payloads import FORGES, Push
 from flowbuild.testing.program import git
 from flowbuild.testing.site import open_site
 
@@ -99,11 +105,12 @@ async def test_the_queue(tmp_path):
 
 @asynccontextmanager
 async def following(site, who):
-    """Yield a queue of the messages that somebody gets."""
+    """Yield a queue of the messages that somebody gets, after the first one; nobody in particular: empty."""
     messages = asyncio.Queue()
 
     async def read():
-        async with site.http.stream("GET", "/api/v1/events", headers=site.as_(who)) as answer:
+        headers = site.as_(who) if who else {}
+        async with site.http.stream("GET", "/api/v1/events", headers=headers) as answer:
             kind = ""
             async for line in answer.aiter_lines():
                 if line.startswith("event:"):
@@ -113,24 +120,93 @@ async def following(site, who):
 
     reading = asyncio.create_task(read())
     try:
+        assert await messages.get() == ("reset", {})
         yield messages
     finally:
         reading.cancel()
 
 
+async def until(messages, kind):
+    """Yield messages up to the first of a kind."""
+    while True:
+        message = await messages.get()
+        yield message
+        if message[0] == kind:
+            return
+
+
 async def test_what_happens_to_runs_is_told_to_those_who_may_see_them(home):
     async with open_site(home) as site, following(site, "viewer") as mine, following(site, "stranger") as theirs:
-        assert await mine.get() == ("reset", {})
-        assert await theirs.get() == ("reset", {})
         run = await site.life.start(home)
         seen = []
         while not seen or seen[-1] != "succeeded":
             kind, line = await mine.get()
-            assert (kind, line["id"]) == ("run", run.id)
-            seen.append(line["state"])
+            if kind == "run":
+                assert line["id"] == run.id
+                seen.append(line["state"])
         site.life.local.signals.notify_all()
         kinds = set()
         while "reset" not in kinds:
             kinds.add((await mine.get())[0])
-        assert await theirs.get() == ("reset", {}), "and nothing of the run before"
+        kinds = [kind async for kind, _ in until(theirs, "reset")]
+    assert set(kinds[:-1]) == {"runner"}, "and nothing of the run"
     assert seen[0] == "running"
+
+
+@pytest.mark.parametrize(
+    ("who", "public", "told"),
+    [
+        ("admin", False, {"deliveries", "schedules", "runner"}),
+        ("maintainer", False, {"deliveries", "schedules", "runner"}),
+        ("developer", False, {"deliveries", "schedules", "runner"}),
+        ("viewer", False, {"schedules", "runner"}),
+        ("stranger", False, {"runner"}),
+        ("stranger", True, {"schedules", "runner"}),
+        ("", False, set()),
+        ("", True, {"schedules"}),
+    ],
+)
+async def test_other_things_that_change_are_told_to_those_who_may_list_them(home, who, public, told):
+    """As the lists themselves: what the API would not let somebody list it does not speak of."""
+    lists = {
+        "deliveries": "/api/v1/projects/project/deliveries",
+        "schedules": "/api/v1/projects/project/schedules",
+        "runner": "/api/v1/runners",
+    }
+    async with open_site(home, ["project"] if public else []) as site:
+        await site.add_project(home)
+        async with following(site, who) as messages:
+            taken, runs, loop = asyncio.Event(), site.backend.overview.runs, asyncio.get_running_loop()
+
+            def asked(*about):
+                loop.call_soon_threadsafe(taken.set)
+                return runs(*about)
+
+            site.backend.overview.runs = asked
+            topics = (deliveries_topic("project"), schedules_topic("project"), runner_topic("one"))
+            site.life.local.signals.notify(*topics, run_topic("none"))
+            await taken.wait()
+            site.life.local.signals.notify_all()  # a message that everybody gets, after the others
+            heard = [message async for message in until(messages, "reset")]
+        headers = site.as_(who) if who else {}
+        may = {kind for kind, path in lists.items() if (await site.http.get(path, headers=headers)).is_success}
+    expected = {("deliveries", "project"), ("schedules", "project"), ("runner", "one")}
+    assert {(kind, *data.values()) for kind, data in heard[:-1]} == {each for each in expected if each[0] in told}
+    assert may == told
+
+
+async def test_a_delivery_a_schedule_and_a_runner_reach_who_looks_at_them(tmp_path):
+    home = Home(tmp_path)
+    home.write({"a": step()}, on={"schedule": [{"cron": "0 3 * * *"}]})
+    async with open_site(home) as site, following(site, "admin") as messages:
+        await site.add_project(home)
+        schedule = [message async for message in until(messages, "schedules")][-1]
+        hook = {"kind": "github", "name": "forge"}
+        made = (await site.post("/api/v1/projects/project/hooks", "admin", json=hook)).json()
+        sent = FORGES["github"](Push()).signed("github", made["secret"])
+        answer = await site.http.post("/hooks/project/forge", content=sent.body, headers=dict(sent.headers))
+        delivery = [message async for message in until(messages, "deliveries")][-1]
+        await FarMachine(tmp_path / "far").register(site)
+        runner = [message async for message in until(messages, "runner")][-1]
+    assert answer.status_code == 202, answer.text
+    assert (schedule[1], delivery[1], runner[1]) == ({"project": "project"}, {"project": "project"}, {"name": "far"})

@@ -60,15 +60,15 @@ async def test_topics_are_forgotten_and_no_change_is(monkeypatch):
 async def test_a_follower_gets_each_topic_once():
     signals = Signals()
     signals.notify("run:0")
-    with signals.follow("run:") as following:
+    with signals.follow("run:", "runner:") as following:
         signals.notify("run:1", "log:1")
-        signals.notify("run:1", "run:2")
-        assert await following.changed() == {"1", "2"}
+        signals.notify("run:1", "runner:2")
+        assert await following.changed() == {"run:1", "runner:2"}
         waiting = asyncio.create_task(following.changed())
         await asyncio.sleep(0)
         signals.notify("log:3")
         await asyncio.to_thread(signals.notify, "run:3")
-        assert await waiting == {"3"}
+        assert await waiting == {"run:3"}
         signals.notify("run:4")
         signals.notify_all()
         assert await following.changed() is None

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
-from flowbuild.api.access import InList
+from flowbuild.api.access import Caller, InList, listed
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.run_lists import RunSummary, summary
 from flowbuild.api.streams import End, until_stopped
-from flowbuild.core.access import Action
+from flowbuild.core.access import Action, allowed
 from flowbuild.core.model import Input
+from flowbuild.services.decisions import run_topic
+from flowbuild.services.news import deliveries_topic, names, runner_topic, schedules_topic
 from flowbuild.services.overview import PipelineOverview, ProjectOverview
 from flowbuild.services.signals import Following
-from flowbuild.store.run_lists import RunLine
 
 router = APIRouter(prefix="/api/v1", tags=["overview"], responses=RESPONSES)
 Visible = Annotated[frozenset[str] | None, Depends(InList(Action.RUN_READ))]
@@ -87,29 +89,64 @@ def list_work(
     return [WorkView(**{name: getattr(line, name) for name in WorkView.model_fields}) for line in lines]
 
 
-@router.get("/events", response_class=EventSourceResponse)
-async def follow_all(visible: Visible, backend: Back) -> AsyncIterator[ServerSentEvent]:
-    """Follow all runs that the caller may see: each message of the type `run` is a RunSummary as it is now.
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What somebody may be told of: runs, deliveries and schedules of some projects (None: of all), and runners."""
 
-    A message of the type `reset` says that more has happened than is told: whoever keeps a list asks for it again. The
-    first message is one; nothing that happens after it is left out.
+    runs: frozenset[str] | None
+    deliveries: frozenset[str] | None
+    schedules: frozenset[str] | None
+    runners: bool
+
+
+def _audience(runs: Visible, caller: Caller, backend: Back) -> Audience:
+    return Audience(
+        runs=runs,
+        deliveries=listed(caller, backend, Action.HOOK_READ),
+        schedules=listed(caller, backend, Action.SCHEDULE_READ),
+        runners=allowed(caller, Action.RUNNER_READ, None),
+    )
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def follow_all(
+    audience: Annotated[Audience, Depends(_audience)], backend: Back
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow all that the caller may see: each message of the type `run` is a RunSummary as it is now.
+
+    Of other things a message says only that they are to be asked for again: `deliveries` and `schedules` of a project,
+    `{"project": NAME}`, and `runner`, `{"name": NAME}`. A message of the type `reset` says that more has happened than is
+    told: whoever keeps a list asks for it again. The first message is one; nothing that happens after it is left out.
     """
     with backend.changes() as changes:
         yield ServerSentEvent(data={}, event="reset")
-        async for lines in until_stopped(_changed(backend, changes, visible), backend.stop):
-            if lines is None:
-                yield ServerSentEvent(data={}, event="reset")
-            for line in () if lines is None or isinstance(lines, End) else lines:
-                yield ServerSentEvent(data=summary(line), event="run")
+        async for messages in until_stopped(_news(backend, changes, audience), backend.stop):
+            for message in () if isinstance(messages, End) else messages:
+                yield message
 
 
-async def _changed(
-    backend: Backend, changes: Following, visible: frozenset[str] | None
-) -> AsyncIterator[list[RunLine] | None]:
-    """Yield the runs that changed, without end; None when that could be any."""
+async def _news(backend: Backend, changes: Following, audience: Audience) -> AsyncIterator[list[ServerSentEvent]]:
+    """Yield what somebody is told, as it happens, without end."""
     while True:
-        ids = await changes.changed()
-        yield None if ids is None else list(await asyncio.to_thread(backend.overview.runs, ids, visible))
+        topics = await changes.changed()
+        if topics is None:
+            yield [ServerSentEvent(data={}, event="reset")]
+        else:
+            yield await asyncio.to_thread(_told, backend, topics, audience)
+
+
+def _told(backend: Backend, topics: Collection[str], audience: Audience) -> list[ServerSentEvent]:
+    runs, runners = names(topics, run_topic("")), names(topics, runner_topic(""))
+    lines = backend.overview.runs(runs, audience.runs) if runs else ()
+    messages = [ServerSentEvent(data=summary(line), event="run") for line in lines]
+    for kind, topic, visible in (
+        ("deliveries", deliveries_topic(""), audience.deliveries),
+        ("schedules", schedules_topic(""), audience.schedules),
+    ):
+        told = sorted(name for name in names(topics, topic) if visible is None or name in visible)
+        messages += [ServerSentEvent(data={"project": name}, event=kind) for name in told]
+    told = sorted(runners) if audience.runners else []
+    return messages + [ServerSentEvent(data={"name": name}, event="runner") for name in told]
 
 
 def _project(found: ProjectOverview) -> ProjectGlance:
