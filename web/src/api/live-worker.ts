@@ -1,7 +1,6 @@
 /** One stream of all runs for all tabs of a browser: it hands on what comes, and tells newcomers whether it is connected. */
-import { follow, type StreamState } from './stream';
-
-export type LiveMessage = { type: 'state'; state: StreamState } | { type: 'run'; run: unknown } | { type: 'reset' };
+import { followAll, type LiveMessage } from './live-stream';
+import type { StreamState } from './stream';
 
 const scope = self as unknown as { onconnect: (event: MessageEvent) => void };
 const ports = new Set<MessagePort>();
@@ -13,12 +12,9 @@ function tell(message: LiveMessage) {
 }
 
 function begin() {
-  return follow(() => '/api/v1/events', {
-    on: { run: (run) => tell({ type: 'run', run }), reset: () => tell({ type: 'reset' }) },
-    onState: (now) => {
-      state = now;
-      tell({ type: 'state', state });
-    },
+  return followAll((message) => {
+    if (message.type === 'state') state = message.state;
+    tell(message);
   });
 }
 

@@ -1,10 +1,11 @@
-/** What happens to any run, pushed by the server into the lists that are on the screen. */
-import { type QueryClient, useQueryClient } from '@tanstack/react-query';
+/** What happens on the server, pushed by it into what is on the screen. */
+import { type QueryClient, type QueryKey, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useSyncExternalStore } from 'react';
 import { listAllPipelinesQueryKey, listRunsQueryKey, listWorkQueryKey } from './generated/@tanstack/react-query.gen';
 import type { PipelineGlance, ProjectGlance, RunSummary } from './generated/types.gen';
-import type { LiveMessage } from './live-worker';
-import { follow, type StreamState } from './stream';
+import { followAll, type LiveMessage } from './live-stream';
+import { concerns, isNoticed } from './notices';
+import type { StreamState } from './stream';
 
 type Listener = (run: RunSummary) => void;
 const listeners = new Set<Listener>();
@@ -43,17 +44,21 @@ export function askAgain() {
   again();
 }
 
-/** Keep lists of runs and pipelines current. Once per page. */
+/** Keep lists current: those of runs and pipelines, and what notices are about. Once per page. */
 export function useLive() {
   const queries = useQueryClient();
   useEffect(() => {
     const take = (message: LiveMessage) => {
       if (message.type === 'state') changeState(message.state);
       else if (message.type === 'reset') refresh(queries);
-      else {
+      else if (message.type === 'notice') {
+        const { notice } = message;
+        freshen(queries, JSON.stringify(notice), (key) => concerns(notice, key));
+      } else {
         const run = message.run as RunSummary;
         putIntoPipelines(queries, run);
-        freshenLists(queries);
+        // Filters and pages make it hard to tell where a run belongs.
+        freshen(queries, 'runs', (key) => isList(key) && !keepsItself(key));
         for (const listen of listeners) listen(run);
       }
     };
@@ -63,15 +68,10 @@ export function useLive() {
 
 function connect(take: (message: LiveMessage) => void): () => void {
   if (typeof SharedWorker === 'undefined') {
-    const begin = () =>
-      follow(() => '/api/v1/events', {
-        on: { run: (run) => take({ type: 'run', run }), reset: () => take({ type: 'reset' }) },
-        onState: (now) => take({ type: 'state', state: now }),
-      });
-    let stop = begin();
+    let stop = followAll(take);
     again = () => {
       stop();
-      stop = begin();
+      stop = followAll(take);
     };
     return () => stop();
   }
@@ -93,28 +93,32 @@ function connect(take: (message: LiveMessage) => void): () => void {
 
 const LISTS = [listRunsQueryKey, listWorkQueryKey].map((key) => (key() as [{ _id: string }])[0]._id);
 
-function isList(key: readonly unknown[]): boolean {
+function isList(key: QueryKey): boolean {
   return LISTS.includes((key[0] as { _id?: string } | undefined)?._id ?? '');
 }
 
 /** Lists of many pages take each run by themselves: see run-list.ts. */
-const keepsItself = (key: readonly unknown[]) => (key[0] as { _infinite?: boolean } | undefined)?._infinite === true;
+const keepsItself = (key: QueryKey) => (key[0] as { _infinite?: boolean } | undefined)?._infinite === true;
 
 function refresh(queries: QueryClient) {
   void queries.invalidateQueries({
-    predicate: ({ queryKey }) => isList(queryKey) || (queryKey[0] as { _id?: string })?._id === 'listAllPipelines',
+    predicate: ({ queryKey }) =>
+      isList(queryKey) || isNoticed(queryKey) || (queryKey[0] as { _id?: string })?._id === 'listAllPipelines',
   });
 }
 
-let freshening: ReturnType<typeof setTimeout> | undefined;
+const stale = new Map<string, (key: QueryKey) => boolean>();
 
-/** Filters and pages make it hard to tell where a run belongs: lists are asked for again, once for many events. */
-function freshenLists(queries: QueryClient) {
-  if (freshening) return;
-  freshening = setTimeout(() => {
-    freshening = undefined;
-    void queries.invalidateQueries({ predicate: ({ queryKey }) => isList(queryKey) && !keepsItself(queryKey) });
-  }, 400);
+/** Ask again for what is concerned, once for many events. `what`: a name of it. */
+function freshen(queries: QueryClient, what: string, concerned: (key: QueryKey) => boolean) {
+  if (stale.size === 0) {
+    setTimeout(() => {
+      const all = [...stale.values()];
+      stale.clear();
+      void queries.invalidateQueries({ predicate: ({ queryKey }) => all.some((each) => each(queryKey)) });
+    }, 400);
+  }
+  stale.set(what, concerned);
 }
 
 function putIntoPipelines(queries: QueryClient, run: RunSummary) {

@@ -1,7 +1,5 @@
-import { Button } from '@mantine/core';
-import { IconRefresh, IconServer2 } from '@tabler/icons-react';
+import { IconServer2 } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect } from 'react';
 import { listRunnersOptions, listRunnersQueryKey, listWorkOptions, type RunnerInfo, type WorkView } from '@/api';
 import { useMay } from '@/app/session';
 import { Page } from '@/ui/page';
@@ -13,7 +11,7 @@ import classes from './runners.module.css';
 import { Server } from './server';
 import { byRunner } from './work';
 
-/** The machines that execute steps: how loaded they are, and what each runs now. */
+/** The machines that execute steps: how loaded they are, and what each runs now. Kept current by src/api/live.ts. */
 export function Runners() {
   const may = useMay();
   if (may('runner.read')) return <AllRunners />;
@@ -28,21 +26,8 @@ function AllRunners() {
   const runners = useQuery(listRunnersOptions());
   const work = useQuery(listWorkOptions({ query: { limit: 200 } }));
   const may = useMay();
-  const freshen = useFreshRunners();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever takes or ends work was heard of
-  useEffect(() => void freshen(), [work.dataUpdatedAt]);
   return (
-    <Page
-      title="Runners"
-      actions={
-        <>
-          <Button variant="subtle" color="gray" leftSection={<IconRefresh size={14} />} onClick={freshen}>
-            Look again
-          </Button>
-          {may('runner.register') && <AddRunner />}
-        </>
-      }
-    >
+    <Page title="Runners" actions={may('runner.register') && <AddRunner />}>
       <Loaded query={runners}>{(all) => <Machines runners={all} work={work.data ?? []} />}</Loaded>
       <Server />
     </Page>

@@ -1,11 +1,8 @@
 /** What was delivered to the webhooks of a project, and what followed. */
-import { Button } from '@mantine/core';
-import { IconRefresh } from '@tabler/icons-react';
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useCallback } from 'react';
-import { type DeliverySummary, listDeliveriesInfiniteOptions, listDeliveriesQueryKey, type RunSummary } from '@/api';
-import { useRunNews } from '@/api/live';
+import { type DeliverySummary, listDeliveriesInfiniteOptions, listDeliveriesQueryKey } from '@/api';
 import { byCursor, Pages } from '@/ui/pages';
 import { Empty } from '@/ui/panels';
 import { Facts, Row, Rows } from '@/ui/rows';
@@ -26,26 +23,13 @@ export function useFreshDeliveries(project: string) {
   }, [queries, project]);
 }
 
+/** Kept current by src/api/live.ts. */
 export function Deliveries({ project }: { project: string }) {
   const deliveries = useInfiniteQuery({ ...listDeliveriesInfiniteOptions({ path: { project } }), ...byCursor });
-  const freshen = useFreshDeliveries(project);
-  useRunNews(
-    useCallback(
-      (run: RunSummary) => {
-        if (run.project === project && run.finished_at === null) freshen(); // it may have come of a delivery
-      },
-      [project, freshen],
-    ),
-  );
   return (
     <Section
       title="Deliveries"
       about="What came, and what followed: which pipelines began, and why the others did not."
-      actions={
-        <Button variant="subtle" color="gray" leftSection={<IconRefresh size={14} />} onClick={freshen}>
-          Look again
-        </Button>
-      }
       bare
     >
       <Pages query={deliveries}>
