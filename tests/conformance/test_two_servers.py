@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from flowbuild.core.ids import RunId
+from flowbuild.services.audit import Actor
 from flowbuild.testing.home import LIMIT, Home, step
 from flowbuild.testing.postgres import running
 from flowbuild.wiring.server import make_backend
@@ -166,6 +167,30 @@ async def test_a_database_that_is_away_for_a_while_costs_nothing(tmp_path):
         steps = [each for view in views for each in view.steps]
         assert {(each.key, each.outcome, each.message) for each in steps} == {(key, "succeeded", "") for key in "ab"}
         assert {len(each.attempts) for each in steps} == {1}
+
+
+async def test_runners_inside_servers_are_one(home):
+    """Its places are those of all servers that live; who drains it drains them all."""
+    home.write({"a": step()})
+
+    def listed(life):
+        (row,) = make_backend(life.local).machines.registration.runners()
+        return row.name, row.state, row.capacity
+
+    async with replace(home, capacity=1).life(serving=True) as one:
+        assert await asyncio.to_thread(listed, one) == ("local", "active", 1)
+        async with replace(home, capacity=3).life(serving=True) as other:
+            assert await asyncio.to_thread(listed, one) == ("local", "active", 4)
+            drain = make_backend(one.local).machines.registration.drain
+            await asyncio.to_thread(drain, "local", Actor("ada"))
+            assert await asyncio.to_thread(listed, other) == ("local", "draining", 4)
+            run = (await other.start(home)).id
+            await other.until(run, "a", "queued")
+            assert await other.local.runners.claim("local/x", request_key="k", wait=0) is None
+            assert (await other.client.get(run)).steps[0].state == "queued"
+            await asyncio.to_thread(make_backend(one.local).machines.registration.activate, "local", Actor("ada"))
+            assert (await other.finished(run)).state == "succeeded", "the one that is told wakes the other one"
+        assert await asyncio.to_thread(listed, one) == ("local", "active", 1)
 
 
 async def test_who_waits_is_told_of_the_places_of_all_servers_that_live(home):

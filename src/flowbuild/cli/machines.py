@@ -100,8 +100,9 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
 def _line(runner: Mapping[str, Any], now: float) -> str:
     silent = runner["state"] != "revoked" and not runner["heard"] and runner["seen_at"] is not None
     state = f"{runner['state']}, silent" if silent else runner["state"]
-    parts = [runner["name"], state, f"{runner['busy']} of {runner['capacity']} busy", _seen(runner["seen_at"], now)]
-    parts += [_key(runner, now)] if runner["state"] != "revoked" else []
+    parts = [runner["name"], state, f"{runner['busy']} of {runner['capacity']} busy"]
+    parts += ["inside the server"] if runner["embedded"] else [_seen(runner["seen_at"], now)]
+    parts += [_key(runner, now)] if runner["state"] != "revoked" and not runner["embedded"] else []
     parts += [version] if (version := runner["facts"].get("version")) else []
     return "  ".join([*parts, *(f"{key}={value}" for key, value in runner["labels"].items())])
 

@@ -1,14 +1,14 @@
-"""Runners on other machines: how they come in, what they are told to do, how they go. Blocking: call from threads.
+"""Runners: how they come in, what they are told to do, how they go. Blocking: call from threads.
 
-A runner registers once, with a code that an admin made, and gets a key of its own. Whoever reads the database finds
+The runners inside the servers over a database are one in lists, and for whoever drains it. A runner on another machine registers once, with a code that an admin made, and gets a key of its own. Whoever reads the database finds
 neither: both are kept as SHA-256.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
 from flowbuild.client.runner import LEASE_SECONDS, Facts
@@ -40,12 +40,19 @@ class Invitation:
 
 
 class Registration:
-    """The runners of a server."""
+    """The runners of a server. `inside` tells how many attempts may run at once in servers, and in how many of them."""
 
-    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        signals: Signals,
+        clock: Clock,
+        inside: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
         self._database = database
         self._signals = signals
         self._clock = clock
+        self._inside = inside
 
     def invite(self, by: Actor) -> Invitation:
         """Make a code for a new runner."""
@@ -86,6 +93,13 @@ class Registration:
         self._signals.notify(runner_topic(name))
         return Registered(name, key)
 
+    def embed(self, capacity: int, facts: Facts) -> None:
+        """Let the runner inside this server be one of them; one that was drained stays so."""
+        now = self._clock()
+        with self._database.write() as tx:
+            tx.runners.embed(new_id(now), now, capacity=capacity, facts=asdict(facts))
+        self._signals.notify(runner_topic(EMBEDDED))
+
     def hello(self, runner: str, *, capacity: int, facts: Facts) -> None:
         """Keep what a runner, NAME/LIFE, says of itself at the start of a life."""
         name, _, life = runner.partition("/")
@@ -119,9 +133,12 @@ class Registration:
         return row is None or row.state != "active"
 
     def runners(self) -> Sequence[RunnerRow]:
-        """Return all runners by name, those that were revoked, too."""
+        """Return all runners by name, those that were revoked, too; those inside servers as one, if there are any."""
         with self._database.read() as tx:
-            return tx.runners.all()
+            rows = tx.runners.all()
+        places, servers = self._inside()
+        rows = [row for row in rows if servers or not row.embedded]
+        return [replace(row, capacity=places, seen_at=self._clock()) if row.embedded else row for row in rows]
 
     def busy(self) -> Mapping[str, int]:
         """Return how many attempts each runner has, by its name."""
@@ -133,13 +150,17 @@ class Registration:
         return row.state != "revoked" and (row.seen_at or 0.0) > self._clock() - LEASE_SECONDS
 
     def heard_until(self) -> Mapping[str, float]:
-        """Return the runners that may be counted on, each with the time from which on it may not: it is silent until then."""
-        return {row.name: (row.seen_at or 0.0) + LEASE_SECONDS for row in self.runners() if self.is_heard(row)}
+        """Return the runners elsewhere that may be counted on, each with the time from which on it may not if it stays silent."""
+        rows = [row for row in self.runners() if self.is_heard(row) and not row.embedded]
+        return {row.name: (row.seen_at or 0.0) + LEASE_SECONDS for row in rows}
 
     def places(self) -> tuple[int, int]:
-        """Return how many attempts may run at once on machines that were heard of lately, and how many machines these are."""
-        here = [row for row in self.runners() if row.state == "active" and self.is_heard(row)]
-        return sum(row.capacity for row in here), len(here)
+        """Return how many attempts may run at once, and on how many machines: in servers, and on those heard of lately."""
+        with self._database.read() as tx:
+            rows, drained = tx.runners.all(), tx.runners.is_draining(EMBEDDED)
+        places, servers = (0, 0) if drained else self._inside()
+        here = [row for row in rows if row.state == "active" and self.is_heard(row)]
+        return places + sum(row.capacity for row in here), servers + len(here)
 
     def drain(self, name: str, by: Actor) -> None:
         """Give a runner no more work; its program ends when it has none left. Raises NotFound, Conflict."""
@@ -150,7 +171,7 @@ class Registration:
         self._change(name, "active", "runner.activate", by)
 
     def revoke(self, name: str, by: Actor) -> None:
-        """Let a runner never in again: its key opens nothing from now on, its attempts are lost. Raises NotFound."""
+        """Let a runner never in again: its key opens nothing from now on, its attempts are lost. Raises NotFound, Conflict."""
         self._change(name, "revoked", "runner.revoke", by)
         with self._database.write() as tx:
             tx.attempts.let_run_out(name)
@@ -161,12 +182,20 @@ class Registration:
             row = tx.runners.by_name(name)
             if row is None:
                 raise NotFound(f"there is no runner {name!r}")
+            if row.embedded and state == "revoked":
+                raise inside_servers(name)
             if row.state == "revoked" and state != "revoked":
                 raise Conflict(f"runner {name!r} was revoked", hint="register it anew")
             if row.state != state:
                 tx.runners.set_state(name, state)
                 note(tx, self._clock(), by, action, name)
         self._signals.notify(QUEUE, ORDERS, runner_topic(name))
+
+
+def inside_servers(name: str) -> Conflict:
+    """Return the error for what is done to keys when the runner inside a server, which has none, was named."""
+    hint = "FLOW_RUNNER=false starts a server without one; flow runners drain lets it get no more work"
+    return Conflict(f"the runner {name!r} is inside the server and has no key", hint=hint)
 
 
 def _check(name: str, capacity: int, labels: Mapping[str, str], facts: Facts) -> None:

@@ -12,6 +12,7 @@ from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenti
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import ORDERS, Clock
 from flowbuild.services.news import runner_topic
+from flowbuild.services.registration import inside_servers
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
 from flowbuild.store.runners import RunnerRow
@@ -50,7 +51,7 @@ class RunnerKeys:
 
     def ends_at(self, row: RunnerRow) -> float | None:
         """Return when the key of a runner opens nothing any more, in seconds since the epoch; None: never."""
-        return row.key_since + self._seconds if self._seconds else None
+        return row.key_since + self._seconds if self._seconds and not row.embedded else None
 
     def wanted(self, name: str) -> bool:
         """Whether the runner of a name is to make a new key now."""
@@ -61,7 +62,7 @@ class RunnerKeys:
     def is_wanted(self, row: RunnerRow) -> bool:
         """Whether a runner is to make a new key now: somebody asked for it, or the one it has is old."""
         old = bool(self._seconds) and row.key_since + self._seconds / 2 <= self._clock()
-        return row.state != "revoked" and (old or row.key_wanted_at is not None)
+        return row.state != "revoked" and not row.embedded and (old or row.key_wanted_at is not None)
 
     def rotate(self, name: str, by: Actor) -> None:
         """Have a runner make a new key, at its next heartbeat. Raises NotFound, Conflict for one that was revoked."""
@@ -70,6 +71,8 @@ class RunnerKeys:
             row = tx.runners.by_name(name)
             if row is None:
                 raise NotFound(f"there is no runner {name!r}")
+            if row.embedded:
+                raise inside_servers(name)
             if row.state == "revoked":
                 raise Conflict(f"runner {name!r} was revoked", hint="register it anew")
             tx.runners.want_key(name, now)

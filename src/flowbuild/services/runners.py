@@ -45,7 +45,10 @@ class _Poll:
 
 
 class RunnerService:
-    """Hands out attempts: to the embedded runner those of one owner's runs, to others those of all servers' runs."""
+    """Hands out attempts: to the embedded runner those of one owner's runs, to others those of all servers' runs.
+
+    `serves`: the owner is a server, whose embedded runner people may drain.
+    """
 
     def __init__(
         self,
@@ -58,7 +61,9 @@ class RunnerService:
         cache: StepCache,
         owner: str,
         clock: Clock,
+        serves: bool = False,
     ) -> None:
+        self._serves = serves
         self._database = database
         self._decisions = decisions
         self._signals = signals
@@ -191,7 +196,7 @@ class RunnerService:
         row = tx.attempts.answered(**asking)
         if row is None:
             row = tx.attempts.adopt(**asking, owner=self._owner, now=now, wait=wait)
-        if row is None and (name == EMBEDDED or tx.runners.is_active(name)):
+        if row is None and self._gets_work(tx, name):
             owner = self._owner if name == EMBEDDED else None
             row = tx.attempts.claim(**asking, owner=owner, now=now, lease=LEASE_SECONDS, wait=wait)
         if row is None:
@@ -202,6 +207,12 @@ class RunnerService:
         if stored.run.pipeline.step(row.key.step).environment is not None:
             tx.attempts.prolong(row.key, now, EXCLUSIVE_SECONDS)
         return stored, row
+
+    def _gets_work(self, tx: Transaction, name: str) -> bool:
+        """Whether a runner is not drained; the one inside a program that is no server cannot be."""
+        if name == EMBEDDED:
+            return not (self._serves and tx.runners.is_draining(name))
+        return tx.runners.is_active(name)
 
     def _assign(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Tell who watches that an attempt was claimed, once that is stored."""

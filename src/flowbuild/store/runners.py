@@ -1,4 +1,4 @@
-"""Runners on other machines, and the codes they register with. Keys and codes are kept as SHA-256 only."""
+"""Runners, and the codes that those on other machines register with. Keys and codes are kept as SHA-256 only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
+from flowbuild.core.ids import EMBEDDED
 from flowbuild.store.codec import dump_mapping, load_mapping
 from flowbuild.store.server_tables import runner_codes, runners
+from flowbuild.store.sharing import insert_once
+
+_NO_KEY = "none"  # the SHA-256 of nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,8 @@ class RunnerRow:
     """A runner. `state`: active, draining (gets no more work), revoked. `facts` are what it says of itself.
 
     `life`: the latest life of its program, empty before the first one. `key_wanted_at`: when somebody asked for a new key;
-    `next_key_at`: when the runner made it, before it used it.
+    `next_key_at`: when the runner made it, before it used it. One row stands for the runners inside all servers over the
+    database; it has no key.
     """
 
     id: str
@@ -33,6 +38,11 @@ class RunnerRow:
     key_made_at: float | None = None
     key_wanted_at: float | None = None
     next_key_at: float | None = None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is that one."""
+        return self.name == EMBEDDED
 
     @property
     def key_since(self) -> float:
@@ -61,6 +71,12 @@ class Runners:
                 created_at=row.created_at,
             )
         )
+
+    def embed(self, identifier: str, now: float, *, capacity: int, facts: Mapping[str, Any]) -> None:
+        """Keep what the runner inside a server says of its machine, whatever state it has; the first one is inserted."""
+        values = {"id": identifier, "name": EMBEDDED, "key_hash": _NO_KEY, "state": "active", "created_at": now}
+        insert_once(self._connection, runners, {**values, "capacity": capacity})
+        self.describe(EMBEDDED, life="", capacity=capacity, facts=facts)
 
     def by_key(self, key_hash: str) -> RunnerRow | None:
         """Return the runner that has a key."""
@@ -96,7 +112,14 @@ class Runners:
 
     def is_active(self, name: str) -> bool:
         """Whether a runner may get more work."""
-        return self._connection.execute(select(runners.c.state).where(runners.c.name == name)).scalar() == "active"
+        return self._state(name) == "active"
+
+    def is_draining(self, name: str) -> bool:
+        """Whether a runner is known and is to get no more work."""
+        return self._state(name) == "draining"
+
+    def _state(self, name: str) -> str | None:
+        return self._connection.execute(select(runners.c.state).where(runners.c.name == name)).scalar()
 
     def set_state(self, name: str, state: str) -> None:
         """Let a runner be active, draining or revoked."""

@@ -105,6 +105,7 @@ class Home:
     machine: Machine = field(default_factory=Machine)
     capacity: int = 4
     database: str = ""  # URL of a PostgreSQL database; none: SQLite below `data`
+    runner: bool = True  # whether servers have one inside
     internal: tuple[str, ...] = ()  # hosts that the server may speak to although they are not public
 
     @property
@@ -139,6 +140,7 @@ class Home:
         return Settings(
             home=self.data,
             capacity=self.capacity,
+            runner=self.runner,
             allow_local=(str(self.top),),
             allow_internal=self.internal,
             database=self.database,

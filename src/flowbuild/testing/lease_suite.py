@@ -140,3 +140,15 @@ class LeaseSuite(StoreBench):
             assert [each.id for each in tx.runners.all()] == ["2"]
             assert tx.runners.is_active("one")
             assert not tx.runners.is_active("two")
+
+    def test_the_runner_inside_a_server(self, url: str) -> None:
+        with self.database(url) as database, database.write() as tx:
+            assert not tx.runners.is_draining(EMBEDDED)
+            tx.runners.embed("1", 3.0, capacity=2, facts={"cpus": 4})
+            (row,) = tx.runners.all()
+            assert (row.embedded, row.id, row.state, row.capacity, row.facts) == (True, "1", "active", 2, {"cpus": 4})
+            tx.runners.set_state(EMBEDDED, "draining")
+            tx.runners.embed("2", 9.0, capacity=5, facts={"cpus": 8})
+            (row,) = tx.runners.all()
+            assert (row.id, row.created_at, row.capacity, row.facts) == ("1", 3.0, 5, {"cpus": 8})
+            assert tx.runners.is_draining(EMBEDDED)

@@ -26,6 +26,7 @@ from flowbuild.services.leases import Leases
 from flowbuild.services.registration import Registration
 from flowbuild.settings import NETWORK_PREFIX
 from flowbuild.wiring.doctor import examine
+from flowbuild.wiring.facts import facts_of
 from flowbuild.wiring.local import Local
 from flowbuild.workspace.slots import Slots
 
@@ -51,6 +52,8 @@ async def driving(local: Local, *, abandon: bool = False, on: Engine | None = No
         succession = _succession(local)
         if local.serves:
             await succession.begin()
+            registration = Registration(local.database, local.signals, time)
+            await asyncio.to_thread(registration.embed, local.settings.capacity, await facts_of(engine))
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(_orchestrator(local, patient=local.serves).run()),

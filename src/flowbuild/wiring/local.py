@@ -98,6 +98,7 @@ class Local:
             cache=StepCache(self.database),
             owner=self.ownership.token,
             clock=time,
+            serves=serve,
         )
 
     def client(self, actor: Actor | None = None) -> LocalClient:

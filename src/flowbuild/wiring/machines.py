@@ -1,4 +1,4 @@
-"""The services around runners on other machines, over those of a process."""
+"""The services around runners, over those of a process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,19 @@ def machines(local: Local, clock: Clock) -> Machines:
     """Return them; `local` is open."""
     return Machines(
         runners=local.runners,
-        registration=Registration(local.database, local.signals, clock),
+        registration=Registration(local.database, local.signals, clock, lambda: _inside(local)),
         keys=RunnerKeys(local.database, local.signals, clock, max_days=local.settings.runner_key_days),
         tokens=AttemptTokens(local.database),
         results=Results(local.database),
     )
+
+
+def _inside(local: Local) -> tuple[int, int]:
+    """Return how many attempts the servers over the database may run at once by themselves, and how many servers do so."""
+    settings = local.settings
+    with local.database.read() as tx:
+        places, servers = tx.places.of(local.ownership.living())
+    return places + settings.capacity * settings.runner, servers + settings.runner
 
 
 def known_by(made: Machines) -> Mapping[TokenKind, Callable[[str], Principal]]:

@@ -17,14 +17,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
 from flowbuild.auth.tokens import TokenKind, new_token
 from flowbuild.client.base import RunnerRequest
-from flowbuild.client.runner import Facts
 from flowbuild.core.errors import Conflict, InvalidRequest, WorkspaceError
 from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
@@ -40,6 +38,7 @@ from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.watchdog import Watchdog
 from flowbuild.runner.worker import Worker
 from flowbuild.settings import NETWORK_PREFIX, Settings
+from flowbuild.wiring.facts import facts_of
 from flowbuild.wiring.journal import close_journal, open_journal
 from flowbuild.workspace.slots import Slots
 
@@ -110,19 +109,6 @@ async def identify(home: Path, request: RunnerRequest, capacity: int, engine: En
     identity = Identity(request.servers, made.name, made.key, instance)
     await asyncio.to_thread(keep_identity, path, identity)
     return identity
-
-
-async def facts_of(engine: Engine) -> Facts:
-    """Return what this machine is. Raises EngineError."""
-    info = await engine.info()
-    return Facts(
-        version=version("flow-build-server"),
-        machine=platform.machine(),
-        engine=info.engine_version,
-        compose=info.compose_version,
-        cpus=info.cpus,
-        memory=info.memory_bytes,
-    )
 
 
 @asynccontextmanager

@@ -35,7 +35,6 @@ from flowbuild.services.linting import Linting
 from flowbuild.services.news import FOLLOWED
 from flowbuild.services.overview import Overview
 from flowbuild.services.principals import Principals
-from flowbuild.services.registration import Registration
 from flowbuild.services.reports import ReportService
 from flowbuild.services.repositories import Repositories
 from flowbuild.services.secrets import ProjectSecrets, SecretService
@@ -120,7 +119,7 @@ def make_backend(local: Local) -> Backend:
         repositories=Repositories(database),
         git=GitServer(_bounds(settings)),
         downloads=Downloads(clones=clones(settings.git_clients)),
-        waiting=WaitService(database, local.looking, lambda: _places(local, there.registration)),
+        waiting=WaitService(database, local.looking, there.registration.places),
         client=local.client,
         changes=lambda: local.signals.follow(*FOLLOWED),
         public_projects=projects.public,
@@ -139,14 +138,6 @@ def _bounds(settings: Settings) -> Bounds:
         push_bytes=settings.git_push_bytes,
         children=settings.git_clients,
     )
-
-
-def _places(local: Local, registration: Registration) -> tuple[int, int]:
-    """Return how many attempts may run at once, on how many machines: of runners, and of all servers over the database."""
-    settings, (places, machines) = local.settings, registration.places()
-    with local.database.read() as tx:
-        served, servers = tx.places.of(local.ownership.living())
-    return places + served + settings.capacity * settings.runner, machines + servers + settings.runner
 
 
 def _ready(local: Local) -> None:

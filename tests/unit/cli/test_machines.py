@@ -16,7 +16,7 @@ from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import Home, step
 from flowbuild.wiring.remote import dial
 
-KEY = {"key_made_at": 0.0, "key_ends_at": None, "key_wanted": False}
+KEY = {"embedded": False, "key_made_at": 0.0, "key_ends_at": None, "key_wanted": False}
 
 
 @pytest.fixture
@@ -100,6 +100,13 @@ async def test_what_runners_work_on(home, open_site, flow, tmp_path):
 def test_how_a_runner_is_shown(state, heard, seen_at, shown):
     told = {"name": "m", "state": state, "heard": heard, "seen_at": seen_at, "busy": 0, "capacity": 2, **KEY}
     assert machines._line({**told, "facts": {}, "labels": {}}, 100.0) == shown
+
+
+def test_how_the_runner_inside_the_server_is_shown():
+    told = {"name": "local", "state": "draining", "heard": True, "seen_at": 1.0, "busy": 1, "capacity": 2}
+    told |= {"embedded": True, "key_made_at": None, "key_ends_at": None, "key_wanted": False}
+    shown = "local  draining  1 of 2 busy  inside the server  1.0"
+    assert machines._line({**told, "facts": {"version": "1.0"}, "labels": {}}, 100.0) == shown
 
 
 @pytest.mark.parametrize(

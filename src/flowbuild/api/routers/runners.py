@@ -1,4 +1,4 @@
-"""Runners on other machines, for people: let them in, look at them, drain and revoke them."""
+"""Runners, for people: let machines in, look at them, drain and revoke them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ REGISTER = [Depends(OnServer(Action.RUNNER_REGISTER))]
 
 
 class RunnerInfo(BaseModel):
-    """A runner on another machine. Times are seconds since the epoch."""
+    """A runner. Times are seconds since the epoch.
+
+    Those inside the servers over one database are one runner, `local`: what it says of its machine is of the server that began last.
+    """
 
     name: str
+    embedded: bool = Field(description="whether it is inside the server; such a one has no key")
     state: Literal["active", "draining", "revoked"]
     capacity: int = Field(description="attempts whose containers run at once")
     labels: dict[str, Any]
@@ -31,7 +35,7 @@ class RunnerInfo(BaseModel):
     seen_at: float | None = Field(description="when it was last heard of")
     heard: bool = Field(description="whether that was lately; what a runner has that is silent will be lost")
     busy: int = Field(description="attempts that it has; the queue tells which")
-    key_made_at: float
+    key_made_at: float | None
     key_rotated_at: float | None = Field(
         description="when it last got a new key; none: it has the one of its registration"
     )
@@ -80,6 +84,7 @@ def revoke_runner(name: str, actor: Acting, backend: Back) -> None:
 def _info(row: RunnerRow, machines: Machines, busy: int) -> RunnerInfo:
     return RunnerInfo(
         name=row.name,
+        embedded=row.embedded,
         state=row.state,
         capacity=row.capacity,
         labels=dict(row.labels),
@@ -88,7 +93,7 @@ def _info(row: RunnerRow, machines: Machines, busy: int) -> RunnerInfo:
         seen_at=row.seen_at,
         heard=machines.registration.is_heard(row),
         busy=busy,
-        key_made_at=row.key_since,
+        key_made_at=None if row.embedded else row.key_since,
         key_rotated_at=row.key_made_at,
         key_ends_at=machines.keys.ends_at(row),
         key_wanted=machines.keys.is_wanted(row),

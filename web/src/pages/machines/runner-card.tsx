@@ -14,36 +14,19 @@ import classes from './runners.module.css';
 import { StepLink } from './step-link';
 import { workKey } from './work';
 
-/** The runner inside the server: the API tells of it only what it works on. */
-export function OwnRunner({ name, work }: { name: string; work: WorkView[] }) {
-  return (
-    <Card name={name} state={<StateLabel look="succeeded" word="part of the server" />}>
-      <Held work={work} />
-    </Card>
-  );
-}
-
 export function RunnerCard({ runner, work }: { runner: RunnerInfo; work: WorkView[] }) {
-  return (
-    <Card name={runner.name} state={<State runner={runner} />}>
-      <Load busy={runner.busy} capacity={runner.capacity} />
-      <Held work={work} />
-      <About runner={runner} />
-      <Labels labels={runner.labels} />
-      <Actions runner={runner} />
-    </Card>
-  );
-}
-
-function Card({ name, state, children }: { name: string; state: ReactNode; children: ReactNode }) {
   return (
     <Paper component="li" className={classes.card}>
       <div className={classes.head}>
         <IconServer2 size={18} stroke={1.6} aria-hidden />
-        <h2 className={classes.name}>{name}</h2>
-        {state}
+        <h2 className={classes.name}>{runner.name}</h2>
+        <State runner={runner} />
       </div>
-      {children}
+      <Load busy={runner.busy} capacity={runner.capacity} />
+      <Held runner={runner} work={work} />
+      <About runner={runner} />
+      <Labels labels={runner.labels} />
+      <Actions runner={runner} />
     </Paper>
   );
 }
@@ -75,8 +58,12 @@ function Load({ busy, capacity }: { busy: number; capacity: number }) {
   );
 }
 
-function Held({ work }: { work: WorkView[] }) {
-  if (work.length === 0) return <p className={classes.idle}>It has nothing to do.</p>;
+function Held({ runner, work }: { runner: RunnerInfo; work: WorkView[] }) {
+  if (work.length === 0) {
+    return (
+      <p className={classes.idle}>{runner.busy > 0 ? 'What it has is not for you to see.' : 'It has nothing to do.'}</p>
+    );
+  }
   return (
     <ul className={classes.held} aria-label="What it has">
       {work.map((each) => (
@@ -95,9 +82,13 @@ function About({ runner }: { runner: RunnerInfo }) {
   const facts = runner.facts as Facts;
   return (
     <dl className={classes.facts}>
-      <Fact name="Last heard of">
-        <Ago at={runner.seen_at} />
-      </Fact>
+      {runner.embedded ? (
+        <Fact name="Where">inside the server</Fact>
+      ) : (
+        <Fact name="Last heard of">
+          <Ago at={runner.seen_at} />
+        </Fact>
+      )}
       <Fact name="Version">{facts.version}</Fact>
       <Fact name="Docker">
         {[facts.engine, facts.compose && `compose ${facts.compose}`].filter(Boolean).join(', ')}
@@ -154,11 +145,11 @@ function Actions({ runner }: { runner: RunnerInfo }) {
         variant="default"
         loading={drain.isPending}
         onClick={() => drain.mutate()}
-        title={draining ? 'Give it work again' : 'Give it no more work; its program ends when it has none left'}
+        title={draining ? 'Give it work again' : drainWords(runner)}
       >
         {draining ? 'Activate' : 'Drain'}
       </Button>
-      {may('runner.register') && (
+      {may('runner.register') && !runner.embedded && (
         <Confirm
           label="Revoke"
           title={`Revoke ${runner.name}`}
@@ -173,4 +164,8 @@ function Actions({ runner }: { runner: RunnerInfo }) {
       )}
     </div>
   );
+}
+
+function drainWords({ embedded }: RunnerInfo): string {
+  return embedded ? 'Give it no more work' : 'Give it no more work; its program ends when it has none left';
 }

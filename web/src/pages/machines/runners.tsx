@@ -6,7 +6,7 @@ import { Page } from '@/ui/page';
 import { Empty, Loaded } from '@/ui/panels';
 import { Section } from '@/ui/section';
 import { AddRunner } from './add-runner';
-import { OwnRunner, RunnerCard } from './runner-card';
+import { RunnerCard } from './runner-card';
 import classes from './runners.module.css';
 import { Server } from './server';
 import { byRunner } from './work';
@@ -41,16 +41,13 @@ export function useFreshRunners() {
 
 function Machines({ runners, work }: { runners: RunnerInfo[]; work: WorkView[] }) {
   const held = byRunner(work);
-  const known = new Set(runners.map((runner) => runner.name));
-  const own = [...held.keys()].filter((name) => !known.has(name)); // the server's own is in no list
   const present = runners.filter((runner) => runner.state !== 'revoked');
   const gone = runners.filter((runner) => runner.state === 'revoked');
-  if (present.length === 0 && own.length === 0) {
+  if (present.length === 0) {
     return (
       <div className={classes.none}>
-        <Empty icon={<IconServer2 size={30} stroke={1.4} />} title="No other machines">
-          The server runs steps itself, unless it was started with FLOW_RUNNER=false. When one machine is not enough,
-          add a runner on another.
+        <Empty icon={<IconServer2 size={30} stroke={1.4} />} title="No runner">
+          The server was started with FLOW_RUNNER=false: nothing runs until a runner is added on another machine.
         </Empty>
       </div>
     );
@@ -58,9 +55,6 @@ function Machines({ runners, work }: { runners: RunnerInfo[]; work: WorkView[] }
   return (
     <>
       <ul className={classes.cards} aria-label="Runners">
-        {own.map((name) => (
-          <OwnRunner key={name} name={name} work={held.get(name) ?? []} />
-        ))}
         {present.map((runner) => (
           <RunnerCard key={runner.name} runner={runner} work={held.get(runner.name) ?? []} />
         ))}
