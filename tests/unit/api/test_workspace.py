@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from flowbuild.api.routers import previews
 from flowbuild.testing.home import step
 
 HTML = b"<script>alert(1)</script>"
@@ -85,6 +86,77 @@ async def test_nothing_that_a_step_left_acts_in_a_browser(home, filled, open_sit
     for headers in shown.values():
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+
+
+PAGE = b"""<!doctype html><style>h1 { color: teal }</style><h1>Coverage</h1><LINK rel=preconnect href=https://x.invalid>
+<iframe srcdoc="&lt;link rel=preconnect href=https://x.invalid&gt;"></iframe><a href=x>linked</a>"""
+
+
+@pytest.fixture
+async def paged(home, filled, open_site):
+    """Return a function that asks for a file as a page."""
+    (home.project / "report.html").write_bytes(PAGE)
+    (home.project / "utf16.html").write_bytes("\ufeff<script>".encode("utf-16-be"))
+    (home.project / "late.html").write_bytes(b"x" * 9000 + b"\0")
+    async with open_site() as site:
+        run = await finished(home, site)
+
+        async def ask(path, **headers):
+            return await site.get(f"/api/v1/runs/{run}/workspace/page", params={"path": path}, headers=headers)
+
+        yield ask
+
+
+async def test_a_page_in_a_frame_has_its_styles_and_nothing_else(paged):
+    answer = await paged("report.html", **{"Sec-Fetch-Dest": "iframe"})
+    plain = await paged("report.html")  # over http browsers do not say what for
+    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
+    assert policy.pop("style-src") == "'unsafe-inline'"
+    assert policy.pop("frame-ancestors") == "'self'"
+    assert (policy.pop("img-src"), policy.pop("font-src")) == ("data:", "data:")
+    assert policy == {"sandbox": "", "default-src": "'none'", "base-uri": "'none'", "form-action": "'none'"}
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+    assert answer.headers["x-dns-prefetch-control"] == "off"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (plain.content, plain.headers["content-security-policy"]) == (
+        answer.content,
+        answer.headers["content-security-policy"],
+    )
+
+
+async def test_what_no_policy_stops_is_left_out_of_a_page(paged):
+    text = (await paged("report.html")).content.lower()
+    assert b"<link" not in text
+    assert b"<iframe" not in text
+    assert b"<h1>coverage</h1>" in text
+    assert b"<a href=x>linked</a>" in text
+
+
+async def test_a_page_at_its_own_address_is_text(paged):
+    answer = await paged("report.html", **{"Sec-Fetch-Dest": "document"})
+    assert answer.content == PAGE
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["vary"] == "Sec-Fetch-Dest"
+
+
+@pytest.mark.parametrize("name", ["data.bin", "logo.png", "utf16.html", "late.html", "big.bin"])
+async def test_what_is_no_text_is_no_page(paged, name):
+    answer = await paged(name)
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the file is not text in UTF-8")
+
+
+async def test_a_page_has_a_limit(paged, monkeypatch):
+    monkeypatch.setattr(previews, "MOST", 1 << 20)
+    answer = await paged("big.bin")
+    assert (answer.status_code, "1 MiB" in answer.json()["detail"]) == (400, True)
+    assert (await paged("report.html")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["..", "nothing", "dir", ""])
+async def test_no_path_of_a_page_leads_out(paged, path):
+    assert (await paged(path)).status_code in (400, 404)
 
 
 @pytest.mark.parametrize("name", ["big.bin", "page.html"])

@@ -171,9 +171,12 @@ def _kind(content: Content) -> str | None:
     for magic, kind in IMAGES.items():
         if beginning.startswith(magic):
             return kind
-    if b"\0" in beginning:
-        return None
-    return "text/plain; charset=utf-8"
+    return "text/plain; charset=utf-8" if is_text(beginning) else None
+
+
+def is_text(data: bytes) -> bool:
+    """Whether bytes of a file are text for people."""
+    return b"\0" not in data
 
 
 async def _zipped(browser: Browser, path: bytes) -> AsyncIterator[bytes]:

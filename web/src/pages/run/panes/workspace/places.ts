@@ -12,6 +12,7 @@ function address(kind: string, { run, commit }: Place, query: Record<string, str
 /** `path`: as the API says it, raw bytes percent-encoded. */
 export const fileAt = (place: Place, path: string) => address('file', place, { path });
 export const downloadOf = (place: Place, path: string) => address('file', place, { path, download: 'true' });
+export const pageAt = (place: Place, path: string) => address('page', place, { path });
 export const zipOf = (place: Place, path: string) => address('zip', place, { path });
 
 /**

@@ -7,11 +7,12 @@ import { api } from '@/api';
 import { Empty, ErrorPanel, Loading } from '@/ui/panels';
 import { bytes, Copy } from '@/ui/small';
 import { parted, readable } from '../names';
-import { downloadOf, fileAt, type Kind, kindOf, linked, type Place } from './places';
+import { downloadOf, fileAt, type Kind, kindOf, linked, type Place, pageAt } from './places';
 import classes from './workspace.module.css';
 
 const Markdown = lazy(() => import('@/ui/markdown'));
 const MOST = 512 * 1024; // bytes of a text that are shown
+const LARGEST_PAGE = 8 * 1024 * 1024; // bytes; the server gives no larger ones
 
 interface Content {
   kind: Kind;
@@ -93,14 +94,14 @@ function Shown({ place, path, content }: { place: Place; path: string; content: 
         </Suspense>
       );
     case 'html':
-      // No script runs in it, it is of no origin, and the policy of this page holds in it, too: nothing is loaded from elsewhere.
+      // No script runs in it and it is of no origin; the policy of its answer lets nothing be loaded.
       return (
         <iframe
           className={classes.page}
           title={readable(path)}
           sandbox=""
           referrerPolicy="no-referrer"
-          srcDoc={content.text}
+          src={pageAt(place, path)}
         />
       );
     default:
@@ -137,9 +138,10 @@ async function read(place: Place, path: string, signal: AbortSignal): Promise<Co
     signal,
   });
   const blob = data as unknown as Blob;
-  const kind = kindOf(response.headers.get('Content-Type') ?? '', parted(readable(path))[1]);
   const size = Number(
     response.headers.get('Content-Range')?.split('/')[1] ?? response.headers.get('Content-Length') ?? blob.size,
   );
+  const found = kindOf(response.headers.get('Content-Type') ?? '', parted(readable(path))[1]);
+  const kind = found === 'html' && size > LARGEST_PAGE ? 'text' : found;
   return { kind, size, text: kind === 'image' || kind === 'binary' ? '' : await blob.text() };
 }
