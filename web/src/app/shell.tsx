@@ -1,5 +1,5 @@
 /** What is around every page: where one can go, who one is, and whether news arrive. */
-import { ActionIcon, Burger, Drawer, Menu, Tooltip, useMantineColorScheme } from '@mantine/core';
+import { ActionIcon, Burger, Menu, Tooltip, useMantineColorScheme } from '@mantine/core';
 import { useDisclosure, useHotkeys, useMediaQuery } from '@mantine/hooks';
 import {
   IconActivity,
@@ -17,7 +17,7 @@ import {
 } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet, useLocation, useNavigate, useRouter } from '@tanstack/react-router';
-import { type ReactNode, useEffect } from 'react';
+import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { api, listProjectsOptions } from '@/api';
 import { askAgain, useLive, useLiveState } from '@/api/live';
 import { StateLabel } from '@/ui/states';
@@ -27,58 +27,85 @@ import { Mark } from './mark';
 import { useMay, useMe } from './session';
 import classes from './shell.module.css';
 
+const SideDrawer = lazy(() => import('./drawer'));
+
 export function Shell() {
   useLive();
-  const me = useMe();
-  const location = useLocation();
-  const navigate = useNavigate();
-  const router = useRouter();
-  const [opened, menu] = useDisclosure();
-  const narrow = useMediaQuery('(max-width: 48em)');
   useGoingByKeys();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: any change of the place closes the menu
-  useEffect(menu.close, [location.pathname]);
-
-  const anonymous = me?.kind === 'anonymous';
-  const open = useQuery({ ...listProjectsOptions(), enabled: anonymous });
-  const stranger = anonymous && open.data?.length === 0;
-  useEffect(() => {
-    if (stranger) void navigate({ to: '/login', search: { next: router.state.location.href }, replace: true });
-  }, [stranger, navigate, router]);
+  const me = useMe();
+  const narrow = useMediaQuery('(max-width: 48em)');
+  const stranger = useStranger();
   if (!me || stranger) return null;
   return (
     <div className={classes.shell}>
       <a href="#main" className={classes.skip}>
         Skip to the page
       </a>
-      {narrow ? (
-        <>
-          <header className={classes.top}>
-            <Burger size="sm" opened={opened} onClick={menu.toggle} aria-label="Menu" />
-            <Link to="/" className={classes.brand}>
-              <Mark /> flow
-            </Link>
-            <Connection />
-            <Goto compact />
-          </header>
-          <Drawer opened={opened} onClose={menu.close} size={240} withCloseButton={false} padding={0} aria-label="Menu">
-            <Places />
-          </Drawer>
-        </>
-      ) : (
-        <div className={classes.side}>
-          <Link to="/" className={classes.brand}>
-            <Mark /> flow
-          </Link>
-          <Goto />
-          <Places />
-        </div>
-      )}
+      {narrow ? <Top /> : <Side />}
       <main id="main" className={classes.main} tabIndex={-1}>
         {!narrow && <Connection />}
         <Outlet />
       </main>
     </div>
+  );
+}
+
+/** Whether this is somebody unknown and nothing here is open to all: such a one is sent to log in, and then back. */
+function useStranger(): boolean {
+  const me = useMe();
+  const navigate = useNavigate();
+  const router = useRouter();
+  const anonymous = me?.kind === 'anonymous';
+  const open = useQuery({ ...listProjectsOptions(), enabled: anonymous });
+  const stranger = anonymous && open.data?.length === 0;
+  useEffect(() => {
+    if (stranger) void navigate({ to: '/login', search: { next: router.state.location.href }, replace: true });
+  }, [stranger, navigate, router]);
+  return stranger;
+}
+
+function Brand() {
+  return (
+    <Link to="/" className={classes.brand}>
+      <Mark /> flow
+    </Link>
+  );
+}
+
+function Side() {
+  return (
+    <div className={classes.side}>
+      <Brand />
+      <Goto />
+      <Places />
+    </div>
+  );
+}
+
+/** The same on a narrow screen: a bar, and the places behind a button. */
+function Top() {
+  const location = useLocation();
+  const [opened, menu] = useDisclosure();
+  const [wanted, setWanted] = useState(false); // from then on the drawer stays: it also slides out
+  if (opened && !wanted) setWanted(true);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: any change of the place closes the menu
+  useEffect(menu.close, [location.pathname]);
+  return (
+    <>
+      <header className={classes.top}>
+        <Burger size="sm" opened={opened} onClick={menu.toggle} aria-label="Menu" />
+        <Brand />
+        <Connection />
+        <Goto compact />
+      </header>
+      {wanted && (
+        <Suspense fallback={null}>
+          <SideDrawer opened={opened} onClose={menu.close}>
+            <Places />
+          </SideDrawer>
+        </Suspense>
+      )}
+    </>
   );
 }
 

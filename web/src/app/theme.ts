@@ -1,14 +1,13 @@
 import {
-  Badge,
-  Button,
+  type BadgeProps,
+  type ButtonProps,
   createTheme,
-  Input,
+  type InputProps,
   type MantineColorsTuple,
-  Modal,
-  Paper,
-  SegmentedControl,
-  Table,
-  Tooltip,
+  type ModalProps,
+  type PaperProps,
+  type TableProps,
+  type TooltipProps,
 } from '@mantine/core';
 
 const iris: MantineColorsTuple = [
@@ -30,6 +29,9 @@ const night: MantineColorsTuple = [
   '#0c0e13',
 ];
 
+/** Say how components look that do not say it themselves. By their types: `Modal.extend` would load dialogs with the first page. */
+const by = <Props>(defaultProps: Partial<Props>) => ({ defaultProps });
+
 /** Small, quiet, dense: the colours that shout are those of states (styles.css). */
 export const theme = createTheme({
   primaryColor: 'iris',
@@ -46,22 +48,20 @@ export const theme = createTheme({
   cursorType: 'pointer',
   autoContrast: true,
   components: {
-    Button: Button.extend({ defaultProps: { size: 'xs' } }),
-    Badge: Badge.extend({ defaultProps: { variant: 'light', tt: 'none', fw: 500 } }),
-    Input: Input.extend({ defaultProps: { size: 'sm' } }),
-    Table: Table.extend({ defaultProps: { verticalSpacing: 8, horizontalSpacing: 'sm' } }),
-    Paper: Paper.extend({ defaultProps: { withBorder: true, radius: 'md' } }),
-    SegmentedControl: SegmentedControl.extend({
-      styles: { root: { background: 'var(--hover)', border: '1px solid var(--line)' } },
-    }),
-    Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, withArrow: true } }),
-    Modal: Modal.extend({
-      defaultProps: {
+    Button: by<ButtonProps>({ size: 'xs' }),
+    Badge: by<BadgeProps>({ variant: 'light', tt: 'none', fw: 500 }),
+    Input: by<InputProps>({ size: 'sm' }),
+    Table: by<TableProps>({ verticalSpacing: 8, horizontalSpacing: 'sm' }),
+    Paper: by<PaperProps>({ withBorder: true, radius: 'md' }),
+    SegmentedControl: { styles: { root: { background: 'var(--hover)', border: '1px solid var(--line)' } } },
+    Tooltip: by<TooltipProps>({ openDelay: 300, withArrow: true }),
+    Modal: {
+      ...by<ModalProps>({
         centered: true,
         overlayProps: { backgroundOpacity: 0.45, blur: 2 },
         closeButtonProps: { 'aria-label': 'Close' },
-      },
+      }),
       styles: { title: { fontWeight: 600 } },
-    }),
+    },
   },
 });
