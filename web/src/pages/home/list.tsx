@@ -1,30 +1,18 @@
-/** The list of the home page. Only what can be seen is in the document: hundreds of pipelines have thousands of bars. */
+/** The list of the home page. A long one comes as a part of its own, with what keeps the most of it out of the document. */
 import { useHotkeys } from '@mantine/hooks';
-import { Link } from '@tanstack/react-router';
-import { useWindowVirtualizer } from '@tanstack/react-virtual';
-import { useLayoutEffect, useRef, useState } from 'react';
-import { useMay } from '@/app/session';
+import { lazy, Suspense, useRef } from 'react';
 import classes from './home.module.css';
-import { PipelineRow, ProjectHeading } from './row';
+import { Item } from './item';
 import type { Row } from './rows';
 
-const HEIGHT = { project: 44, pipeline: 56, none: 56 }; // pixels, to begin with: the real ones are measured
+const LongList = lazy(() => import('./long-list'));
+const SHORT = 40; // rows
 
 export function PipelineList({ rows }: { rows: Row[] }) {
-  const list = useRef<HTMLUListElement>(null);
-  const [top, setTop] = useState(0);
-  useLayoutEffect(() => setTop((list.current?.getBoundingClientRect().top ?? 0) + window.scrollY), []);
-  const virtual = useWindowVirtualizer({
-    count: rows.length,
-    estimateSize: (place) => HEIGHT[(rows[place] as Row).kind],
-    getItemKey: (place) => (rows[place] as Row).key,
-    overscan: 10,
-    scrollMargin: top,
-  });
+  const list = useRef<HTMLDivElement>(null);
   useGoingThrough(list);
-  const shown = virtual.getVirtualItems();
   return (
-    <div className={classes.list}>
+    <div ref={list} className={classes.list}>
       <div className={classes.columns} aria-hidden>
         <span>Pipeline</span>
         <span>Latest runs</span>
@@ -33,45 +21,27 @@ export function PipelineList({ rows }: { rows: Row[] }) {
         <span className={classes.right}>Median</span>
         <span className={classes.right}>Success</span>
       </div>
-      <ul ref={list} style={{ height: virtual.getTotalSize() }}>
-        {shown.map((item) => (
-          <li
-            key={item.key}
-            ref={virtual.measureElement}
-            data-index={item.index}
-            aria-setsize={rows.length}
-            aria-posinset={item.index + 1}
-            style={{ transform: `translateY(${item.start - top}px)` }}
-          >
-            <Item row={rows[item.index] as Row} />
-          </li>
-        ))}
-      </ul>
+      {rows.length > SHORT ? (
+        <Suspense fallback={<ShortList rows={rows.slice(0, SHORT)} />}>
+          <LongList rows={rows} />
+        </Suspense>
+      ) : (
+        <ShortList rows={rows} />
+      )}
     </div>
   );
 }
 
-function Item({ row }: { row: Row }) {
-  const may = useMay();
-  switch (row.kind) {
-    case 'project':
-      return <ProjectHeading project={row.project} shown={row.shown} />;
-    case 'pipeline':
-      return (
-        <PipelineRow project={row.project} pipeline={row.pipeline} mayStart={may('run.start', row.project.name)} />
-      );
-    case 'none':
-      return (
-        <p className={classes.none}>
-          No pipelines on {row.project.branch || 'its default branch'} yet. They are written in <code>.flow.yml</code>{' '}
-          of the repository:{' '}
-          <Link to="/projects/$project/pipelines/$pipeline/file" params={{ project: row.project.name, pipeline: '-' }}>
-            try one out
-          </Link>
-          .
-        </p>
-      );
-  }
+function ShortList({ rows }: { rows: Row[] }) {
+  return (
+    <ul>
+      {rows.map((row) => (
+        <li key={row.key}>
+          <Item row={row} />
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 /** `j` and `k` go to the next and the previous pipeline; Enter opens it, as of any link. */
