@@ -1,15 +1,14 @@
 import '@fontsource-variable/inter/wght.css';
 import '@fontsource/jetbrains-mono/400.css';
 import './app/mantine.css';
-import '@mantine/notifications/styles.css';
 import './app/styles.css';
 import { MantineProvider } from '@mantine/core';
-import { Notifications } from '@mantine/notifications';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { setNonce } from 'get-nonce';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import { Corner } from './app/corner';
 import { queries } from './app/queries';
 import { recoverFromMissingParts } from './app/recover';
 import { router } from './app/router';
@@ -25,7 +24,7 @@ createRoot(document.getElementById('root') as HTMLElement).render(
   <StrictMode>
     <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={nonce}>
       <QueryClientProvider client={queries}>
-        <Notifications position="bottom-right" />
+        <Corner />
         <RouterProvider router={router} />
       </QueryClientProvider>
     </MantineProvider>

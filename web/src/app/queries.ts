@@ -1,6 +1,6 @@
-import { notifications } from '@mantine/notifications';
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
 import { asProblem, meQueryKey } from '@/api';
+import { notify } from '@/ui/told';
 
 /** Errors that may pass by themselves: the server or its database is away. */
 const passing = (error: unknown) => [0, 502, 503, 504].includes(asProblem(error).status);
@@ -17,7 +17,7 @@ export const queries: QueryClient = new QueryClient({
       loggedOut(error);
       if (mutation.options.onError) return; // the page shows it in its place
       const { problem } = asProblem(error);
-      notifications.show({
+      notify({
         color: 'red',
         title: problem.title,
         message: [problem.detail, problem.hint].filter(Boolean).join(' '),

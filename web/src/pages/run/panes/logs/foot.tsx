@@ -1,8 +1,8 @@
 /** Below a log: how much there is, what is marked, whether news arrive. */
 import { Button } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { IconCopy, IconLink } from '@tabler/icons-react';
 import { asProblem } from '@/api';
+import { notify } from '@/ui/told';
 import { plain } from './ansi';
 import classes from './logs.module.css';
 import type { Range } from './marks';
@@ -75,9 +75,9 @@ export function Foot({ log, store, shown, marked, addressOf }: FootProps) {
 async function copied(text: () => Promise<string>, message: string) {
   try {
     await navigator.clipboard.writeText(await text());
-    notifications.show({ message });
+    notify({ message });
   } catch {
-    notifications.show({ color: 'red', message: 'The browser does not let this page copy.' });
+    notify({ color: 'red', message: 'The browser does not let this page copy.' });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Going through a log: to a line, from match to match, to the next error, along with what arrives. */
-import { notifications } from '@mantine/notifications';
 import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
+import { notify } from '@/ui/told';
 import type { Rows } from './rows';
 import { type Matches, nextError } from './search';
 import type { AttemptLog } from './source';
@@ -69,7 +69,7 @@ export function useWalk({ log, store, rows, matches, sought, service, uncover, v
   const toError = async () => {
     const found = await nextError(log, current ?? 0, service);
     if (found !== null) show(found);
-    else notifications.show({ message: 'No line of this log looks like an error.' });
+    else notify({ message: 'No line of this log looks like an error.' });
   };
   return { current, follow, setFollow, reveal, top, step, toError };
 }
