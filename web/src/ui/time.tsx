@@ -50,7 +50,6 @@ export function useNow(every = SECOND): number {
 export function duration(seconds: number): string {
   const two = (value: number) => String(Math.floor(value)).padStart(2, '0');
   if (seconds < 0) return '0 s';
-  if (seconds < 1) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`;
   if (seconds < 10) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`;
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${two(seconds % 60)} s`;
