@@ -5,7 +5,7 @@ import { asProblem } from '@/api';
 import { notify } from '@/ui/told';
 import { plain } from './ansi';
 import classes from './logs.module.css';
-import type { Range } from './marks';
+import { type Range, useAddresses } from './marks';
 import type { ServiceLines } from './service-lines';
 import type { AttemptLog } from './source';
 import type { LogStore } from './store';
@@ -16,15 +16,19 @@ interface FootProps {
   store: LogStore;
   shown: ServiceLines | undefined;
   marked: Range | undefined;
-  addressOf: (from: number, to?: number) => string;
-  onUnmark: () => void;
+  attempt: number;
 }
 
 const figure = (value: number) => value.toLocaleString('en');
 const MOST_COPIED = 10_000; // lines
 
-export function Foot({ log, store, shown, marked, addressOf }: FootProps) {
+export function Foot({ log, store, shown, marked, attempt }: FootProps) {
+  const addressOf = useAddresses(attempt);
   const problem = store.error ?? shown?.error;
+  const again = () => {
+    void store.retry();
+    if (shown?.error !== undefined) void shown.load();
+  };
   return (
     <div className={classes.foot}>
       <span className="numbers">
@@ -36,7 +40,7 @@ export function Foot({ log, store, shown, marked, addressOf }: FootProps) {
       {problem !== undefined && (
         <span role="alert">
           {asProblem(problem).problem.title}{' '}
-          <Button size="compact-xs" variant="default" onClick={() => void store.open()}>
+          <Button size="compact-xs" variant="default" onClick={again}>
             Try again
           </Button>
         </span>

@@ -16,10 +16,9 @@ interface Found {
 export function useGroups(log: AttemptLog, store: LogStore, total: number) {
   const [before, setBefore] = useState<Found>({ opening: [], closing: [] });
   const [folded, setFolded] = useState<ReadonlySet<number>>(new Set());
-  const ready = store.ready;
 
   useEffect(() => {
-    if (!ready || store.total === 0 || store.total > LONGEST) return;
+    if (store.total === 0 || store.total > LONGEST) return;
     const abort = new AbortController();
     const find = async (text: string) => (await log.search({ text, line: 1, limit: MOST }, abort.signal)).lines;
     find('::group::')
@@ -28,7 +27,7 @@ export function useGroups(log: AttemptLog, store: LogStore, total: number) {
       })
       .catch(() => {}); // folding is a convenience: without it all lines are shown
     return () => abort.abort();
-  }, [log, store, ready]);
+  }, [log, store]);
 
   const arrived = store.opening.length + store.closing.length;
   const groups: Group[] = useMemo(

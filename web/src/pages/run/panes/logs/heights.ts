@@ -17,12 +17,6 @@ export class Heights {
     return true;
   }
 
-  /** Forget them: rows are others now, or as wide as they were not. */
-  clear() {
-    this.extras.clear();
-    this.stale = true;
-  }
-
   height(row: number): number {
     return this.usual + (this.extras.get(row) ?? 0);
   }

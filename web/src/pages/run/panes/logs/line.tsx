@@ -5,9 +5,8 @@ import { type Piece, parse } from './ansi';
 import classes from './line.module.css';
 import type { LogLine } from './store';
 import { endsGroup, groupName, places, withLinks } from './text';
-import { clock, since } from './times';
+import { clock, since, type Times } from './times';
 
-export type Times = 'off' | 'since' | 'clock';
 const SHOWN_OF_CUT = 1000; // characters of a line that ends at the edge; more than any screen is wide
 
 export interface LineProps {

@@ -19,12 +19,18 @@ function lineNumber(text: string | undefined): number | undefined {
   return text && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }
 
-export function useMarks() {
+export interface Marks {
+  marked: Range | undefined;
+  has: (line: number) => boolean;
+  /** Mark a line, or with `extend` all from the one marked before; marking the only one again takes the mark away. */
+  mark: (line: number, extend?: boolean) => void;
+}
+
+export function useMarks(): Marks {
   const { line, to } = useSearch({ from: '/shell/projects/$project/runs/$number' });
   const navigate = useNavigate({ from: '/projects/$project/runs/$number' });
   const marked = useMemo(() => rangeOf(line, to), [line, to]);
 
-  /** Mark a line, or with `extend` all from the one marked before; marking the only one again takes the mark away. */
   const mark = useCallback(
     (number: number, extend = false) => {
       void navigate({
@@ -38,7 +44,8 @@ export function useMarks() {
     },
     [navigate],
   );
-  return { marked, mark };
+  const has = (number: number) => marked !== undefined && number >= marked.from && number <= marked.to;
+  return { marked, has, mark };
 }
 
 /** Return a function that tells the address of a line on the page that is shown. */

@@ -153,9 +153,10 @@ test('lines that were passed by are fetched when they are looked at', async () =
   expect(texts(store, [805])).toEqual(['line 805']);
 });
 
-test('an error is told, and asking again helps', async () => {
-  const { made } = source(10);
-  const read = made.read;
+test('an error is told, and asking again fetches what is in view, by the stream that there is', async () => {
+  const { made } = source(10, { ended: false });
+  const { read, follow } = made;
+  made.follow = vi.fn(follow);
   const store = await opened(made);
   made.read = async () => {
     throw new Error('away');
@@ -163,9 +164,24 @@ test('an error is told, and asking again helps', async () => {
   store.want([1, 2]);
   await vi.runAllTimersAsync();
   expect(store.error).toBeInstanceOf(Error);
+  expect(store.ready).toBe(true);
   made.read = read;
-  store.want([1, 2]);
-  await vi.runAllTimersAsync();
+  await store.retry();
   expect(store.error).toBeUndefined();
   expect(texts(store, [2])).toEqual(['line 2']);
+  expect(made.follow).toHaveBeenCalledOnce();
+});
+
+test('what could not be opened is opened by asking again', async () => {
+  const { made } = source(10);
+  const { read } = made;
+  made.read = async () => {
+    throw new Error('away');
+  };
+  const store = await opened(made);
+  expect(store.ready).toBe(false);
+  expect(store.error).toBeInstanceOf(Error);
+  made.read = read;
+  await store.retry();
+  expect(store).toMatchObject({ ready: true, total: 10, error: undefined });
 });

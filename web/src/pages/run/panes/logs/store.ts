@@ -114,6 +114,14 @@ export class LogStore {
     this.tell();
   }
 
+  /** Go on after an error. */
+  async retry() {
+    if (!this.ready) return this.open();
+    this.error = undefined;
+    this.tell();
+    await this.load();
+  }
+
   close() {
     this.closed = true;
     this.following?.stop();

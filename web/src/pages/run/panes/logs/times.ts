@@ -1,4 +1,6 @@
 /** Times of lines: short, and all of the same width. */
+export type Times = 'off' | 'since' | 'clock';
+
 const two = (value: number) => String(Math.floor(value)).padStart(2, '0');
 
 /** Since the beginning: 0:07.3, 1:02:07.3 */

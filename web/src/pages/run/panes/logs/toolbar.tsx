@@ -14,9 +14,11 @@ import {
   IconX,
 } from '@tabler/icons-react';
 import type { KeyboardEvent, ReactNode, Ref } from 'react';
-import type { Times } from './line';
 import classes from './logs.module.css';
 import type { Matches } from './search';
+import type { Shown } from './shown';
+import type { Look } from './use-look';
+import type { Walk } from './walk';
 
 interface SearchProps {
   text: string;
@@ -79,24 +81,19 @@ interface ToolsProps {
   services: string[];
   service: string;
   onService: (service: string) => void;
-  times: Times;
-  onTimes: () => void;
-  wrap: boolean;
-  onWrap: () => void;
-  /** undefined: there is nothing to fold. */
-  folded: boolean | undefined;
-  onFold: () => void;
-  onError: () => void;
+  look: Look;
+  folding: Shown['folding'];
+  /** Where the log can be had as it was written. */
   raw: string;
-  /** undefined: the log has ended, there is only its end to go to. */
-  following: boolean | undefined;
-  onFollow: () => void;
+  walk: Walk;
+  /** Nothing comes after what is there: there is only the end to go to. */
+  ended: boolean;
 }
 
 const NEXT_TIMES = { off: 'Times: since the start', since: 'Times: clock', clock: 'No times' };
 
-export function Tools(props: ToolsProps) {
-  const { services, service, times, wrap, folded, following, raw } = props;
+export function Tools({ services, service, onService, look, folding, raw, walk, ended }: ToolsProps) {
+  const { times, wrap } = look;
   return (
     <div className={classes.tools}>
       {services.length > 1 && (
@@ -105,23 +102,23 @@ export function Tools(props: ToolsProps) {
           className={classes.services}
           aria-label="Service"
           value={service}
-          onChange={(event) => props.onService(event.currentTarget.value)}
+          onChange={(event) => onService(event.currentTarget.value)}
           data={[{ value: '', label: 'All services' }, ...services]}
         />
       )}
-      <Tool label="Next error (e)" icon={<IconAlertCircle size={16} />} onClick={props.onError} />
-      <Tool label={NEXT_TIMES[times]} icon={<IconClock size={16} />} on={times !== 'off'} onClick={props.onTimes} />
+      <Tool label="Next error (e)" icon={<IconAlertCircle size={16} />} onClick={() => void walk.toError()} />
+      <Tool label={NEXT_TIMES[times]} icon={<IconClock size={16} />} on={times !== 'off'} onClick={look.turnTimes} />
       <Tool
         label={wrap ? 'Cut long lines' : 'Wrap long lines'}
         icon={<IconTextWrap size={16} />}
         on={wrap}
-        onClick={props.onWrap}
+        onClick={look.turnWrap}
       />
-      {folded !== undefined && (
+      {folding && (
         <Tool
-          label={folded ? 'Unfold all groups' : 'Fold all groups'}
-          icon={folded ? <IconFoldDown size={16} /> : <IconFold size={16} />}
-          onClick={props.onFold}
+          label={folding.folded ? 'Unfold all groups' : 'Fold all groups'}
+          icon={folding.folded ? <IconFoldDown size={16} /> : <IconFold size={16} />}
+          onClick={folding.turn}
         />
       )}
       <Tooltip label={service ? `Download the log of ${service}` : 'Download the log'}>
@@ -129,18 +126,24 @@ export function Tools(props: ToolsProps) {
           <IconDownload size={16} />
         </ActionIcon>
       </Tooltip>
-      <Tooltip label={following ? 'Lines stay in view as they arrive' : 'To the end (End)'}>
-        <Button
-          variant={following ? 'light' : 'default'}
-          size="compact-xs"
-          leftSection={<IconArrowBarToDown size={14} aria-hidden />}
-          aria-pressed={following}
-          onClick={props.onFollow}
-        >
-          {following === undefined ? 'End' : following ? 'Following' : 'Follow'}
-        </Button>
-      </Tooltip>
+      <ToEnd following={ended ? undefined : walk.follow} onClick={walk.turnFollow} />
     </div>
+  );
+}
+
+function ToEnd({ following, onClick }: { following: boolean | undefined; onClick: () => void }) {
+  return (
+    <Tooltip label={following ? 'Lines stay in view as they arrive' : 'To the end (End)'}>
+      <Button
+        variant={following ? 'light' : 'default'}
+        size="compact-xs"
+        leftSection={<IconArrowBarToDown size={14} aria-hidden />}
+        aria-pressed={following}
+        onClick={onClick}
+      >
+        {following === undefined ? 'End' : following ? 'Following' : 'Follow'}
+      </Button>
+    </Tooltip>
   );
 }
 

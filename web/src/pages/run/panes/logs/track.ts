@@ -48,8 +48,8 @@ export class Track {
 
   /** Return where the bar belongs for an offset; it is there from now on. */
   place(offset: number): number {
-    const part = this.end === 0 ? 0 : Math.min(Math.max(0, offset), this.end) / this.end;
-    this.at = !this.short ? part * this.end : Math.round(part * Math.max(1, this.height - this.view));
+    const to = Math.min(Math.max(0, offset), this.end);
+    this.at = this.short ? Math.round((to / this.end) * Math.max(1, this.height - this.view)) : to;
     return this.at;
   }
 }
