@@ -28,15 +28,7 @@ interface ApprovalProps {
 
 function Approval({ run, step, onStep, first }: ApprovalProps) {
   const may = useMay();
-  const queries = useQueryClient();
-  const [comment, setComment] = useState('');
-  const decide = useMutation({
-    mutationFn: (verdict: 'approve' | 'reject') => {
-      const request = { path: { run: run.id, step: step.key }, body: { comment } };
-      return verdict === 'approve' ? api.approveStep(request) : api.rejectStep(request);
-    },
-    onSuccess: () => void queries.invalidateQueries({ queryKey: getRunQueryKey({ path: { run: run.id } }) }),
-  });
+  const since = lastEnd(run, step);
   return (
     <section className={classes.bar} aria-label={`Approval of ${step.key}`}>
       <StateIcon look="approval" size={17} />
@@ -51,43 +43,56 @@ function Approval({ run, step, onStep, first }: ApprovalProps) {
             to act on <b>{step.environment}</b>
           </>
         )}
-        {lastEnd(run, step) !== null && (
+        {since !== null && (
           <span className="faint">
             {' '}
-            · <Duration from={lastEnd(run, step)} />
+            · <Duration from={since} />
           </span>
         )}
       </span>
-      {may('run.approve', run.project) && (
-        <form className={classes.verdict} onSubmit={(event) => event.preventDefault()}>
-          <TextInput
-            size="xs"
-            aria-label="Comment"
-            placeholder="Comment"
-            maxLength={4096}
-            value={comment}
-            onChange={(event) => setComment(event.currentTarget.value)}
-          />
-          <Button
-            id={first ? APPROVE_BUTTON : undefined}
-            color="green"
-            loading={decide.isPending && decide.variables === 'approve'}
-            disabled={decide.isPending}
-            onClick={() => decide.mutate('approve')}
-          >
-            Approve
-          </Button>
-          <Button
-            variant="default"
-            loading={decide.isPending && decide.variables === 'reject'}
-            disabled={decide.isPending}
-            onClick={() => decide.mutate('reject')}
-          >
-            Reject
-          </Button>
-        </form>
-      )}
+      {may('run.approve', run.project) && <Verdict run={run.id} step={step.key} first={first} />}
     </section>
+  );
+}
+
+function Verdict({ run, step, first }: { run: string; step: string; first: boolean }) {
+  const queries = useQueryClient();
+  const [comment, setComment] = useState('');
+  const decide = useMutation({
+    mutationFn: (verdict: 'approve' | 'reject') => {
+      const request = { path: { run, step }, body: { comment } };
+      return verdict === 'approve' ? api.approveStep(request) : api.rejectStep(request);
+    },
+    onSuccess: () => void queries.invalidateQueries({ queryKey: getRunQueryKey({ path: { run } }) }),
+  });
+  return (
+    <form className={classes.verdict} onSubmit={(event) => event.preventDefault()}>
+      <TextInput
+        size="xs"
+        aria-label="Comment"
+        placeholder="Comment"
+        maxLength={4096}
+        value={comment}
+        onChange={(event) => setComment(event.currentTarget.value)}
+      />
+      <Button
+        id={first ? APPROVE_BUTTON : undefined}
+        color="green"
+        loading={decide.isPending && decide.variables === 'approve'}
+        disabled={decide.isPending}
+        onClick={() => decide.mutate('approve')}
+      >
+        Approve
+      </Button>
+      <Button
+        variant="default"
+        loading={decide.isPending && decide.variables === 'reject'}
+        disabled={decide.isPending}
+        onClick={() => decide.mutate('reject')}
+      >
+        Reject
+      </Button>
+    </form>
   );
 }
 

@@ -10,6 +10,7 @@ import { Controls } from './controls';
 import type { StepGraphProps } from './graph';
 import classes from './graph.module.css';
 import type { Size } from './layout';
+import type { GraphStep } from './model';
 import { type Scene, stepTowards, useScene } from './scene';
 import { StepNode, StepsContext } from './step-node';
 import { useCamera } from './use-camera';
@@ -45,6 +46,20 @@ function Room({ room, ...props }: StepGraphProps & { room: Size }) {
   ) : null;
 }
 
+// The graph is looked at and gone through by our own keys; nothing in it is moved, joined or taken away.
+const FIXED = {
+  nodesDraggable: false,
+  nodesConnectable: false,
+  nodesFocusable: false,
+  elementsSelectable: false,
+  disableKeyboardA11y: true,
+  deleteKeyCode: null,
+  selectionKeyCode: null,
+  multiSelectionKeyCode: null,
+  panActivationKeyCode: null,
+  zoomOnDoubleClick: false,
+} as const;
+
 function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Scene }) {
   const area = useRef<HTMLDivElement>(null);
   const camera = useCamera(scene, selected);
@@ -54,42 +69,30 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
   const frames = useMemo(() => new Set(scene.frames.map(({ unit }) => unit.id)), [scene.frames]);
   const first = selected ?? graph.steps[0]?.key;
   const context = useMemo(() => ({ steps, frames, selected, entry: first }), [steps, frames, selected, first]);
-  const colour = useCallback(({ id }: Node) => colourOf(steps.get(id)?.look ?? 'pending'), [steps]);
-  const byArrows = useCallback(
-    (event: KeyboardEvent) => {
-      const from = (event.target as HTMLElement).closest<HTMLElement>('[data-step]')?.dataset.step;
-      const to = from === undefined ? undefined : stepTowards(scene.boxes, from, event.key);
-      if (to === undefined) return;
-      event.preventDefault();
-      area.current?.querySelector<HTMLElement>(`[data-step="${CSS.escape(to)}"]`)?.focus({ preventScroll: true });
-      camera.show(to);
-    },
-    [scene.boxes, camera],
-  );
+  const byArrows = (event: KeyboardEvent) => {
+    const from = (event.target as HTMLElement).closest<HTMLElement>('[data-step]')?.dataset.step;
+    const to = from === undefined ? undefined : stepTowards(scene.boxes, from, event.key);
+    if (to === undefined) return;
+    event.preventDefault();
+    area.current?.querySelector<HTMLElement>(`[data-step="${CSS.escape(to)}"]`)?.focus({ preventScroll: true });
+    camera.show(to);
+  };
+  const moving = (moves: boolean) => area.current?.toggleAttribute('data-moving', moves); // no state: nothing is to be drawn for it
   return (
     <StepsContext value={context}>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: arrows go from one button inside to another one */}
       <div ref={area} className={classes.room} onKeyDown={byArrows}>
         <ReactFlow
+          {...FIXED}
           nodes={nodes}
           nodeTypes={NODE_TYPES}
           onNodeClick={(_, node) => onSelect?.(node.id)}
           onPaneClick={() => onSelect?.(undefined)}
           onMoveStart={(event) => {
             if (event) camera.taken();
-            area.current?.toggleAttribute('data-moving', true); // no state: nothing is to be drawn for it
+            moving(true);
           }}
-          onMoveEnd={() => area.current?.toggleAttribute('data-moving', false)}
-          nodesDraggable={false}
-          nodesConnectable={false}
-          nodesFocusable={false}
-          elementsSelectable={false}
-          disableKeyboardA11y
-          deleteKeyCode={null}
-          selectionKeyCode={null}
-          multiSelectionKeyCode={null}
-          panActivationKeyCode={null}
-          zoomOnDoubleClick={false}
+          onMoveEnd={() => moving(false)}
           minZoom={0.05}
           maxZoom={1.6}
         >
@@ -98,22 +101,27 @@ function Flow({ graph, selected, onSelect, scene }: StepGraphProps & { scene: Sc
             <Conditions scene={scene} />
           </ViewportPortal>
           <Controls onShowAll={camera.showAll} />
-          {graph.steps.length > WITH_MAP && (
-            <MiniMap
-              pannable
-              zoomable
-              ariaLabel="The whole graph"
-              className={classes.map}
-              style={MAP}
-              bgColor="var(--panel)"
-              maskColor="color-mix(in srgb, var(--page) 70%, transparent)"
-              nodeBorderRadius={12}
-              nodeColor={colour}
-            />
-          )}
+          {graph.steps.length > WITH_MAP && <WholeGraph steps={steps} />}
         </ReactFlow>
       </div>
     </StepsContext>
+  );
+}
+
+function WholeGraph({ steps }: { steps: ReadonlyMap<string, GraphStep> }) {
+  const colour = useCallback(({ id }: Node) => colourOf(steps.get(id)?.look ?? 'pending'), [steps]);
+  return (
+    <MiniMap
+      pannable
+      zoomable
+      ariaLabel="The whole graph"
+      className={classes.map}
+      style={MAP}
+      bgColor="var(--panel)"
+      maskColor="color-mix(in srgb, var(--page) 70%, transparent)"
+      nodeBorderRadius={12}
+      nodeColor={colour}
+    />
   );
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { curve, type Placing, type Point, place, type Shape } from './layout';
-import { edgesOf, type Graph, type GraphEdge, type GraphStep, graphOfPipeline, instanceName, unitsOf } from './model';
-import { unitSize, widthFor } from './sizes';
+import { edgesOf, type Graph, unitsOf } from './model';
+import { edge, step } from './sample';
+import { unitSize } from './sizes';
 
 function shapeOf(graph: Graph, direction: 'right' | 'down' = 'right'): Shape {
   return {
@@ -13,13 +14,6 @@ function shapeOf(graph: Graph, direction: 'right' | 'down' = 'right'): Shape {
     edges: edgesOf(graph).map(({ id, source, target, kind }) => ({ id, source, target, kind })),
   };
 }
-
-const step = (key: string, name = key): GraphStep => ({ key, name });
-const edge = (source: string, target: string, kind: GraphEdge['kind'] = 'success'): GraphEdge => ({
-  source,
-  target,
-  kind,
-});
 
 /** Thirty ranks of ten steps; each one leads to two of the next rank, and all of them fail into one that tells of it. */
 function large(): Graph {
@@ -106,8 +100,10 @@ describe('the layout', () => {
     const [one, other] = Object.values(place(shapeOf(both)).edges);
     expect(one?.[0]).not.toEqual(other?.[0]);
   });
+});
 
-  it('places 300 steps without an overlap, in both directions', { timeout: 60_000 }, () => {
+describe('the layout of very many steps', () => {
+  it('has no overlaps, in both directions', { timeout: 60_000 }, () => {
     for (const direction of ['right', 'down'] as const) {
       const shape = shapeOf(large(), direction);
       const placing = place(shape);
@@ -124,8 +120,10 @@ describe('the layout', () => {
     const fails = shape.edges.filter(({ kind }) => kind === 'fail').map(({ id }) => edges[id] as Point[]);
     expect(fails.filter((points) => points.some(({ y }) => y > bottom))).toHaveLength(299);
   });
+});
 
-  it('draws paths that begin and end where the points do', () => {
+describe('an edge', () => {
+  it('begins and ends where its points do', () => {
     const path = curve(
       [
         { x: 0, y: 0 },
@@ -136,83 +134,5 @@ describe('the layout', () => {
     );
     expect(path).toBe('M0 0 C5 0 5 20 10 20 C20 20 20 20 30 20');
     expect(curve([], 'down')).toBe('');
-  });
-});
-
-describe('units', () => {
-  const matrix: Graph = {
-    steps: [step('build'), step('test-a', 'test'), step('test-b', 'test'), step('deploy')],
-    edges: [
-      { ...edge('build', 'test-a'), state: 'taken' },
-      { ...edge('build', 'test-b'), state: 'taken' },
-      { ...edge('test-a', 'deploy'), state: 'dead' },
-      { ...edge('test-b', 'deploy'), state: 'taken' },
-      { ...edge('test-b', 'deploy'), condition: 'branch == "main"', state: 'dead' },
-    ],
-  };
-
-  it('are the instances of a matrix together', () => {
-    expect(unitsOf(matrix.steps).map(({ id, members }) => [id, members.length])).toEqual([
-      ['build', 1],
-      ['test', 2],
-      ['deploy', 1],
-    ]);
-    expect(matrix.steps.map(instanceName)).toEqual(['build', 'a', 'b', 'deploy']);
-  });
-
-  it('have one edge for the same ends, kind and condition: taken when one of them is', () => {
-    expect(edgesOf(matrix).map(({ source, target, state, condition }) => [source, target, state, condition])).toEqual([
-      ['build', 'test', 'taken', undefined],
-      ['test', 'deploy', 'taken', undefined],
-      ['test', 'deploy', 'dead', 'branch == "main"'],
-    ]);
-  });
-
-  it('show as moving what leads to a running step', () => {
-    const steps: GraphStep[] = [step('a'), { ...step('b'), look: 'running' }, { ...step('c'), look: 'pending' }];
-    const taken = { state: 'taken' } as const;
-    const edges = [
-      { ...edge('a', 'b'), ...taken },
-      { ...edge('a', 'c'), ...taken },
-      { ...edge('c', 'b'), state: 'dead' as const },
-    ];
-    expect(edgesOf({ steps, edges }).map(({ moving }) => moving)).toEqual([true, false, false]);
-  });
-
-  it('keep large matrices compact: members inside, in columns', () => {
-    const unit = { id: 'm', members: Array.from({ length: 14 }, (_, place) => step(`m-${place}`, 'm')) };
-    const { width, height, members } = unitSize(unit, 212);
-    expect(new Set(members.map(({ x }) => x)).size).toBe(3);
-    for (const member of members) {
-      expect(member.x + member.width).toBeLessThan(width);
-      expect(member.y + member.height).toBeLessThan(height);
-    }
-  });
-
-  it('are as wide as the longest name needs, within limits', () => {
-    const width = (name: string) => widthFor(unitsOf([step('a'), step(name)]));
-    expect(width('b')).toBe(150);
-    expect(width('integration')).toBeGreaterThan(150);
-    expect(width('x'.repeat(200))).toBe(224);
-  });
-
-  it('come from a pipeline that does not run, too', () => {
-    const one = {
-      key: 'a',
-      name: 'a',
-      background: true,
-      allow_failure: false,
-      environment: null,
-      cached: false,
-      secrets: [],
-      line: 1,
-    };
-    const graph = graphOfPipeline({
-      steps: [one],
-      edges: [{ source: 'a', target: 'b', kind: 'always', condition: null }],
-    });
-    expect(graph.steps[0]).toMatchObject({ key: 'a', background: true });
-    expect(graph.steps[0]?.look).toBeUndefined();
-    expect(graph.edges[0]?.kind).toBe('always');
   });
 });
