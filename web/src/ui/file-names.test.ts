@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { above, parted, readable, shown } from './names';
+import { above, parted, readable, shown } from './file-names';
 
 test.each([
   ['plain name.txt', 'plain name.txt'],

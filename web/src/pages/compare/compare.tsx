@@ -6,6 +6,7 @@ import { Link, useParams } from '@tanstack/react-router';
 import { type ReactNode, useCallback, useState } from 'react';
 import { compareRunsOptions, findRunOptions, type RunComparison, type RunSummary, type RunView } from '@/api';
 import { useRunNews } from '@/api/live';
+import { ChangedValues } from '@/ui/changed/values';
 import { Page } from '@/ui/page';
 import { ErrorPanel, Loaded } from '@/ui/panels';
 import { Branch, CommitId, Trigger } from '@/ui/small';
@@ -16,7 +17,6 @@ import { Files } from './files';
 import { Graphs } from './graphs';
 import { Picker } from './picker';
 import { Steps } from './steps';
-import { Changes } from './values';
 
 export function Compare() {
   const { project, number, other } = useParams({ from: '/shell/projects/$project/runs/$number/compare/$other' });
@@ -75,10 +75,10 @@ function Both({ before, after }: { before: RunView; after: RunView }) {
             <Steps compared={found} selected={step} onSelect={setStep} />
           </Part>
           <Part title="Inputs" none={found.inputs.length === 0 && 'The inputs are the same.'}>
-            <Changes changes={found.inputs} />
+            <ChangedValues changes={found.inputs} />
           </Part>
           <Part title="Variables at the end" none={found.variables.length === 0 && 'The variables are the same.'}>
-            <Changes changes={found.variables} />
+            <ChangedValues changes={found.variables} />
           </Part>
           <Part
             title="Files at the end"

@@ -1,31 +1,32 @@
 /** A changed file; opened, it shows how it differs. */
 import { Button } from '@mantine/core';
 import { IconChevronDown, IconChevronRight } from '@tabler/icons-react';
-import { useQuery } from '@tanstack/react-query';
+import { type UseQueryOptions, useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useEffect, useRef, useState } from 'react';
-import { api, type ChangedFile } from '@/api';
+import type { ChangedFile, FilePatch } from '@/api';
+import { parted, shown } from '@/ui/file-names';
 import { ErrorPanel, Loading } from '@/ui/panels';
 import { bytes } from '@/ui/small';
-import type { DiffView } from '../changes';
-import { parted, shown } from '../names';
-import classes from './changes.module.css';
+import classes from './changed.module.css';
+import type { DiffView } from './patch';
 
 const Patch = lazy(() => import('./patch'));
 const LARGE = 400_000; // bytes: shown when asked for
 
+export const STATUS: Record<string, string> = { A: 'added', M: 'modified', D: 'deleted', T: 'of another type' };
+
+/** Where the difference of a file comes from. */
+export type PatchOf = (file: ChangedFile) => Pick<UseQueryOptions<FilePatch>, 'queryKey' | 'queryFn' | 'staleTime'>;
+
 interface FileProps {
-  run: string;
-  step: string;
-  result: string;
   file: ChangedFile;
   view: DiffView;
   open: boolean;
   onOpen: (open: boolean) => void;
+  patchOf: PatchOf;
 }
 
-const WORDS: Record<string, string> = { A: 'added', M: 'modified', D: 'deleted', T: 'type changed' };
-
-export function ChangedFileRow({ run, step, result, file, view, open, onOpen }: FileProps) {
+export function ChangedFileRow({ file, view, open, onOpen, patchOf }: FileProps) {
   const [directory, name] = parted(file.name);
   const element = useRef<HTMLLIElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: only what is open when it appears is brought into view
@@ -36,9 +37,9 @@ export function ChangedFileRow({ run, step, result, file, view, open, onOpen }: 
     <li ref={element} className={classes.file} data-open={open || undefined}>
       <button type="button" className={classes.row} aria-expanded={open} onClick={() => onOpen(!open)}>
         {open ? <IconChevronDown size={14} aria-hidden /> : <IconChevronRight size={14} aria-hidden />}
-        <span className={classes.status} data-status={file.status} title={WORDS[file.status]}>
+        <span className={classes.status} data-status={file.status} title={STATUS[file.status]}>
           <span aria-hidden>{file.status}</span>
-          <span className="visually-hidden">{WORDS[file.status]}</span>
+          <span className="visually-hidden">{STATUS[file.status]}</span>
         </span>
         <span className={classes.path} title={shown(file.name)}>
           <span className="faint">{shown(directory)}</span>
@@ -46,7 +47,7 @@ export function ChangedFileRow({ run, step, result, file, view, open, onOpen }: 
         </span>
         <span className={classes.size}>{sizes(file)}</span>
       </button>
-      {open && <Difference run={run} step={step} result={result} file={file} view={view} />}
+      {open && <Difference file={file} view={view} patchOf={patchOf} />}
     </li>
   );
 }
@@ -58,15 +59,10 @@ function sizes({ size_before: before, size_after: after }: ChangedFile): string 
   return more === 0 ? bytes(after) : `${bytes(after)} (${more > 0 ? '+' : '−'}${bytes(Math.abs(more))})`;
 }
 
-function Difference({ run, step, result, file, view }: Omit<FileProps, 'open' | 'onOpen'>) {
+function Difference({ file, view, patchOf }: Pick<FileProps, 'file' | 'view' | 'patchOf'>) {
   const large = Math.max(file.size_before ?? 0, file.size_after ?? 0) > LARGE;
   const [wanted, setWanted] = useState(!large);
-  const query = useQuery({
-    queryKey: ['patch', run, step, result, file.path],
-    enabled: wanted,
-    staleTime: Number.POSITIVE_INFINITY,
-    queryFn: async () => (await api.diffFile({ path: { run, step }, query: { path: file.path } })).data,
-  });
+  const query = useQuery({ ...patchOf(file), enabled: wanted });
   if (!wanted) {
     return (
       <p className={classes.aside}>

@@ -4,10 +4,10 @@ import { Button } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
 import { useMemo, useState } from 'react';
 import { Decoration, Diff, Hunk, parseDiff } from 'react-diff-view';
-import type { DiffView } from '../changes';
-import classes from './changes.module.css';
+import classes from './changed.module.css';
 import { limited } from './limit';
 
+export type DiffView = 'unified' | 'split';
 const AT_ONCE = 2000; // lines
 
 export default function Patch({ patch, cut, view }: { patch: string; cut: boolean; view: DiffView }) {

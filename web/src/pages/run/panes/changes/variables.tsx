@@ -1,16 +1,11 @@
 /** Variables before and after a step. */
 import { useQuery } from '@tanstack/react-query';
 import { api } from '@/api';
+import { ChangedValues, type ValueChange } from '@/ui/changed/values';
 import classes from './changes.module.css';
 
-export interface VariableChange {
-  name: string;
-  before: string | undefined;
-  after: string | undefined;
-}
-
 /** Return the variables that differ, by name. */
-export function changesOf(before: Record<string, string>, after: Record<string, string>): VariableChange[] {
+export function changesOf(before: Record<string, string>, after: Record<string, string>): ValueChange[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
   return names
     .map((name) => ({ name, before: before[name], after: after[name] }))
@@ -32,26 +27,7 @@ export function VariableChanges({ run, step, result }: { run: string; step: stri
       <header className={classes.head}>
         <h3>Variables</h3>
       </header>
-      <table className={classes.variables}>
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Before</th>
-            <th scope="col">After</th>
-          </tr>
-        </thead>
-        <tbody>
-          {query.data.map(({ name, before, after }) => (
-            <tr key={name}>
-              <th scope="row">
-                <code>{name}</code>
-              </th>
-              <td>{before === undefined ? <span className="faint">not set</span> : <code data-gone>{before}</code>}</td>
-              <td>{after === undefined ? <span className="faint">not set</span> : <code data-new>{after}</code>}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <ChangedValues changes={query.data} />
     </section>
   );
 }

@@ -4,9 +4,9 @@ import { IconDownload } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useState } from 'react';
 import { api } from '@/api';
+import { parted, readable } from '@/ui/file-names';
 import { Empty, ErrorPanel, Loading } from '@/ui/panels';
 import { bytes, Copy } from '@/ui/small';
-import { parted, readable } from '../names';
 import { downloadOf, fileAt, type Kind, kindOf, linked, type Place, pageAt } from './places';
 import classes from './workspace.module.css';
 

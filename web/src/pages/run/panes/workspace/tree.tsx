@@ -4,10 +4,10 @@ import { IconChevronDown, IconChevronRight, IconFile, IconFolder, IconLink } fro
 import { useQuery } from '@tanstack/react-query';
 import { type KeyboardEvent, useState } from 'react';
 import { api, type TreeEntry } from '@/api';
+import { shown } from '@/ui/file-names';
 import { ErrorPanel, Loading } from '@/ui/panels';
 import { bytes } from '@/ui/small';
 import { useLasting } from '@/ui/time';
-import { shown } from '../names';
 import type { Place } from './places';
 import classes from './workspace.module.css';
 

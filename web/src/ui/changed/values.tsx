@@ -1,20 +1,29 @@
 /** Inputs or variables that differ. */
 import classes from './values.module.css';
 
-interface Change {
+export interface ValueChange {
   name: string;
   before: unknown;
   after: unknown;
 }
 
-export function Changes({ changes }: { changes: Change[] }) {
+export function ChangedValues({ changes }: { changes: ValueChange[] }) {
   return (
     <div className={classes.scroll}>
-      <table className={classes.changes}>
+      <table className={classes.values}>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">Before</th>
+            <th scope="col">After</th>
+          </tr>
+        </thead>
         <tbody>
           {changes.map(({ name, before, after }) => (
             <tr key={name}>
-              <th scope="row">{name}</th>
+              <th scope="row">
+                <code>{name}</code>
+              </th>
               <td>
                 <Value value={before} removed />
               </td>
@@ -30,7 +39,7 @@ export function Changes({ changes }: { changes: Change[] }) {
 }
 
 function Value({ value, removed = false }: { value: unknown; removed?: boolean }) {
-  if (value === null || value === undefined) return <span className="faint">not there</span>;
+  if (value === null || value === undefined) return <span className="faint">not set</span>;
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return removed ? (
     <del>
