@@ -1,7 +1,8 @@
 /** Who looks at the pages, and what they may do. The server decides again at each request; this is to not offer the rest. */
-import { useQuery } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import type { Action, Me } from '@/api';
 import { meOptions } from '@/api';
+import { askAgain } from '@/api/live';
 
 export function useMe(): Me | undefined {
   return useQuery({ ...meOptions(), staleTime: 60_000 }).data;
@@ -15,5 +16,14 @@ export function useMay(): (action: Action, project?: string) => boolean {
     if (project === undefined) return me.may.includes(action);
     const role = me.admin ? 'maintainer' : me.roles[project];
     return (role ? me.rights[role] : me.rights.public)?.includes(action) ?? false;
+  };
+}
+
+/** Return a function that forgets all that was seen: somebody else looks at the pages now, who may look at other things. */
+export function useFreshStart(): () => void {
+  const queries = useQueryClient();
+  return () => {
+    queries.clear();
+    askAgain();
   };
 }

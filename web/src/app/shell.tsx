@@ -15,16 +15,16 @@ import {
   IconUser,
   IconUsers,
 } from '@tabler/icons-react';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useLocation, useNavigate, useRouter } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { api, listProjectsOptions } from '@/api';
-import { askAgain, useLive, useLiveState } from '@/api/live';
+import { useLive, useLiveState } from '@/api/live';
 import { StateLabel } from '@/ui/states';
 import { useLasting } from '@/ui/time';
 import { Goto } from './goto';
 import { Mark } from './mark';
-import { useMay, useMe } from './session';
+import { useFreshStart, useMay, useMe } from './session';
 import classes from './shell.module.css';
 
 const SideDrawer = lazy(() => import('./drawer'));
@@ -137,7 +137,7 @@ function Place({ to, icon, label, exact = false }: { to: string; icon: ReactNode
 
 function Person() {
   const me = useMe();
-  const queries = useQueryClient();
+  const freshStart = useFreshStart();
   const navigate = useNavigate();
   const location = useLocation();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
@@ -145,8 +145,7 @@ function Person() {
   const logout = useMutation({
     mutationFn: () => api.logout(),
     onSuccess: async () => {
-      queries.clear();
-      askAgain();
+      freshStart();
       await navigate({ to: '/login' });
     },
   });

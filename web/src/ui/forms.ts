@@ -29,6 +29,8 @@ interface ApiFormOptions<Values, Answer> {
   initialValues: Values;
   send: (values: Values) => Promise<Answer>;
   onDone: (answer: Answer, values: Values) => unknown;
+  /** Besides saying why. */
+  onFailed?: () => void;
   /** What can be known without asking; the server looks at all of it again. */
   validate?: Partial<{ [name in keyof Values]: (value: Values[name], values: Values) => string | null }>;
 }
@@ -38,6 +40,8 @@ export interface ApiForm<Values> {
   /** The properties of an input. */
   field: (name: keyof Values & string, type?: 'input' | 'checkbox') => GetInputPropsReturnType;
   submit: (event?: React.FormEvent<HTMLFormElement>) => void;
+  /** Whether it was not sent yet. */
+  untried: boolean;
   sending: boolean;
   problem: Problem | undefined;
 }
@@ -47,6 +51,7 @@ export function useApiForm<Values extends Record<string, unknown>, Answer>({
   initialValues,
   send,
   onDone,
+  onFailed,
   validate,
 }: ApiFormOptions<Values, Answer>): ApiForm<Values> {
   const form = useForm<Values>({ initialValues, validate: validate as never });
@@ -54,12 +59,16 @@ export function useApiForm<Values extends Record<string, unknown>, Answer>({
   const sending = useMutation({
     mutationFn: send,
     onSuccess: onDone,
-    onError: (error) => form.setErrors(complaints(error, names).fields),
+    onError: (error) => {
+      onFailed?.();
+      form.setErrors(complaints(error, names).fields);
+    },
   });
   return {
     form: form as UseFormReturnType<Values>,
     field: (name, type = 'input') => form.getInputProps(name as never, { type }),
     submit: form.onSubmit((values) => sending.mutate(values as Values)),
+    untried: sending.isIdle,
     sending: sending.isPending,
     problem: sending.isError ? complaints(sending.error, names).rest : undefined,
   };
