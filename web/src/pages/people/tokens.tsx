@@ -3,7 +3,7 @@ import { useDisclosure } from '@mantine/hooks';
 import { IconPlus, IconTicket } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { api, listTokensOptions, listTokensQueryKey, type MadeToken } from '@/api';
+import { api, listTokensOptions, listTokensQueryKey, type MadeToken, type TokenView } from '@/api';
 import { Once } from '@/ui/once';
 import { Empty, Loaded } from '@/ui/panels';
 import { Section } from '@/ui/section';
@@ -45,23 +45,7 @@ export function Tokens() {
         </div>
       )}
       <Loaded query={tokens} rows={2}>
-        {(found) => {
-          const shown = found.filter((token) => all || !isOver(token));
-          if (shown.length === 0) {
-            return (
-              <Empty icon={<IconTicket size={28} stroke={1.4} />} title="No tokens">
-                <code>flow login</code> makes one as well.
-              </Empty>
-            );
-          }
-          return (
-            <TokenRows
-              tokens={shown}
-              revoke={(token) => api.revokeToken({ path: { token: token.id } })}
-              onDone={freshen}
-            />
-          );
-        }}
+        {(found) => <Shown tokens={found.filter((token) => all || !isOver(token))} onDone={freshen} />}
       </Loaded>
       <Modal opened={opened} onClose={modal.close} title="New token" size="lg">
         <TokenForm
@@ -74,5 +58,18 @@ export function Tokens() {
         />
       </Modal>
     </Section>
+  );
+}
+
+function Shown({ tokens, onDone }: { tokens: TokenView[]; onDone: () => unknown }) {
+  if (tokens.length === 0) {
+    return (
+      <Empty icon={<IconTicket size={28} stroke={1.4} />} title="No tokens">
+        <code>flow login</code> makes one as well.
+      </Empty>
+    );
+  }
+  return (
+    <TokenRows tokens={tokens} revoke={(token) => api.revokeToken({ path: { token: token.id } })} onDone={onDone} />
   );
 }

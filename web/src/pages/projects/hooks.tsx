@@ -105,9 +105,13 @@ function Fresh({ hook, onSeen }: { hook: HookView; onSeen: () => void }) {
   );
 }
 
-function Hook({ project, hook, onSecret }: { project: string; hook: HookView; onSecret: (hook: HookView) => void }) {
-  const freshen = useFreshHooks(project);
-  const [editing, edit] = useDisclosure();
+interface HookProps {
+  project: string;
+  hook: HookView;
+  onSecret: (hook: HookView) => void;
+}
+
+function Hook({ project, hook, onSecret }: HookProps) {
   const may = useMay();
   return (
     <Row
@@ -128,55 +132,51 @@ function Hook({ project, hook, onSecret }: { project: string; hook: HookView; on
           </span>
         </Facts>
       }
-      actions={
-        may('hook.change', project) && (
-          <>
-            <Button variant="subtle" color="gray" leftSection={<IconPencil size={14} />} onClick={edit.open}>
-              Edit
-            </Button>
-            <NewSecret project={project} hook={hook} onSecret={onSecret} />
-            <Confirm
-              label="Remove"
-              title={`Remove the webhook ${hook.name}`}
-              word={hook.name}
-              variant="subtle"
-              color="red"
-              leftSection={<IconTrash size={14} />}
-              aria-label={`Remove ${hook.name}`}
-              act={() => api.removeHook({ path: { project, name: hook.name } })}
-              onDone={freshen}
-            >
-              Its deliveries are removed, too, and what its address is sent is refused from then on.
-            </Confirm>
-            <Modal opened={editing} onClose={edit.close} title={`Webhook ${hook.name}`} size="lg">
-              <HookForm
-                project={project}
-                hook={hook}
-                kind="github"
-                onCancel={edit.close}
-                onDone={() => {
-                  edit.close();
-                  told('Saved');
-                  return freshen();
-                }}
-              />
-            </Modal>
-          </>
-        )
-      }
+      actions={may('hook.change', project) && <HookActions project={project} hook={hook} onSecret={onSecret} />}
     />
   );
 }
 
-function NewSecret({
-  project,
-  hook,
-  onSecret,
-}: {
-  project: string;
-  hook: HookView;
-  onSecret: (hook: HookView) => void;
-}) {
+function HookActions({ project, hook, onSecret }: HookProps) {
+  const freshen = useFreshHooks(project);
+  const [editing, edit] = useDisclosure();
+  return (
+    <>
+      <Button variant="subtle" color="gray" leftSection={<IconPencil size={14} />} onClick={edit.open}>
+        Edit
+      </Button>
+      <NewSecret project={project} hook={hook} onSecret={onSecret} />
+      <Confirm
+        label="Remove"
+        title={`Remove the webhook ${hook.name}`}
+        word={hook.name}
+        variant="subtle"
+        color="red"
+        leftSection={<IconTrash size={14} />}
+        aria-label={`Remove ${hook.name}`}
+        act={() => api.removeHook({ path: { project, name: hook.name } })}
+        onDone={freshen}
+      >
+        Its deliveries are removed, too, and what its address is sent is refused from then on.
+      </Confirm>
+      <Modal opened={editing} onClose={edit.close} title={`Webhook ${hook.name}`} size="lg">
+        <HookForm
+          project={project}
+          hook={hook}
+          kind="github"
+          onCancel={edit.close}
+          onDone={() => {
+            edit.close();
+            told('Saved');
+            return freshen();
+          }}
+        />
+      </Modal>
+    </>
+  );
+}
+
+function NewSecret({ project, hook, onSecret }: HookProps) {
   return (
     <Confirm
       label="New secret"
