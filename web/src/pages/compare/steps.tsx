@@ -2,6 +2,7 @@
 import { useEffect, useRef } from 'react';
 import type { RunComparison, StepCompared, StepSide } from '@/api';
 import { StateIcon, wordOf } from '@/ui/states';
+import table from '@/ui/table.module.css';
 import { duration } from '@/ui/time';
 import { isDifferent, lookOfSide, timeDifference } from './difference';
 import classes from './steps.module.css';
@@ -17,7 +18,7 @@ export function Steps({ compared: { before, after, steps }, selected, onSelect }
   const both = steps.filter((step) => step.before?.seconds && step.after?.seconds);
   const longest = Math.max(1, ...both.flatMap((step) => [step.before?.seconds ?? 0, step.after?.seconds ?? 0]));
   return (
-    <div className={classes.scroll}>
+    <div className={table.frame}>
       <table className={classes.steps} style={{ '--longest': longest }}>
         <thead>
           <tr>
@@ -25,7 +26,7 @@ export function Steps({ compared: { before, after, steps }, selected, onSelect }
             <th scope="col">#{before.number}</th>
             <th scope="col">#{after.number}</th>
             <th scope="col">Time</th>
-            <th scope="col" className={classes.number}>
+            <th scope="col" className={table.number}>
               Difference
             </th>
           </tr>
@@ -60,7 +61,7 @@ function Row({ step, selected, onSelect }: RowProps) {
       onClick={() => onSelect(step.key)}
     >
       <td>
-        <button type="button" className={classes.name}>
+        <button type="button" className={table.name}>
           {step.key}
         </button>
         {step.redefined && <span className={classes.remark}>another definition</span>}
@@ -75,7 +76,7 @@ function Row({ step, selected, onSelect }: RowProps) {
         <Time side={step.before} />
         <Time side={step.after} />
       </td>
-      <td className={classes.number} data-slower={time.slower === undefined ? undefined : time.slower ? 'yes' : 'no'}>
+      <td className={table.number} data-slower={time.slower === undefined ? undefined : time.slower ? 'yes' : 'no'}>
         {time.text}
       </td>
     </tr>

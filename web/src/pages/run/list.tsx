@@ -1,6 +1,7 @@
 /** The steps as a list: the graph for those who read rather than look, and on small screens. */
 import type { RunView, StepView } from '@/api';
 import { lookOfStep, StateIcon, wordOf } from '@/ui/states';
+import table from '@/ui/table.module.css';
 import { Duration } from '@/ui/time';
 import classes from './list.module.css';
 
@@ -22,7 +23,7 @@ export function StepList({ run, steps, selected, onSelect }: StepListProps) {
             <th scope="col">State</th>
             <th scope="col">After</th>
             <th scope="col">Runner</th>
-            <th scope="col" className={classes.number}>
+            <th scope="col" className={table.number}>
               Time
             </th>
           </tr>
@@ -65,7 +66,7 @@ function Row({ run, step, selected, onSelect }: RowProps) {
       </td>
       <td className="faint">{causes(run, step)}</td>
       <td className="faint">{step.attempts.at(-1)?.node}</td>
-      <td className={classes.number}>
+      <td className={table.number}>
         <Duration from={step.started_at} to={step.finished_at} />
       </td>
     </tr>

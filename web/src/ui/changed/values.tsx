@@ -1,4 +1,5 @@
 /** Inputs or variables that differ. */
+import table from '@/ui/table.module.css';
 import classes from './values.module.css';
 
 export interface ValueChange {
@@ -9,7 +10,7 @@ export interface ValueChange {
 
 export function ChangedValues({ changes }: { changes: ValueChange[] }) {
   return (
-    <div className={classes.scroll}>
+    <div className={table.frame}>
       <table className={classes.values}>
         <thead>
           <tr>
