@@ -13,12 +13,13 @@ import type { PaneProps } from './panes/pane';
 import type { Choose, Place, Tab } from './place';
 import { Why } from './why';
 
-const PANES: Record<Exclude<Tab, 'overview'>, ComponentType<PaneProps>> = {
+const lazyPanes = (): Record<Exclude<Tab, 'overview'>, ComponentType<PaneProps>> => ({
   logs: lazy(() => import('./panes/logs').then((module) => ({ default: module.LogPane }))),
   changes: lazy(() => import('./panes/changes').then((module) => ({ default: module.ChangesPane }))),
   workspace: lazy(() => import('./panes/workspace').then((module) => ({ default: module.WorkspacePane }))),
   details: lazy(() => import('./panes/details').then((module) => ({ default: module.DetailsPane }))),
-};
+});
+let panes = lazyPanes();
 const NAMES: [tab: Tab, name: string][] = [
   ['logs', 'Logs'],
   ['changes', 'Changes'],
@@ -54,7 +55,7 @@ export function Panel({ run, place, choose }: PanelProps) {
       <Tabs.Panel value={tab}>
         <CatchBoundary
           getResetKey={() => `${tab} ${step?.key} ${attempt?.attempt}`}
-          errorComponent={({ error, reset }) => <ErrorPanel error={error} retry={reset} />}
+          errorComponent={({ error, reset }) => <ErrorPanel error={error} retry={() => again(reset)} />}
         >
           <Suspense fallback={<Coming />}>
             <Shown run={run} place={place} choose={choose} />
@@ -65,9 +66,15 @@ export function Panel({ run, place, choose }: PanelProps) {
   );
 }
 
+/** Show a pane anew. One that did not arrive is asked for again: React keeps that it failed. */
+function again(reset: () => void) {
+  panes = lazyPanes();
+  reset();
+}
+
 function Shown({ run, place: { tab, step, attempt }, choose }: PanelProps) {
   if (!step || tab === 'overview') return <Overview run={run} choose={choose} />;
-  const Pane = PANES[tab];
+  const Pane = panes[tab];
   // A pane of another attempt begins anew: nothing of what was unfolded or scrolled there fits here.
   return <Pane key={`${step.key} ${attempt?.attempt}`} run={run} step={step} attempt={attempt} />;
 }
