@@ -1,6 +1,6 @@
 /** What is around every page: where one can go, who one is, and whether news arrive. */
 import { ActionIcon, Burger, Menu, Tooltip, useMantineColorScheme } from '@mantine/core';
-import { useDisclosure, useHotkeys, useMediaQuery } from '@mantine/hooks';
+import { useDisclosure, useMediaQuery } from '@mantine/hooks';
 import {
   IconActivity,
   IconBooks,
@@ -31,7 +31,6 @@ const SideDrawer = lazy(() => import('./drawer'));
 
 export function Shell() {
   useLive();
-  useGoingByKeys();
   const me = useMe();
   const narrow = useMediaQuery('(max-width: 48em)');
   const stranger = useStranger();
@@ -195,9 +194,4 @@ function Connection() {
       {away && <StateLabel look="errored" word="No connection: trying again" />}
     </div>
   );
-}
-
-function useGoingByKeys() {
-  const navigate = useNavigate();
-  useHotkeys([['mod+Home', () => void navigate({ to: '/' })]]);
 }

@@ -15,7 +15,7 @@ import { Ago, Duration } from './time';
 /** `of`: what all of them share, and is not said again. */
 type Shared = 'all' | 'project' | 'pipeline';
 
-export const RunRow = memo(function RunRow({ run, of = 'all' }: { run: RunSummary; of?: Shared }) {
+const RunRow = memo(function RunRow({ run, of = 'all' }: { run: RunSummary; of?: Shared }) {
   const look = lookOfRun(run.state);
   return (
     <li className={classes.row} data-of={of}>

@@ -11,7 +11,7 @@ import {
   IconProgress,
 } from '@tabler/icons-react';
 import type { ComponentType } from 'react';
-import type { Outcome, RunState, StepView } from '@/api';
+import type { RunState, StepView } from '@/api';
 import classes from './states.module.css';
 
 /** What is shown of a run, a step or an attempt. */
@@ -71,10 +71,6 @@ export const wordOf = (look: Look) => WORDS[look];
 
 export function lookOfRun(state: RunState): Look {
   return state === 'cancelling' ? 'running' : state;
-}
-
-export function lookOfOutcome(outcome: Outcome): Look {
-  return outcome;
 }
 
 export function lookOfStep(step: Pick<StepView, 'state' | 'outcome' | 'approve' | 'holder'>): Look {

@@ -18,12 +18,12 @@ export type Row =
 const newestEnded = (pipeline: PipelineGlance): RunSummary | undefined =>
   pipeline.runs.find((run) => run.finished_at !== null && run.state !== 'cancelled');
 
-export function isFailing(pipeline: PipelineGlance): boolean {
+function isFailing(pipeline: PipelineGlance): boolean {
   const run = newestEnded(pipeline);
   return run?.state === 'failed' || run?.state === 'errored';
 }
 
-export const isRunning = (pipeline: PipelineGlance) => pipeline.runs.some((run) => run.finished_at === null);
+const isRunning = (pipeline: PipelineGlance) => pipeline.runs.some((run) => run.finished_at === null);
 
 const fits = { failing: isFailing, running: isRunning };
 

@@ -9,9 +9,7 @@ export type KeyMap = Record<string, () => void>;
 const TEXT = 'input, textarea, select, [contenteditable], .cm-editor';
 
 /** Whether a key is for the page: not while somebody types, nor while a dialog is open. */
-export function isForPage(
-  event: Pick<KeyboardEvent, 'ctrlKey' | 'metaKey' | 'altKey' | 'defaultPrevented' | 'target'>,
-) {
+function isForPage(event: Pick<KeyboardEvent, 'ctrlKey' | 'metaKey' | 'altKey' | 'defaultPrevented' | 'target'>) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
   if (event.target instanceof Element && event.target.closest(TEXT)) return false;
   return document.querySelector('[role="dialog"], [role="menu"]') === null;

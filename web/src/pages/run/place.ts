@@ -6,7 +6,7 @@ import { defaultStep, inOrder } from './order';
 
 export const TABS = ['logs', 'changes', 'workspace', 'details', 'overview'] as const;
 export type Tab = (typeof TABS)[number];
-export const VIEWS = ['graph', 'list', 'timeline'] as const;
+const VIEWS = ['graph', 'list', 'timeline'] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface Place {

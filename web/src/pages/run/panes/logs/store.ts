@@ -7,7 +7,7 @@ import type { StreamState } from '@/api/stream';
 import type { Arrivals } from './batch';
 import { endsGroup, groupName, lastState, textOf } from './text';
 
-export const PAGE = 500; // lines
+const PAGE = 500; // lines
 const PAGES = 80;
 const BEYOND = 2 ** 53 - 1; // a line that no log has: asking for it tells how many there are, and where the log ends
 const SETTLING = 40; // milliseconds: what is only passed by is not asked for
