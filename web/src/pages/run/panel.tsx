@@ -1,8 +1,9 @@
 /** Beside the graph: what there is to see of the step that is chosen, or of the run as a whole. */
 import { Loader, Select, Tabs } from '@mantine/core';
 import { CatchBoundary } from '@tanstack/react-router';
-import { type ComponentType, lazy, Suspense } from 'react';
+import { type ComponentType, lazy, Suspense, useEffect, useRef } from 'react';
 import type { AttemptView, RunView, StepView } from '@/api';
+import { useLiveState } from '@/api/live';
 import { ErrorPanel } from '@/ui/panels';
 import { lookOfStep, StateIcon, wordOf } from '@/ui/states';
 import { Duration, useLasting } from '@/ui/time';
@@ -55,7 +56,7 @@ export function Panel({ run, place, choose }: PanelProps) {
       <Tabs.Panel value={tab}>
         <CatchBoundary
           getResetKey={() => `${tab} ${step?.key} ${attempt?.attempt}`}
-          errorComponent={({ error, reset }) => <ErrorPanel error={error} retry={() => again(reset)} />}
+          errorComponent={({ error, reset }) => <Failed error={error} retry={() => again(reset)} />}
         >
           <Suspense fallback={<Coming />}>
             <Shown run={run} place={place} choose={choose} />
@@ -70,6 +71,17 @@ export function Panel({ run, place, choose }: PanelProps) {
 function again(reset: () => void) {
   panes = lazyPanes();
   reset();
+}
+
+/** By itself when the server was away and is back: until then a part could not even be loaded. */
+function Failed({ error, retry }: { error: unknown; retry: () => void }) {
+  const open = useLiveState() === 'open';
+  const wasAway = useRef(!open);
+  useEffect(() => {
+    if (open && wasAway.current) retry();
+    wasAway.current = !open;
+  });
+  return <ErrorPanel error={error} retry={retry} />;
 }
 
 function Shown({ run, place: { tab, step, attempt }, choose }: PanelProps) {
