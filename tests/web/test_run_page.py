@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from flowbuild.testing.website import in_container
+from flowbuild.testing.website import RunAddress, in_container
 
 from .shop import ERROR
 
@@ -119,3 +119,18 @@ def test_news_go_on_after_a_restart_of_the_server(visit, site, watch):
     expect(log(page)).to_contain_text("second words", timeout=120_000)
     in_container(run, "speak", "touch", "/tmp/end")
     expect(heading(page)).to_contain_text("succeeded", timeout=120_000)
+
+
+def test_a_new_variable_of_a_rerun_may_be_called_like_another_while_it_is_typed(visit, site):
+    run = site.run("shop", "paint")
+    page = visit(run.page)
+    page.get_by_role("button", name="Run again").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Another variable").click()
+    dialog.get_by_label("Name", exact=True).press_sequentially("COLOURS")
+    dialog.get_by_label("Value of COLOURS").fill("many")
+    dialog.get_by_role("button", name="Run again with 1 changed").click()
+    page.wait_for_url(f"**/runs/{run.number + 1}")
+    again = site.ask("GET", "runs?project=shop&pipeline=paint")["items"][0]
+    assert site.ask("GET", f"runs/{again['id']}")["variables"] == {"COLOUR": "red", "COLOURS": "many"}
+    site.wait(RunAddress(again["id"], again["number"], "shop"))

@@ -36,10 +36,14 @@ export function Confirm({ label, title, children, word, act, onDone, ...button }
   );
 }
 
-type QuestionProps = Pick<ConfirmProps, 'label' | 'children' | 'word' | 'act' | 'onDone'> & { close: () => void };
+type QuestionProps = Pick<ConfirmProps, 'label' | 'children' | 'word' | 'act' | 'onDone'> & {
+  close: () => void;
+  /** On the button that does nothing. */
+  stay?: string;
+};
 
 /** The form in it, for those who open it by other means than the button. */
-export function Question({ label, children, word, act, onDone, close }: QuestionProps) {
+export function Question({ label, children, word, act, onDone, close, stay = 'Cancel' }: QuestionProps) {
   const [typed, setTyped] = useState('');
   const doing = useMutation({
     mutationFn: act,
@@ -76,7 +80,7 @@ export function Question({ label, children, word, act, onDone, close }: Question
       <FormProblem problem={doing.isError ? asProblem(doing.error).problem : undefined} />
       <Group gap="xs" justify="flex-end" mt="sm">
         <Button variant="default" size="sm" onClick={close} data-autofocus={word === undefined || undefined}>
-          Cancel
+          {stay}
         </Button>
         <Button type="submit" size="sm" color="red" loading={doing.isPending} disabled={!sure}>
           {label}

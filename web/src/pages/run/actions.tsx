@@ -1,5 +1,5 @@
 /** What can be done with a run, as far as the one who looks at it may. */
-import { ActionIcon, Button, Group, Menu, Modal, Stack, Text } from '@mantine/core';
+import { ActionIcon, Button, Menu, Modal, Stack, Text } from '@mantine/core';
 import {
   IconDots,
   IconGitCompare,
@@ -9,12 +9,13 @@ import {
   IconTerminal2,
   IconTrash,
 } from '@tabler/icons-react';
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, getRunQueryKey, type RunView } from '@/api';
 import { useMay } from '@/app/session';
 import { Picker } from '@/pages/compare/picker';
+import { Question } from '@/ui/confirm';
 import { Command } from '@/ui/small';
 
 interface ActionsProps {
@@ -86,54 +87,38 @@ interface DialogProps {
 /** The first time steps get time to end by themselves; whoever asks again ends them at once. */
 function Cancel({ run, onClose }: DialogProps) {
   const queries = useQueryClient();
+  const path = { run: run.id };
   const force = run.state === 'cancelling';
-  const cancel = useMutation({
-    mutationFn: () => api.cancelRun({ path: { run: run.id }, body: { force } }),
-    onSuccess: () => {
-      onClose();
-      void queries.invalidateQueries({ queryKey: getRunQueryKey({ path: { run: run.id } }) });
-    },
-  });
   return (
     <Modal opened onClose={onClose} title={force ? 'End this run at once?' : 'Cancel this run?'} size="sm">
-      <Stack gap="md">
-        <Text size="sm">
-          {force
-            ? 'Containers are killed. What steps have in their workspace now may be lost.'
-            : 'Running steps are stopped; what has not begun does not begin. What they did so far is kept.'}
-        </Text>
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={onClose}>
-            Let it run
-          </Button>
-          <Button color="red" loading={cancel.isPending} onClick={() => cancel.mutate()} data-autofocus>
-            {force ? 'End at once' : 'Cancel the run'}
-          </Button>
-        </Group>
-      </Stack>
+      <Question
+        label={force ? 'End at once' : 'Cancel the run'}
+        stay="Let it run"
+        act={() => api.cancelRun({ path, body: { force } })}
+        onDone={() => queries.invalidateQueries({ queryKey: getRunQueryKey({ path }) })}
+        close={onClose}
+      >
+        {force
+          ? 'Containers are killed. What steps have in their workspace now may be lost.'
+          : 'Running steps are stopped; what has not begun does not begin. What they did so far is kept.'}
+      </Question>
     </Modal>
   );
 }
 
 function Delete({ run, onClose }: DialogProps) {
   const navigate = useNavigate();
-  const remove = useMutation({
-    mutationFn: () => api.deleteRun({ path: { run: run.id } }),
-    onSuccess: () => navigate({ to: '/runs', search: { project: run.project, pipeline: run.pipeline } }),
-  });
   return (
     <Modal opened onClose={onClose} title={`Delete ${run.pipeline} #${run.number}?`} size="sm">
-      <Stack gap="md">
-        <Text size="sm">Its repository and logs go with it. Runs that were started again from it stay whole.</Text>
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={onClose}>
-            Keep it
-          </Button>
-          <Button color="red" loading={remove.isPending} onClick={() => remove.mutate()}>
-            Delete
-          </Button>
-        </Group>
-      </Stack>
+      <Question
+        label="Delete"
+        stay="Keep it"
+        act={() => api.deleteRun({ path: { run: run.id } })}
+        onDone={() => navigate({ to: '/runs', search: { project: run.project, pipeline: run.pipeline } })}
+        close={onClose}
+      >
+        Its repository and logs go with it. Runs that were started again from it stay whole.
+      </Question>
     </Modal>
   );
 }

@@ -1,12 +1,13 @@
 /** Starting a run again: all of it, what went wrong, or from a step on, with other variables if wanted. */
-import { ActionIcon, Alert, Button, Checkbox, Group, Loader, Modal, Radio, Stack, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Checkbox, Group, Loader, Modal, Radio, Stack, TextInput } from '@mantine/core';
 import { IconPlus, IconX } from '@tabler/icons-react';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, asProblem, listVariablesOptions, type RunView, type StepView } from '@/api';
+import { FormProblem } from '@/ui/form';
 import { ErrorPanel } from '@/ui/panels';
-import { changedVariables, type Row, rowsOf } from './changes-of';
+import { changedVariables, type Row, rowsOf, withAnother } from './changes-of';
 import { isFailure } from './order';
 import classes from './rerun.module.css';
 
@@ -102,11 +103,7 @@ function Form({ run, step, from, before, onClose }: RerunProps & { before: Recor
         checked={fresh}
         onChange={(event) => setFresh(event.currentTarget.checked)}
       />
-      {problem && (
-        <Alert color="red" title={problem.detail}>
-          {problem.hint}
-        </Alert>
-      )}
+      <FormProblem problem={problem} />
       <Group justify="flex-end" gap="xs">
         <Button variant="default" onClick={onClose}>
           Close
@@ -128,50 +125,64 @@ interface VariablesProps {
 function Variables({ rows, before, onChange }: VariablesProps) {
   const change = (id: number, more: Partial<Row>) =>
     onChange(rows.map((row) => (row.id === id ? { ...row, ...more } : row)));
-  const add = () => onChange([...rows, { id: Math.max(-1, ...rows.map(({ id }) => id)) + 1, name: '', value: '' }]);
   return (
     <fieldset className={classes.variables}>
       <legend>Variables</legend>
-      {rows.map(({ id, name, value }) => {
-        const known = Object.hasOwn(before, name);
-        const changed = known && before[name] !== value;
-        return (
-          <div key={id} className={classes.row} data-changed={changed || undefined}>
-            {known ? (
-              <span className={classes.name} title={name}>
-                {name}
-              </span>
-            ) : (
-              <TextInput
-                size="xs"
-                aria-label="Name"
-                placeholder="NAME"
-                value={name}
-                onChange={(event) => change(id, { name: event.currentTarget.value })}
-              />
-            )}
-            <TextInput
-              size="xs"
-              aria-label={`Value of ${name || 'the new variable'}`}
-              value={value}
-              onChange={(event) => change(id, { value: event.currentTarget.value })}
-            />
-            {!known && (
-              <ActionIcon
-                variant="subtle"
-                color="gray"
-                aria-label="Take it away"
-                onClick={() => onChange(rows.filter((row) => row.id !== id))}
-              >
-                <IconX size={14} />
-              </ActionIcon>
-            )}
-          </div>
-        );
-      })}
-      <Button variant="subtle" size="compact-xs" leftSection={<IconPlus size={13} />} onClick={add}>
+      {rows.map((row) => (
+        <Variable
+          key={row.id}
+          row={row}
+          changed={row.given && before[row.name] !== row.value}
+          onChange={(more) => change(row.id, more)}
+          onRemove={() => onChange(rows.filter(({ id }) => id !== row.id))}
+        />
+      ))}
+      <Button
+        variant="subtle"
+        size="compact-xs"
+        leftSection={<IconPlus size={13} />}
+        onClick={() => onChange(withAnother(rows))}
+      >
         Another variable
       </Button>
     </fieldset>
+  );
+}
+
+interface VariableProps {
+  row: Row;
+  changed: boolean;
+  onChange: (more: Partial<Row>) => void;
+  onRemove: () => void;
+}
+
+function Variable({ row: { name, value, given }, changed, onChange, onRemove }: VariableProps) {
+  return (
+    <div className={classes.row} data-changed={changed || undefined}>
+      {given ? (
+        <span className={classes.name} title={name}>
+          {name}
+        </span>
+      ) : (
+        <TextInput
+          size="xs"
+          aria-label="Name"
+          placeholder="NAME"
+          value={name}
+          onChange={(event) => onChange({ name: event.currentTarget.value })}
+        />
+      )}
+      <TextInput
+        size="xs"
+        aria-label={`Value of ${name || 'the new variable'}`}
+        value={value}
+        onChange={(event) => onChange({ value: event.currentTarget.value })}
+      />
+      {!given && (
+        <ActionIcon variant="subtle" color="gray" aria-label="Take it away" onClick={onRemove}>
+          <IconX size={14} />
+        </ActionIcon>
+      )}
+    </div>
   );
 }
