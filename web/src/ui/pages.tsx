@@ -9,12 +9,14 @@ import { useLasting } from './time';
 
 interface PagesProps<Item> {
   query: UseInfiniteQueryResult<InfiniteData<{ items: Item[] }>, Error>;
+  /** On the button. */
+  more?: string;
   children: (items: Item[]) => ReactNode;
 }
 
 export const byCursor = { initialPageParam: '', getNextPageParam: (page: { next: string | null }) => page.next };
 
-export function Pages<Item>({ query, children }: PagesProps<Item>) {
+export function Pages<Item>({ query, more = 'More', children }: PagesProps<Item>) {
   const slow = useLasting(query.isPending);
   const { ref, entry } = useIntersection({ rootMargin: '400px' });
   const near = entry?.isIntersecting ?? false;
@@ -32,7 +34,7 @@ export function Pages<Item>({ query, children }: PagesProps<Item>) {
       {hasNextPage && (
         <div ref={ref} className={classes.more}>
           <Button variant="subtle" color="gray" loading={query.isFetchingNextPage} onClick={() => void fetchNextPage()}>
-            More
+            {more}
           </Button>
         </div>
       )}

@@ -1,12 +1,10 @@
 /** Runs as lines, the newest first. */
-import { Button } from '@mantine/core';
-import { useIntersection } from '@mantine/hooks';
 import { IconRefresh } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
-import { memo, type ReactNode, useEffect } from 'react';
+import { memo, type ReactNode } from 'react';
 import type { RunSummary } from '@/api';
 import type { useRunList } from '@/api/run-list';
-import { Loaded } from './panels';
+import { Pages } from './pages';
 import classes from './runs.module.css';
 import { Branch, CommitId, Trigger } from './small';
 import { lookOfRun, StateIcon, wordOf } from './states';
@@ -57,48 +55,27 @@ const RunRow = memo(function RunRow({ run, of = 'all' }: { run: RunSummary; of?:
   );
 });
 
-/** Pages of runs that grow as one scrolls. `none`: what is said when there is no run. */
-export function RunList({
-  query,
-  of = 'all',
-  none,
-}: {
+interface RunListProps {
   query: ReturnType<typeof useRunList>;
   of?: Shared;
+  /** What is said when there is no run. */
   none: ReactNode;
-}) {
-  return (
-    <Loaded query={query} rows={10}>
-      {({ pages }) => {
-        const runs = pages.flatMap((page) => page.items);
-        if (runs.length === 0) return none;
-        return (
-          <>
-            <ul className={classes.list}>
-              {runs.map((run) => (
-                <RunRow key={run.id} run={run} of={of} />
-              ))}
-            </ul>
-            {query.hasNextPage && <More loading={query.isFetchingNextPage} load={() => void query.fetchNextPage()} />}
-          </>
-        );
-      }}
-    </Loaded>
-  );
 }
 
-function More({ loading, load }: { loading: boolean; load: () => void }) {
-  const { ref, entry } = useIntersection({ rootMargin: '600px' });
-  const seen = entry?.isIntersecting ?? false;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each time that the end comes into sight
-  useEffect(() => {
-    if (seen && !loading) load();
-  }, [seen, loading]);
+export function RunList({ query, of = 'all', none }: RunListProps) {
   return (
-    <div ref={ref} className={classes.more}>
-      <Button variant="default" loading={loading} onClick={load}>
-        Older runs
-      </Button>
-    </div>
+    <Pages query={query} more="Older runs">
+      {(runs) =>
+        runs.length === 0 ? (
+          none
+        ) : (
+          <ul className={classes.list}>
+            {runs.map((run) => (
+              <RunRow key={run.id} run={run} of={of} />
+            ))}
+          </ul>
+        )
+      }
+    </Pages>
   );
 }
