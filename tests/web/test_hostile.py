@@ -23,7 +23,7 @@ FOREIGN = """() => {
   return [...document.querySelectorAll(selectors.join())].map((each) => each.outerHTML.slice(0, 200));
 }"""
 # A page of the workspace is shown in a sandbox without scripts; Chromium says for each that it did not run it.
-SANDBOX = ("Blocked script execution in 'about:srcdoc'", "about:srcdoc", "sandboxed")
+SANDBOX = ("/workspace/page?", "about:srcdoc", "sandboxed")
 
 
 @pytest.fixture(scope="package")
@@ -92,13 +92,15 @@ def test_payloads_are_read_where_they_stand(visit, hostile):
         log.get_by_text(payload, exact=True).first.wait_for()
 
 
+@pytest.mark.parametrize("how", ["file", "page"])
 @pytest.mark.parametrize("name", ["page.html", "image.svg", "page.md"])
-def test_a_file_of_the_workspace_opened_by_its_address_does_not_act(visit, watch, hostile, site, name):
+def test_a_file_of_the_workspace_opened_by_its_address_does_not_act(visit, watch, hostile, how, name):
     watch.tolerate("Blocked script execution", "sandboxed")
     page = visit("/")
     # What is not shown is downloaded, and then the page does not go anywhere.
     with suppress(Error):
-        page.goto(f"/api/v1/runs/{hostile.id}/workspace/file?step=say&path={name}")
+        page.goto(f"/api/v1/runs/{hostile.id}/workspace/{how}?step=say&path={name}")
+    assert page.evaluate("document.contentType") == "text/plain"
     assert page.evaluate("window.__xss") is None
     assert deeds(page) == []
     assert watch.dialogs == []
