@@ -1,7 +1,4 @@
-"""What a client of the server sees: views (plain values) and the calls. The CLI, the web app's API and the bot use only this.
-
-`services` satisfies the Protocol inside one process; a later HTTP client does so over REST.
-"""
+"""What a client of the server sees: views (plain values) and the calls, in process by `services`, over REST by `client.http`."""
 
 from __future__ import annotations
 
@@ -33,6 +30,7 @@ class AttemptView:
     started_at: float | None = None
     finished_at: float | None = None
     phase: str = ""  # what it does now
+    phase_began: Mapping[str, float] = field(default_factory=dict)  # of what it did until then, too; only while it runs
     phases: Mapping[str, float] = field(default_factory=dict)
     node: str = ""  # the runner on another machine that has it, or had it
     input_commit: str | None = None

@@ -16,6 +16,7 @@ from flowbuild.core.states import StepState
 from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Clock, log_topic, phase_topic, run_topic
 from flowbuild.services.looking import LogLook, Looking
+from flowbuild.services.phases import Began, now_in
 from flowbuild.services.removal import Removal
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import RunService
@@ -31,12 +32,12 @@ FOREIGN_INTERVAL = 0.5
 _Passing = dict[tuple[str, str], dict[str, Any]]
 
 
-def _passing(view: RunView, phases: Mapping[str, str]) -> _Passing:
+def _passing(view: RunView, phases: Mapping[str, Began]) -> _Passing:
     """Return what is so at the moment and not stored, by type and step: phases, and who holds what is waited for."""
     found: _Passing = {}
     for step in view.steps:
         if step.key in phases and step.state is not StepState.DONE:  # a phase is forgotten only after its end is stored
-            found["attempt_phase", step.key] = {"phase": phases[step.key]}
+            found["attempt_phase", step.key] = {"phase": now_in(phases[step.key])}
         if step.holder is not None:
             found["lock_waiting", step.key] = {"holder": dataclasses.asdict(step.holder)}
     return found

@@ -19,6 +19,7 @@ from flowbuild.logs.search import Found, search
 from flowbuild.services import emitted
 from flowbuild.services.lines import line_of
 from flowbuild.services.logbook import Logbook
+from flowbuild.services.phases import Began
 from flowbuild.services.views import run_view
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.run_lists import RunFilter, RunLine
@@ -60,7 +61,7 @@ class Looking:
         with self._database.read() as tx:
             return tx.runs.find(project, text, within=within)
 
-    def run(self, run: RunId, phases: Mapping[str, str]) -> RunView:
+    def run(self, run: RunId, phases: Mapping[str, Began]) -> RunView:
         """Return the view of a run."""
         with self._database.read() as tx:
             return self._view(tx, tx.runs.get(run), phases)
@@ -90,7 +91,7 @@ class Looking:
                     return row.run.id
         return None
 
-    def since(self, run: RunId, after: int, phases: Mapping[str, str]) -> tuple[Sequence[EventRow], RunView]:
+    def since(self, run: RunId, after: int, phases: Mapping[str, Began]) -> tuple[Sequence[EventRow], RunView]:
         """Return the events after a sequence number, and the run as it is now."""
         with self._database.read() as tx:
             row = tx.runs.get(run)
@@ -223,7 +224,7 @@ class Looking:
             patch=_bounded(repository, old, new) if patch else b"",
         )
 
-    def _view(self, tx: Transaction, row: RunRow, phases: Mapping[str, str]) -> RunView:
+    def _view(self, tx: Transaction, row: RunRow, phases: Mapping[str, Began]) -> RunView:
         rerun_of = row.run.rerun_of
         number = None if rerun_of is None else tx.runs.number(rerun_of)
         attempts = tx.attempts.of_run(row.run.id)

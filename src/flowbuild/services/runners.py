@@ -29,6 +29,7 @@ from flowbuild.services.cache import StepCache
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock, Decisions, log_topic, phase_topic, run_topic
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.news import runner_topic
+from flowbuild.services.phases import Began, began_of, next_word
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import Database, Transaction
@@ -98,11 +99,13 @@ class RunnerService:
 
     async def phase(self, lease: Lease, phase: str) -> None:
         """See RunnerClient."""
-        self._signals.say(phase_topic(lease.run), lease.step, phase)
+        topic = phase_topic(lease.run)
+        before = self._signals.said(topic).get(lease.step, "")
+        self._signals.say(topic, lease.step, next_word(before, lease, phase, self._clock()))
 
-    def phases(self, run: str) -> Mapping[str, str]:
-        """Return what the running steps of a run do now, by step key."""
-        return self._signals.said(phase_topic(run))
+    def phases(self, run: str) -> Mapping[str, Began]:
+        """Return what the running steps of a run have done so far and do now, by step key."""
+        return {step: began_of(word) for step, word in self._signals.said(phase_topic(run)).items()}
 
     async def cached(self, lease: Lease, key: str) -> AttemptResult | None:
         """See RunnerClient."""

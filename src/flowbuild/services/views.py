@@ -13,6 +13,7 @@ from flowbuild.core.ids import EMBEDDED, runner_name
 from flowbuild.core.model import Step
 from flowbuild.core.run import Run, StepRun
 from flowbuild.core.states import StepState
+from flowbuild.services.phases import Began, now_in
 from flowbuild.store.attempts import AttemptRow
 from flowbuild.store.runs import RunRow
 
@@ -20,7 +21,7 @@ from flowbuild.store.runs import RunRow
 def run_view(
     row: RunRow,
     attempts: Sequence[AttemptRow],
-    phases: Mapping[str, str],
+    phases: Mapping[str, Began],
     *,
     rerun_number: int | None,
     interrupted: bool,
@@ -67,24 +68,24 @@ def _changed(run: Run) -> dict[str, str]:
     return {name: value for step in run.steps.values() for name, value in step.overrides.items()}
 
 
-def with_phases(view: RunView, phases: Mapping[str, str]) -> RunView:
+def with_phases(view: RunView, phases: Mapping[str, Began]) -> RunView:
     """Return a view in which only what the running steps do has changed."""
     steps = tuple(
-        replace(step, attempts=tuple(_in_phase(attempt, phases.get(step.key, "")) for attempt in step.attempts))
+        replace(step, attempts=tuple(_in_phase(attempt, phases.get(step.key, {})) for attempt in step.attempts))
         for step in view.steps
     )
     return replace(view, steps=steps)
 
 
-def _in_phase(attempt: AttemptView, phase: str) -> AttemptView:
-    return replace(attempt, phase=phase) if attempt.state == "running" else attempt
+def _in_phase(attempt: AttemptView, began: Began) -> AttemptView:
+    return replace(attempt, phase=now_in(began), phase_began=began) if attempt.state == "running" else attempt
 
 
 def _step_view(
     definition: Step,
     step: StepRun,
     attempts: Sequence[AttemptRow],
-    phases: Mapping[str, str],
+    phases: Mapping[str, Began],
     holder: HolderView | None,
 ) -> StepView:
     environment = definition.environment
@@ -110,13 +111,13 @@ def _step_view(
         finished_at=step.finished_at,
         input_commit=step.input_commit,
         result_commit=step.result_commit,
-        attempts=tuple(_attempt_view(attempt, phases.get(step.key, "")) for attempt in attempts),
+        attempts=tuple(_attempt_view(attempt, phases.get(step.key, {})) for attempt in attempts),
     )
 
 
-def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
+def _attempt_view(row: AttemptRow, began: Began) -> AttemptView:
     details, runner = row.details, runner_name(row.runner)
-    return AttemptView(
+    view = AttemptView(
         attempt=row.key.attempt,
         epoch=row.key.epoch,
         state="running" if row.state in ("leased", "launched") else row.state,
@@ -127,7 +128,6 @@ def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
         queued_at=row.queued_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        phase=phase if row.state in ("leased", "launched") else "",
         phases=details.get("phases", {}),
         node="" if runner == EMBEDDED else runner,
         input_commit=row.input_commit,
@@ -137,3 +137,4 @@ def _attempt_view(row: AttemptRow, phase: str) -> AttemptView:
         services={name: ServiceResult(**each) for name, each in details.get("services", {}).items()},
         cached=Origin(**details["cached"]) if "cached" in details else None,
     )
+    return _in_phase(view, began)

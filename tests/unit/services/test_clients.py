@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flowbuild.client.base import StartRequest
+from flowbuild.client.runner import Lease
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, UserError
-from flowbuild.services.decisions import phase_topic
 from flowbuild.services.owners import Ownership
 from flowbuild.services.signals import Signals
 from flowbuild.testing.home import LIMIT, Home, step
@@ -150,7 +150,7 @@ async def test_watchers_miss_nothing(home):
         await life.local.runners.settled(run.id)
         last = views[0][-1].seq
         # As it is between the moment when the end of a step is stored and the one when its phase is forgotten.
-        life.local.signals.say(phase_topic(run.id), "b", "push")
+        await life.local.runners.phase(Lease(run.id, "b", 1, 1), "push")
         assert [update.seq async for update in life.client.watch(run.id, after=last - 1)] == [last]
 
 

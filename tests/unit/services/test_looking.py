@@ -167,10 +167,19 @@ async def test_a_change_of_phase_needs_no_look_into_the_database(home, monkeypat
         await life.local.runners.phase(Lease(run, "a", 1, 1), "another")
         update = await anext(watching)
         assert update.event == {"type": "attempt_phase", "step": "a", "phase": "another"}
-        assert [attempt.phase for attempt in update.run.steps[0].attempts] == ["another"]
+        (attempt,) = update.run.steps[0].attempts
+        assert attempt.phase == "another"
+        assert list(attempt.phase_began)[-3:] == ["run", "one", "another"], "what it did before is known, too"
+        assert sorted(attempt.phase_began.values()) == list(attempt.phase_began.values())
         monkeypatch.undo()
+        assert (await life.client.get(run)).steps[0].attempts[0].phase_began == attempt.phase_began
         await life.client.cancel(run, force=True)
-        assert [update.run.state async for update in watching][-1] == "cancelled"
+        last = [update.run async for update in watching][-1]
+        assert (last.state, last.steps[0].attempts[0].phase, last.steps[0].attempts[0].phase_began) == (
+            "cancelled",
+            "",
+            {},
+        )
 
 
 async def test_a_run_of_this_program_is_not_looked_at_unasked(home, monkeypatch):

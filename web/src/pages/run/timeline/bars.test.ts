@@ -3,12 +3,21 @@ import type { AttemptView, RunView, StepView } from '@/api';
 import { barOf, spanOf, ticksOf } from './bars';
 
 const attempt = (more: Partial<AttemptView>) =>
-  ({ attempt: 1, queued_at: 100, started_at: null, finished_at: null, phase: '', phases: {}, ...more }) as AttemptView;
+  ({
+    attempt: 1,
+    queued_at: 100,
+    started_at: null,
+    finished_at: null,
+    phase: '',
+    phase_began: {},
+    phases: {},
+    ...more,
+  }) as AttemptView;
 const step = (...attempts: AttemptView[]) => ({ key: 'a', started_at: null, attempts }) as unknown as StepView;
 const pieces = (one: AttemptView, of: StepView = step(one)) =>
   barOf(of, one)?.pieces.map(({ phase, from, to }) => [phase, from, to]);
 
-describe('the bar of an attempt', () => {
+describe('the bar of an attempt that has ended', () => {
   it('has the phases in their order, laid around the moment when the containers began', () => {
     const done = attempt({
       started_at: 110,
@@ -33,6 +42,17 @@ describe('the bar of an attempt', () => {
     ]);
   });
 
+  it('tells of phases that it does not know, and of none when nothing is known', () => {
+    expect(pieces(attempt({ started_at: 100, finished_at: 103, phases: { run: 2, polish: 1 } }))).toEqual([
+      ['run', 100, 102],
+      ['other', 102, 103],
+    ]);
+    expect(pieces(attempt({ finished_at: 130 }))).toEqual([['other', 100, 130]]);
+    expect(pieces(attempt({ queued_at: null }))).toBeUndefined();
+  });
+});
+
+describe('the bar of an attempt that goes on', () => {
   it('shows what it does now without an end', () => {
     expect(pieces(attempt({ started_at: 104, phase: 'run' }))).toEqual([
       ['wait', 100, 104],
@@ -46,6 +66,16 @@ describe('the bar of an attempt', () => {
     expect(pieces(attempt({}))).toEqual([['wait', 100, undefined]]);
   });
 
+  it('shows what it has done so far, each as long as it took', () => {
+    const runs = attempt({ started_at: 108, phase: 'run', phase_began: { fetch: 103, run: 109, checkout: 105 } });
+    expect(pieces(runs)).toEqual([
+      ['wait', 100, 103],
+      ['fetch', 103, 105],
+      ['checkout', 105, 109],
+      ['run', 109, undefined],
+    ]);
+  });
+
   it('goes on while a background step serves', () => {
     const up = attempt({ started_at: 101, phases: { create: 1, commit: 1 } });
     expect(pieces(up, { ...step(up), background: true } as StepView)).toEqual([
@@ -53,15 +83,6 @@ describe('the bar of an attempt', () => {
       ['commit', 101, 102],
       ['serve', 102, undefined],
     ]);
-  });
-
-  it('tells of phases that it does not know, and of none when nothing is known', () => {
-    expect(pieces(attempt({ started_at: 100, finished_at: 103, phases: { run: 2, polish: 1 } }))).toEqual([
-      ['run', 100, 102],
-      ['other', 102, 103],
-    ]);
-    expect(pieces(attempt({ finished_at: 130 }))).toEqual([['other', 100, 130]]);
-    expect(pieces(attempt({ queued_at: null }))).toBeUndefined();
   });
 });
 

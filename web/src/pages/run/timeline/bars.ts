@@ -19,8 +19,8 @@ export interface Bar {
 /**
  * The bar of an attempt; none for one that has not been offered yet.
  *
- * How long its phases took is told at its end. Until then it is known when it was queued, when its containers began
- * (`started_at`) and what it does now.
+ * How long its phases took is told at its end. Until then it is known when those until now began; of one whose runner said
+ * nothing, or was not heard, only when it was queued and when its containers began (`started_at`).
  */
 export function barOf(step: StepView, attempt: AttemptView): Bar | undefined {
   const from = attempt.queued_at ?? attempt.started_at;
@@ -50,6 +50,8 @@ function known(from: number, attempt: AttemptView, phases: [string, number][], b
 
 function going(from: number, to: number | undefined, step: StepView, attempt: AttemptView): Piece[] {
   if (to !== undefined) return [{ phase: 'other', from, to }]; // it ended without telling: its runner is gone
+  const begun = Object.entries(attempt.phase_began).sort(([, a], [, b]) => a - b);
+  if (begun.length > 0) return soFar(from, begun);
   const claimed = attempt.started_at ?? (step.attempts.length === 1 ? step.started_at : null);
   if (claimed === null || claimed === undefined)
     return [{ phase: attempt.phase ? phaseOf(attempt.phase) : 'wait', from }];
@@ -57,6 +59,11 @@ function going(from: number, to: number | undefined, step: StepView, attempt: At
     { phase: 'wait', from, to: claimed },
     { phase: phaseOf(attempt.phase || 'run'), from: claimed },
   ];
+}
+
+function soFar(from: number, begun: [string, number][]): Piece[] {
+  const pieces = begun.map(([name, at], index) => ({ phase: phaseOf(name), from: at, to: begun[index + 1]?.[1] }));
+  return [{ phase: 'wait', from, to: begun[0]?.[1] }, ...pieces];
 }
 
 const phaseOf = (name: string): Piece['phase'] => (isPhase(name) ? name : 'other');

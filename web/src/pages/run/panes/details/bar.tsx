@@ -1,10 +1,18 @@
 /** The phases of an attempt as parts of one bar, and in figures. */
 import type { AttemptView } from '@/api';
+import { duration, useNow } from '@/ui/time';
 import classes from './details.module.css';
-import { MEANING, phasesOf, short } from './phases';
+import { MEANING, type Phase, phasesOf, short } from './phases';
 
 export function PhaseBar({ attempt }: { attempt: AttemptView }) {
-  const phases = phasesOf(attempt);
+  return attempt.phase ? <LivePhases attempt={attempt} /> : <Phases phases={phasesOf(attempt)} />;
+}
+
+function LivePhases({ attempt }: { attempt: AttemptView }) {
+  return <Phases phases={phasesOf(attempt, useNow())} current={attempt.phase} />;
+}
+
+function Phases({ phases, current }: { phases: Phase[]; current?: string }) {
   return (
     <>
       {phases.length > 0 && (
@@ -18,21 +26,12 @@ export function PhaseBar({ attempt }: { attempt: AttemptView }) {
         {phases.map(({ name, seconds }) => (
           <div key={name} title={MEANING[name]}>
             <dt>
-              <span className={classes.swatch} data-phase={name} aria-hidden />
+              <span className={classes.swatch} data-phase={name} data-now={name === current || undefined} aria-hidden />
               {name}
             </dt>
-            <dd className="numbers">{short(seconds)}</dd>
+            <dd className="numbers">{name === current ? `${duration(seconds)} so far` : short(seconds)}</dd>
           </div>
         ))}
-        {attempt.phase && (
-          <div>
-            <dt>
-              <span className={classes.swatch} data-phase={attempt.phase} data-now aria-hidden />
-              {attempt.phase}
-            </dt>
-            <dd>now</dd>
-          </div>
-        )}
       </dl>
     </>
   );

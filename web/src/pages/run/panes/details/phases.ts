@@ -22,15 +22,26 @@ export const MEANING: Record<string, string> = {
   push: 'and goes to the server',
 };
 
-type Timed = Pick<AttemptView, 'queued_at' | 'started_at' | 'finished_at' | 'phases'>;
+type Timed = Pick<AttemptView, 'queued_at' | 'started_at' | 'finished_at' | 'phase_began' | 'phases'>;
 
-/** Return the phases of an attempt in their order, of those that are told; unknown ones come last. */
-export function phasesOf({ queued_at, started_at, phases }: Timed): Phase[] {
-  const wait = queued_at !== null && started_at !== null ? Math.max(0, started_at - queued_at) : undefined;
-  const times: Record<string, number> = wait === undefined ? { ...phases } : { wait, ...phases };
+/** Return the phases of an attempt in their order, of one that goes on until `now`; unknown ones come last. */
+export function phasesOf(attempt: Timed, now?: number): Phase[] {
+  const times = now === undefined ? whole(attempt) : soFar(attempt, now);
   const names = Object.keys(times).sort((a, b) => placeOf(a) - placeOf(b) || a.localeCompare(b));
   const sum = names.reduce((all, name) => all + (times[name] ?? 0), 0);
   return names.map((name) => ({ name, seconds: times[name] ?? 0, share: sum > 0 ? (times[name] ?? 0) / sum : 0 }));
+}
+
+function whole({ queued_at, started_at, phases }: Timed): Record<string, number> {
+  const wait = queued_at !== null && started_at !== null ? Math.max(0, started_at - queued_at) : undefined;
+  return wait === undefined ? { ...phases } : { wait, ...phases };
+}
+
+/** Each phase lasted until the next one began. */
+function soFar({ queued_at, phase_began }: Timed, now: number): Record<string, number> {
+  const began = Object.entries(phase_began).sort(([, a], [, b]) => a - b);
+  const all: [string, number][] = queued_at === null ? began : [['wait', queued_at], ...began];
+  return Object.fromEntries(all.map(([name, at], index) => [name, Math.max(0, (all[index + 1]?.[1] ?? now) - at)]));
 }
 
 /** 0.7 ms, 41 ms, 2.05 s, 73 s: phases are short, and compared with each other. */
