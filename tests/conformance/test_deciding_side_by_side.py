@@ -156,7 +156,9 @@ def finish(database, decisions, key):
 
 
 def test_of_two_admins_who_leave_at_once_one_stays(database):
-    users = UserService(database, Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)), lambda: 1.0)
+    users = UserService(
+        database, Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)), Signals(), lambda: 1.0
+    )
     root = Actor("root", "10.0.0.9")
     names = [f"admin{number}" for number in range(8)]
     for name in names:

@@ -13,6 +13,8 @@ from flowbuild.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from flowbuild.core.plain import shown
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
+from flowbuild.services.news import person_topic
+from flowbuild.services.signals import Signals
 from flowbuild.services.users import PEOPLE, USER_NAME, UserChange, new_user, store_new
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.sessions import SessionRow
@@ -55,12 +57,15 @@ class Accounts:
         database: Database,
         passwords: Passwords,
         limits: LoginLimits,
+        signals: Signals,
         clock: Clock,
+        *,
         lifetimes: Lifetimes = Lifetimes(),
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._limits = limits
+        self._signals = signals
         self._clock = clock
         self._lifetimes = lifetimes
         self._setup = ""
@@ -152,6 +157,7 @@ class Accounts:
             tx.users.change(replace(current, password_hash=kept))
             tx.sessions.end_all(user, but=fingerprint(keep))
             note(tx, self._clock(), actor, "user.set_password", f"user:{person.name}")
+        self._signals.notify(person_topic(user))
 
     def sessions(self, user: str) -> Sequence[SessionRow]:
         """Return the logins of a person that are not over, the newest first."""
@@ -167,6 +173,7 @@ class Accounts:
                 raise NotFound("there is no such login")
             tx.sessions.end(found[0].hash)
             note(tx, self._clock(), actor, "session.end", f"session:{found[0].label}")
+        self._signals.notify(person_topic(user))
 
     def open(self, tx: Transaction, user: UserRow, browser: Browser) -> Login:
         """Store a new login of somebody who has proved who they are, and forget those that are over."""

@@ -8,6 +8,8 @@ from flowbuild.core.access import Role, role_named
 from flowbuild.core.errors import InvalidRequest, NotFound
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
+from flowbuild.services.news import person_topic
+from flowbuild.services.signals import Signals
 from flowbuild.services.users import user_named
 from flowbuild.store.database import Database
 from flowbuild.store.members import MemberRow
@@ -16,8 +18,9 @@ from flowbuild.store.members import MemberRow
 class MemberService:
     """Gives and takes roles."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
         self._database = database
+        self._signals = signals
         self._clock = clock
 
     def of_project(self, project: str) -> Sequence[MemberRow]:
@@ -34,6 +37,7 @@ class MemberService:
             user = user_named(tx, name)
             tx.members.put(tx.projects.get(project).id, user.id, found)
             note(tx, self._clock(), actor, "member.put", f"user:{name}", project=project, detail={"role": str(found)})
+        self._signals.notify(person_topic(user.id))
 
     def remove(self, actor: Actor, project: str, name: str) -> None:
         """Take the role of a person away. Raises NotFound."""
@@ -43,3 +47,4 @@ class MemberService:
                 raise NotFound(f"{name} has no role in {project}")
             tx.members.remove(project_id, user.id)
             note(tx, self._clock(), actor, "member.remove", f"user:{name}", project=project)
+        self._signals.notify(person_topic(user.id))

@@ -21,12 +21,20 @@ def deliveries_topic(project: str) -> str:
     return f"deliveries:{project}"
 
 
+def person_topic(user: str) -> str:
+    """Return the topic that changes with what a person may, by the id of the person, and with how they got in.
+
+    It is told to nobody: the streams of the person end, and whoever comes again is asked again who they are.
+    """
+    return f"person:{user}"
+
+
 def schedules_topic(project: str) -> str:
     """Return the topic that changes with every schedule of a project."""
     return f"schedules:{project}"
 
 
-FOLLOWED = (run_topic(""), runner_topic(""), deliveries_topic(""), schedules_topic(""))
+FOLLOWED = (run_topic(""), runner_topic(""), deliveries_topic(""), schedules_topic(""), person_topic(""))
 
 
 def names(topics: Iterable[str], prefix: str) -> frozenset[str]:

@@ -13,6 +13,8 @@ from flowbuild.core.plain import one_line
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.ids import new_id
+from flowbuild.services.news import person_topic
+from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.users import ADMIN, USER, UserRow
 
@@ -47,9 +49,10 @@ class UserChange:
 class UserService:
     """Adds and changes people."""
 
-    def __init__(self, database: Database, passwords: Passwords, clock: Clock) -> None:
+    def __init__(self, database: Database, passwords: Passwords, signals: Signals, clock: Clock) -> None:
         self._database = database
         self._passwords = passwords
+        self._signals = signals
         self._clock = clock
 
     def page(self, after: str, limit: int) -> Sequence[UserRow]:
@@ -89,6 +92,7 @@ class UserService:
                 tx.sessions.end_all(user.id)
             told = {key: getattr(change, key) for key in UserChange.__slots__ if getattr(change, key) is not None}
             note(tx, now, actor, "user.change", f"user:{name}", detail=told)
+        self._signals.notify(person_topic(user.id))
         return user
 
     def set_password(self, actor: Actor, name: str, password: str) -> None:
@@ -100,6 +104,7 @@ class UserService:
             tx.users.change(replace(user, password_hash=kept))
             tx.sessions.end_all(user.id)
             note(tx, self._clock(), actor, "user.set_password", f"user:{name}")
+        self._signals.notify(person_topic(user.id))
 
 
 def new_user(name: str, role: str, now: float) -> UserRow:

@@ -13,6 +13,7 @@ from flowbuild.services.decisions import Clock
 from flowbuild.services.external import External, ExternalLogins
 from flowbuild.services.members import MemberService
 from flowbuild.services.secrets import SecretService
+from flowbuild.services.signals import Signals
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserService
 from flowbuild.settings import Settings
@@ -22,16 +23,18 @@ from flowbuild.vault.sealing import Vault
 OIDC = "oidc"  # the name of the provider of the settings, in addresses and as that of identities
 
 
-def people(database: Database, clock: Clock, vault: Vault, providers: Iterable[External] = ()) -> People:
+def people(
+    database: Database, signals: Signals, clock: Clock, vault: Vault, providers: Iterable[External] = ()
+) -> People:
     """Return them."""
     passwords = Passwords()
-    accounts = Accounts(database, passwords, LoginLimits(clock), clock)
+    accounts = Accounts(database, passwords, LoginLimits(clock), signals, clock)
     return People(
         accounts=accounts,
         external=ExternalLogins(database, accounts, vault, clock, {each.name: each for each in providers}),
-        users=UserService(database, passwords, clock),
+        users=UserService(database, passwords, signals, clock),
         tokens=TokenService(database, clock),
-        members=MemberService(database, clock),
+        members=MemberService(database, signals, clock),
         audit=AuditLog(database),
         secrets=SecretService(database, vault, clock),
     )

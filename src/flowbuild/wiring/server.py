@@ -100,7 +100,7 @@ def make_backend(local: Local) -> Backend:
         version=version("flow-build-server"),
         public_url=public_url,
         authenticator=Principals(database, time, Lifetimes(), known_by(there)),
-        people=people(database, time, vault, providers_of(settings, public_url, time)),
+        people=people(database, local.signals, time, vault, providers_of(settings, public_url, time)),
         approvals=Approvals(database, local.looking, projects),
         projects=projects,
         demo=demo_project(local, projects),

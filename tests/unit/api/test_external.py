@@ -76,7 +76,9 @@ def open_town(open_site):
             client = OidcClient(url, CLIENT_ID, CLIENT_SECRET, "https://flow.example/api/v1/login/oidc/back")
             external = External("oidc", "The house", OidcProvider(client, lambda: now[0]), create=create)
             database = site.life.local.database
-            site.backend.people = people(database, lambda: now[0], open_vault(site.life.local), [external])
+            site.backend.people = people(
+                database, site.life.local.signals, lambda: now[0], open_vault(site.life.local), [external]
+            )
             site.backend.authenticator = Principals(database, lambda: now[0], Lifetimes())
             yield Town(site, provider, now)
 

@@ -1,5 +1,6 @@
 """Accounts: the first admin, people, logins, passwords, tokens; who asks by what they show."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -23,7 +24,9 @@ from flowbuild.core.errors import (
 from flowbuild.services.accounts import DAY, Accounts, Browser, Lifetimes
 from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.members import MemberService
+from flowbuild.services.news import person_topic
 from flowbuild.services.principals import NOTED, Principals
+from flowbuild.services.signals import Signals
 from flowbuild.services.tokens import TokenService
 from flowbuild.services.users import UserChange, UserService
 from flowbuild.store.server_tables import projects
@@ -46,14 +49,15 @@ class Clock:
 def server(tmp_path):
     """The services of people over an empty database."""
     clock, database = Clock(), new_sqlite(tmp_path / "flow.db")
-    passwords, lifetimes = Passwords(HASHER), Lifetimes()
+    passwords, lifetimes, signals = Passwords(HASHER), Lifetimes(), Signals()
     yield SimpleNamespace(
         clock=clock,
+        signals=signals,
         database=database,
-        accounts=Accounts(database, passwords, LoginLimits(clock), clock, lifetimes),
-        users=UserService(database, passwords, clock),
+        accounts=Accounts(database, passwords, LoginLimits(clock), signals, clock, lifetimes=lifetimes),
+        users=UserService(database, passwords, signals, clock),
         tokens=TokenService(database, clock),
-        members=MemberService(database, clock),
+        members=MemberService(database, signals, clock),
         principals=Principals(database, clock, lifetimes),
         audit=AuditLog(database),
     )
@@ -236,7 +240,7 @@ class TestLogin:
 
     def test_hashes_of_an_older_cost_are_made_again(self, server, ann):
         dearer = Passwords(PasswordHasher(time_cost=2, memory_cost=64, parallelism=1))
-        accounts = Accounts(server.database, dearer, LoginLimits(server.clock), server.clock)
+        accounts = Accounts(server.database, dearer, LoginLimits(server.clock), server.signals, server.clock)
         accounts.login("ann", GOOD, HOME)
         now = server.users.get("ann").password_hash
         assert now != ann.password_hash
@@ -250,7 +254,7 @@ class TestLogin:
                 server.users.change(ROOT, "ann", UserChange(disabled=True))
                 return found
 
-        accounts = Accounts(server.database, Slow(HASHER), LoginLimits(server.clock), server.clock)
+        accounts = Accounts(server.database, Slow(HASHER), LoginLimits(server.clock), server.signals, server.clock)
         assert "changed" in refusal(Unauthenticated, accounts.login, "ann", GOOD, HOME).message
 
     def test_what_a_browser_says_of_itself_is_cut_to_size(self, server, ann):
@@ -460,3 +464,36 @@ class TestAudit:
         assert server.audit.verify((1, verdict.hash)).problem == ""
         assert "noted" in server.audit.verify((1, "f" * 64)).problem
         assert "noted" in server.audit.verify((9, verdict.hash)).problem  # it was cut
+
+
+CHANGES = {
+    "a role": lambda server: server.members.put(ROOT, "team/app", "ann", "developer"),
+    "no role any more": lambda server: server.members.remove(ROOT, "team/app", "ann"),
+    "admin": lambda server: server.users.change(ROOT, "ann", UserChange(role="admin")),
+    "disabled": lambda server: server.users.change(ROOT, "ann", UserChange(disabled=True)),
+    "another password": lambda server: server.users.set_password(ROOT, "ann", GOOD + " new"),
+    "one of their own": lambda server: server.accounts.change_password(ROOT, named(server, "ann"), GOOD, GOOD + " new"),
+    "a login ended": lambda server: server.accounts.end_session(ROOT, named(server, "ann"), login_of(server, "ann")),
+}
+
+
+def named(server, name):
+    return server.users.get(name).id
+
+
+def login_of(server, name):
+    return server.accounts.sessions(named(server, name))[0].label
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_who_follows_is_told_that_a_person_may_see_other_things(server, ann, change):
+    project(server)
+    server.members.put(ROOT, "team/app", "ann", "viewer")
+    server.accounts.login("ann", GOOD, Browser("10.0.0.1"))
+
+    async def heard():
+        with server.signals.follow(person_topic("")) as following:
+            await asyncio.to_thread(CHANGES[change], server)
+            return await following.changed()
+
+    assert asyncio.run(heard()) == {person_topic(ann.id)}

@@ -1,7 +1,12 @@
 /** What happens on the server, pushed by it into what is on the screen. */
 import { type QueryClient, type QueryKey, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useSyncExternalStore } from 'react';
-import { listAllPipelinesQueryKey, listRunsQueryKey, listWorkQueryKey } from './generated/@tanstack/react-query.gen';
+import {
+  listAllPipelinesQueryKey,
+  listRunsQueryKey,
+  listWorkQueryKey,
+  meQueryKey,
+} from './generated/@tanstack/react-query.gen';
 import type { PipelineGlance, ProjectGlance, RunSummary } from './generated/types.gen';
 import { followAll, type LiveMessage } from './live-stream';
 import { concerns, isNoticed } from './notices';
@@ -49,8 +54,11 @@ export function useLive() {
   const queries = useQueryClient();
   useEffect(() => {
     const take = (message: LiveMessage) => {
-      if (message.type === 'state') changeState(message.state);
-      else if (message.type === 'reset') refresh(queries);
+      if (message.type === 'state') {
+        changeState(message.state);
+        // The server ends the stream when a login ends or rights change.
+        if (message.state === 'away') void queries.invalidateQueries({ queryKey: meQueryKey() });
+      } else if (message.type === 'reset') refresh(queries);
       else if (message.type === 'notice') {
         const { notice } = message;
         freshen(queries, JSON.stringify(notice), (key) => concerns(notice, key));

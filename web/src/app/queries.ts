@@ -1,20 +1,23 @@
-import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
+import { hashKey, MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
 import { asProblem, meQueryKey } from '@/api';
 import { notify } from '@/ui/told';
 
 /** Errors that may pass by themselves: the server or its database is away. */
 const passing = (error: unknown) => [0, 502, 503, 504].includes(asProblem(error).status);
 
-function loggedOut(error: unknown) {
-  if (asProblem(error).status === 401) void queries.invalidateQueries({ queryKey: meQueryKey() });
+const ME = meQueryKey();
+
+/** Who is refused may have lost the login, or a right, since the page asked who it is for. */
+function refused(error: unknown) {
+  if ([401, 403].includes(asProblem(error).status)) void queries.invalidateQueries({ queryKey: ME });
 }
 
 /** News arrive by streams (api/live.ts, api/run.ts): nothing is asked for again because time has passed. */
 export const queries: QueryClient = new QueryClient({
-  queryCache: new QueryCache({ onError: loggedOut }),
+  queryCache: new QueryCache({ onError: (error, query) => query.queryHash !== hashKey(ME) && refused(error) }),
   mutationCache: new MutationCache({
     onError: (error, _variables, _context, mutation) => {
-      loggedOut(error);
+      refused(error);
       if (mutation.options.onError) return; // the page shows it in its place
       const { problem } = asProblem(error);
       notify({

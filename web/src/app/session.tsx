@@ -1,11 +1,19 @@
 /** Who looks at the pages, and what they may do. The server decides again at each request; this is to not offer the rest. */
 import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useEffect, useRef } from 'react';
 import type { Action, Me } from '@/api';
-import { meOptions } from '@/api';
+import { asProblem, meOptions, meQueryKey } from '@/api';
 import { askAgain } from '@/api/live';
 
+const asked = () => ({ ...meOptions(), staleTime: 60_000 });
+
 export function useMe(): Me | undefined {
-  return useQuery({ ...meOptions(), staleTime: 60_000 }).data;
+  return useQuery(asked()).data;
+}
+
+/** Whether the browser still shows a login that the server knows no more: nothing is open to it, not even what is public. */
+export function useLoginIsOver(): boolean {
+  return asProblem(useQuery(asked()).error).status === 401;
 }
 
 /** Return a function that says whether an action is open in a project, or on the server when none is given. */
@@ -26,4 +34,19 @@ export function useFreshStart(): () => void {
     queries.clear();
     askAgain();
   };
+}
+
+/** Ask for all that is on the screen again when the person who looks may see more or less than before. */
+export function useChangedRights() {
+  const queries = useQueryClient();
+  const me = useMe();
+  const rights = me && JSON.stringify([me.admin, Object.entries(me.roles).sort()]);
+  const before = useRef(rights);
+  useEffect(() => {
+    if (before.current !== undefined && rights !== before.current) {
+      const [{ _id }] = meQueryKey();
+      void queries.invalidateQueries({ predicate: ({ queryKey }) => (queryKey[0] as { _id?: string })?._id !== _id });
+    }
+    before.current = rights;
+  }, [rights, queries]);
 }

@@ -24,13 +24,14 @@ import { StateLabel } from '@/ui/states';
 import { useLasting } from '@/ui/time';
 import { Goto } from './goto';
 import { Mark } from './mark';
-import { useFreshStart, useMay, useMe } from './session';
+import { useChangedRights, useFreshStart, useLoginIsOver, useMay, useMe } from './session';
 import classes from './shell.module.css';
 
 const SideDrawer = lazy(() => import('./drawer'));
 
 export function Shell() {
   useLive();
+  useChangedRights();
   const me = useMe();
   const narrow = useMediaQuery('(max-width: 48em)');
   const stranger = useStranger();
@@ -49,14 +50,18 @@ export function Shell() {
   );
 }
 
-/** Whether this is somebody unknown and nothing here is open to all: such a one is sent to log in, and then back. */
+/**
+ * Whether this is somebody whose login is over, or somebody unknown where nothing is open to all: such a one is sent to log
+ * in, and then back.
+ */
 function useStranger(): boolean {
   const me = useMe();
+  const over = useLoginIsOver();
   const navigate = useNavigate();
   const router = useRouter();
   const anonymous = me?.kind === 'anonymous';
   const open = useQuery({ ...listProjectsOptions(), enabled: anonymous });
-  const stranger = anonymous && open.data?.length === 0;
+  const stranger = over || (anonymous && open.data?.length === 0);
   useEffect(() => {
     if (stranger) void navigate({ to: '/login', search: { next: router.state.location.href }, replace: true });
   }, [stranger, navigate, router]);

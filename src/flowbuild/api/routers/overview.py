@@ -19,7 +19,7 @@ from flowbuild.api.streams import End, until_stopped
 from flowbuild.core.access import Action, allowed
 from flowbuild.core.model import Input
 from flowbuild.services.decisions import run_topic
-from flowbuild.services.news import deliveries_topic, names, runner_topic, schedules_topic
+from flowbuild.services.news import deliveries_topic, names, person_topic, runner_topic, schedules_topic
 from flowbuild.services.overview import PipelineOverview, ProjectOverview
 from flowbuild.services.signals import Following
 
@@ -91,12 +91,16 @@ def list_work(
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """What somebody may be told of: runs, deliveries and schedules of some projects (None: of all), and runners."""
+    """What somebody may be told of: runs, deliveries and schedules of some projects (None: of all), and runners.
+
+    `person`: the topic of who it is; when that changes, all this may be another.
+    """
 
     runs: frozenset[str] | None
     deliveries: frozenset[str] | None
     schedules: frozenset[str] | None
     runners: bool
+    person: str
 
 
 def _audience(runs: Visible, caller: Caller, backend: Back) -> Audience:
@@ -105,6 +109,7 @@ def _audience(runs: Visible, caller: Caller, backend: Back) -> Audience:
         deliveries=listed(caller, backend, Action.HOOK_READ),
         schedules=listed(caller, backend, Action.SCHEDULE_READ),
         runners=allowed(caller, Action.RUNNER_READ, None),
+        person=person_topic(caller.id),
     )
 
 
@@ -126,11 +131,13 @@ async def follow_all(
 
 
 async def _news(backend: Backend, changes: Following, audience: Audience) -> AsyncIterator[list[ServerSentEvent]]:
-    """Yield what somebody is told, as it happens, without end."""
+    """Yield what somebody is told, as it happens, until they may be told other things or nothing any more."""
     while True:
         topics = await changes.changed()
         if topics is None:
             yield [ServerSentEvent(data={}, event="reset")]
+        elif audience.person in topics:
+            return
         else:
             yield await asyncio.to_thread(_told, backend, topics, audience)
 
