@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -130,11 +130,18 @@ def _flow_error(request: Request, error: Exception) -> Response:
     if getattr(request.state, "page", False) and "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_page(status, error), status, headers)
     findings = [finding.to_dict() for finding in error.findings] if isinstance(error, InvalidFile) else []
-    places = [
-        Place(where=printable(f"body.inputs.{name}"), message=message)
-        for name, message in (error.problems.items() if isinstance(error, InvalidInputs) else ())
-    ]
+    places = list(_places(request, error))
     return answer(status, error.code, error.message, headers=headers, hint=error.hint, findings=findings, errors=places)
+
+
+def _places(request: Request, error: errors.FlowError) -> Iterator[Place]:
+    """Yield what of a request is to be another one."""
+    if isinstance(error, InvalidInputs):
+        for name, message in error.problems.items():
+            yield Place(where=printable(f"body.inputs.{name}"), message=message)
+    elif isinstance(error, errors.UserError) and error.about:
+        part = "path" if error.about in request.path_params else "body"
+        yield Place(where=f"{part}.{error.about}", message=error.message)
 
 
 def as_page(request: Request) -> None:

@@ -50,15 +50,17 @@ class Passwords:
         return self._hasher.check_needs_rehash(kept)
 
 
-def check_password(password: str, *, name: str) -> None:
-    """Raise InvalidRequest for a password that a person may not choose; length is what counts, not kinds of characters."""
+def check_password(password: str, *, name: str, about: str = "password") -> None:
+    """Raise InvalidRequest for a password that a person may not choose; length is what counts, not kinds of characters.
+
+    `about`: which part of the request it is.
+    """
+    rhyme = "four words that rhyme with nothing"
     if not MINIMUM <= len(password) <= MAXIMUM:
-        raise InvalidRequest(
-            f"a password has {MINIMUM} to {MAXIMUM} characters", hint="four words that rhyme with nothing"
-        )
+        raise InvalidRequest(f"a password has {MINIMUM} to {MAXIMUM} characters", hint=rhyme, about=about)
     if any(0xD800 <= ord(char) < 0xE000 for char in password):
-        raise InvalidRequest("that password is not text")
+        raise InvalidRequest("that password is not text", about=about)
     if name and name.lower() in password.lower() and len(password) < len(name) + MINIMUM:
-        raise InvalidRequest("the password is hardly more than the name")
+        raise InvalidRequest("the password is hardly more than the name", about=about)
     if len(set(password)) < 5:
-        raise InvalidRequest("the password repeats itself", hint="four words that rhyme with nothing")
+        raise InvalidRequest("the password repeats itself", hint=rhyme, about=about)

@@ -45,9 +45,13 @@ class FlowError(Exception):
 
 
 class UserError(FlowError):
-    """The caller asked for something that cannot be done."""
+    """The caller asked for something that cannot be done. `about`: which part of the request is to be another one, if one is."""
 
     code = "user_error"
+
+    def __init__(self, message: str, *, hint: str = "", about: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.about = about
 
 
 class NotFound(UserError):

@@ -220,4 +220,4 @@ def _network(name: str) -> IPv4Network | IPv6Network | tuple[()]:
 
 def _refused(text: str, why: str, *, hint: str = "") -> InvalidRequest:
     shown = _UNPRINTABLE.sub("\ufffd", _USER_INFO.sub("//…@", text)[:200])
-    return InvalidRequest(f"the address {shown!r} is refused: {why}", hint=hint or _EXAMPLE)
+    return InvalidRequest(f"the address {shown!r} is refused: {why}", hint=hint or _EXAMPLE, about="url")

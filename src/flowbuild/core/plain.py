@@ -5,21 +5,22 @@ from __future__ import annotations
 from flowbuild.core.errors import InvalidRequest
 
 
-def one_line(what: str, value: str, most: int) -> str:
-    """Return the text without white space around it; raises InvalidRequest naming `what` it is."""
+def one_line(what: str, value: str, most: int, *, about: str = "") -> str:
+    """Return the text without white space around it; raises InvalidRequest naming `what` it is, `about` that part."""
     text = value.strip()
     if len(text) > most:
-        raise InvalidRequest(f"{what} is longer than {most} characters")
+        raise InvalidRequest(f"{what} is longer than {most} characters", about=about)
     if not text.isprintable():
-        raise InvalidRequest(f"{what} holds a character that cannot be shown", hint="one line of plain text")
+        hint = "one line of plain text"
+        raise InvalidRequest(f"{what} holds a character that cannot be shown", hint=hint, about=about)
     return text
 
 
-def required(what: str, value: str, most: int) -> str:
+def required(what: str, value: str, most: int, *, about: str = "") -> str:
     """Return a text as `one_line` does, and refuse an empty one."""
-    text = one_line(what, value, most)
+    text = one_line(what, value, most, about=about)
     if not text:
-        raise InvalidRequest(f"{what} is empty")
+        raise InvalidRequest(f"{what} is empty", about=about)
     return text
 
 

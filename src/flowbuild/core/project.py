@@ -42,4 +42,4 @@ def check_name(name: str) -> None:
     """Raise InvalidRequest unless a text can name a project."""
     if not _NAME.fullmatch(name) or ".." in name:
         hint = "lower-case letters, digits, dot, dash and underscore, at most 64, a letter or digit first"
-        raise InvalidRequest(f"{name[:80]!r} cannot be the name of a project", hint=hint)
+        raise InvalidRequest(f"{name[:80]!r} cannot be the name of a project", hint=hint, about="name")

@@ -30,7 +30,9 @@ def check_secrets(secrets: Mapping[str, str]) -> None:
     for name, value in secrets.items():
         if "\0" in value or any(0xD800 <= ord(char) < 0xE000 for char in value):  # bytes that are not UTF-8
             raise InvalidRequest(
-                f"secret {name} is not text: an environment variable cannot hold it", hint="give it in base64"
+                f"secret {name} is not text: an environment variable cannot hold it",
+                hint="give it in base64",
+                about="value",
             )
 
 
@@ -40,6 +42,7 @@ def _check_lengths(secrets: Mapping[str, str]) -> None:
             raise InvalidRequest(
                 f"secret {name} has fewer than {MINIMUM} characters and cannot be masked in logs",
                 hint="use a longer value, or make it a variable if it is not secret",
+                about="value",
             )
 
 

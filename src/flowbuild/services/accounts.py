@@ -85,7 +85,7 @@ class Accounts:
         """Make the first admin and log them in. Raises Unauthenticated, Conflict when there is one, InvalidRequest."""
         if not self._setup or not hmac.compare_digest(fingerprint(code), fingerprint(self._setup)):
             raise Unauthenticated(
-                "that is not the setup code", hint="the server prints it when it starts without any user"
+                "that is not the setup code", hint="the server prints it when it starts without any user", about="code"
             )
         user = new_user(name, ADMIN, self._clock())
         check_password(password, name=name)
@@ -146,9 +146,9 @@ class Accounts:
         person = self.me(user)
         self._limits.attempt(actor.address, person.name)
         if not self._passwords.verify(person.password_hash, old):
-            raise Forbidden("the old password is wrong")
+            raise Forbidden("the old password is wrong", about="old")
         self._limits.succeeded(actor.address, person.name)
-        check_password(new, name=person.name)
+        check_password(new, name=person.name, about="new")
         kept = self._passwords.hash(new)
         with self._database.write() as tx:
             current = tx.users.get(user)

@@ -53,10 +53,10 @@ class HookService:
         """Add a webhook; return it and its secret. Raises InvalidRequest, NotFound, Conflict."""
         if kind not in KINDS:
             hint = did_you_mean(kind, KINDS) or f"there are {', '.join(KINDS)}"
-            raise InvalidRequest(f"{shown(kind)} is no kind of webhook", hint=hint)
+            raise InvalidRequest(f"{shown(kind)} is no kind of webhook", hint=hint, about="kind")
         if not _NAME.fullmatch(name):
             hint = "up to 64 letters, digits, `.`, `-` and `_`"
-            raise InvalidRequest(f"{shown(name)} is not a name of a webhook", hint=hint)
+            raise InvalidRequest(f"{shown(name)} is not a name of a webhook", hint=hint, about="name")
         now = self._clock()
         with self._database.write() as tx:
             empty = HookRow(new_id(now), tx.projects.get(project).id, project, kind, name, now, sealed_secret="")
@@ -124,24 +124,26 @@ class HookService:
             secret = change.secret or secrets.token_urlsafe(32)
             if len(secret) < MIN_SECRET or not secret.isprintable():
                 hint = f"at least {MIN_SECRET} printable characters; leave it out for a random one"
-                raise InvalidRequest("the secret of the webhook is too short", hint=hint)
+                raise InvalidRequest("the secret of the webhook is too short", hint=hint, about="secret")
             row = replace(row, sealed_secret=self._sealer.seal(secret, "hook", row.id, "secret"))
         if change.token is not None:
             if not (change.token.isascii() and change.token.isprintable()):
-                raise InvalidRequest("the token holds characters that no token has", hint="copy it again")
+                problem = "the token holds characters that no token has"
+                raise InvalidRequest(problem, hint="copy it again", about="token")
             sealed = self._sealer.seal(change.token, "hook", row.id, "token") if change.token else ""
             row = replace(row, sealed_token=sealed)
         if change.api_url is not None:
             url = _api_url(change.api_url)
             if url != row.api_url and row.sealed_token and change.token is None:
                 hint = "give the token for the new address, or an empty one"
-                raise InvalidRequest("the token belongs to the old address", hint=hint)
+                raise InvalidRequest("the token belongs to the old address", hint=hint, about="token")
             row = replace(row, api_url=url)
         if change.mapping is not None:
             mapped_of(row.kind, change.mapping)
             row = replace(row, mapping=dict(change.mapping))
         if row.kind == "gitea" and row.sealed_token and not row.api_url:
-            raise InvalidRequest("where is the forge?", hint="give its api_url, like https://git.example.com/api/v1")
+            hint = "give its api_url, like https://git.example.com/api/v1"
+            raise InvalidRequest("where is the forge?", hint=hint, about="api_url")
         return row, secret
 
 
@@ -160,19 +162,17 @@ def mapped_of(kind: str, mapping: Mapping[str, Any]) -> Mapped:
     inputs = mapping.get("inputs")
     if inputs is not None:
         if not isinstance(inputs, Mapping) or not all(map(VARIABLE_NAME.fullmatch, map(str, inputs))):
-            raise InvalidRequest(
-                "`inputs` of the mapping has names of inputs with paths", hint="inputs: {target: to.name}"
-            )
-        inputs = {str(name): _path(path) for name, path in inputs.items()}
-    places = {key: _path(mapping[key]) for key in ("branch", "commit") if key in mapping}
+            problem = "`inputs` of the mapping has names of inputs with paths"
+            raise InvalidRequest(problem, hint="inputs: {target: to.name}", about="mapping.inputs")
+        inputs = {str(name): _path("inputs", path) for name, path in inputs.items()}
+    places = {key: _path(key, mapping[key]) for key in ("branch", "commit") if key in mapping}
     return Mapped(inputs, **places)
 
 
-def _path(value: Any) -> str:
+def _path(key: str, value: Any) -> str:
     if not isinstance(value, str) or not _PATH.fullmatch(value):
-        raise InvalidRequest(
-            f"{shown(value)} is not a path in a body", hint="keys with dots between, like commits.0.id"
-        )
+        hint = "keys with dots between, like commits.0.id"
+        raise InvalidRequest(f"{shown(value)} is not a path in a body", hint=hint, about=f"mapping.{key}")
     return value
 
 
@@ -186,7 +186,7 @@ def _api_url(url: str) -> str:
         plain = False
     if url and (not plain or parts.query or parts.fragment or not url.isprintable() or len(url) > 1000):
         hint = "http or https, without user, password and query: https://git.example.com/api/v1"
-        raise InvalidRequest(f"{shown(url)} is not an address of a forge", hint=hint)
+        raise InvalidRequest(f"{shown(url)} is not an address of a forge", hint=hint, about="api_url")
     return url.rstrip("/")
 
 

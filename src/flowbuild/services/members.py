@@ -32,7 +32,7 @@ class MemberService:
         """Give a person a role instead of the one they had. Raises NotFound, InvalidRequest."""
         found = role_named(role)
         if found is None:
-            raise InvalidRequest(f"there is no role {role!r}", hint=f"there are {', '.join(Role)}")
+            raise InvalidRequest(f"there is no role {role!r}", hint=f"there are {', '.join(Role)}", about="role")
         with self._database.write() as tx:
             user = user_named(tx, name)
             tx.members.put(tx.projects.get(project).id, user.id, found)

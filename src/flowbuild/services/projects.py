@@ -342,7 +342,7 @@ class ProjectService:
             sealed = self._sealed(row, change.credential)
         elif url != row.url and sealed:
             hint = "give the credential for the new address, or an empty one"
-            raise InvalidRequest("the credential belongs to the old address", hint=hint)
+            raise InvalidRequest("the credential belongs to the old address", hint=hint, about="url")
         return replace(
             row,
             url=url,
@@ -364,7 +364,8 @@ def _about(row: ProjectRow) -> tuple[str, ...]:
 def _check_branch(branch: str, listing: Listing) -> None:
     if branch and HEADS + branch not in listing.refs:
         names = [ref.removeprefix(HEADS) for ref in listing.refs if ref.startswith(HEADS)]
-        raise InvalidRequest(f"the repository has no branch {branch!r}", hint=did_you_mean(branch, names))
+        hint = did_you_mean(branch, names)
+        raise InvalidRequest(f"the repository has no branch {branch!r}", hint=hint, about="default_branch")
 
 
 def _told(change: ProjectChange) -> dict[str, Any]:
@@ -380,7 +381,7 @@ def _told(change: ProjectChange) -> dict[str, Any]:
 def _refuse_taken(tx: Transaction, name: str) -> None:
     """Refuse early; that two add the same at once is left to the database. Also a name that local runs have."""
     if tx.projects.list([name], archived=True) or name in tx.runs.projects().values():
-        raise Conflict(f"there is a project {name!r} already", hint="give the new one another name")
+        raise Conflict(f"there is a project {name!r} already", hint="give the new one another name", about="name")
 
 
 def project_of(tx: Transaction, source: Path) -> str:

@@ -144,21 +144,21 @@ def _asking(stored: RunRow, step: Step) -> Asking:
 def _check(name: str, value: str) -> None:
     if not VARIABLE_NAME.fullmatch(name) or len(name) > 64:
         hint = "up to 64 letters, digits and _, beginning with a letter"
-        raise InvalidRequest("that is not a name of a secret", hint=hint)
+        raise InvalidRequest("that is not a name of a secret", hint=hint, about="name")
     if name.startswith("FLOW_"):
-        raise InvalidRequest(f"{name} is set by the server", hint="names with FLOW_ are reserved")
+        raise InvalidRequest(f"{name} is set by the server", hint="names with FLOW_ are reserved", about="name")
     check_secrets({name: value})
     if len(value.encode()) > MOST:
-        raise InvalidRequest(f"secret {name} is larger than {MOST // 1024} KiB")
+        raise InvalidRequest(f"secret {name} is larger than {MOST // 1024} KiB", about="value")
 
 
 def _checked(scope: SecretScope) -> SecretScope:
     """Return a scope as it is kept; raises InvalidRequest."""
     if len(scope.steps) > 100 or not all(_STEP.fullmatch(step) for step in scope.steps):
-        raise InvalidRequest("that is not a name of a step", hint="as in the pipeline file")
+        raise InvalidRequest("that is not a name of a step", hint="as in the pipeline file", about="steps")
     return SecretScope(
-        one_line("the environment", scope.environment, 128),
-        one_line("the pattern of branches", scope.branches, 512),
+        one_line("the environment", scope.environment, 128, about="environment"),
+        one_line("the pattern of branches", scope.branches, 512, about="branches"),
         tuple(sorted(set(scope.steps))),
     )
 

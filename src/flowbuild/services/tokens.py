@@ -45,9 +45,9 @@ class TokenService:
         unknown = sorted(set(scopes) - set(Scope))
         if unknown or not scopes:
             problem = f"there is no scope {unknown[0]!r}" if unknown else "a token without scopes opens nothing"
-            raise InvalidRequest(problem, hint=f"there are {', '.join(Scope)}")
+            raise InvalidRequest(problem, hint=f"there are {', '.join(Scope)}", about="scopes")
         if not 0 < days <= MOST_DAYS:
-            raise InvalidRequest(f"a token lasts up to {MOST_DAYS} days")
+            raise InvalidRequest(f"a token lasts up to {MOST_DAYS} days", about="days")
         if project is not None:
             require(owner, Action.PROJECT_READ, project)
         token, now = new_token(TokenKind.API), self._clock()
@@ -55,7 +55,7 @@ class TokenService:
             id=new_id(now),
             hash=fingerprint(token),
             hint=hint(token),
-            name=required("the name of the token", name, 128),
+            name=required("the name of the token", name, 128, about="name"),
             user_id=owner.id,
             scopes=tuple(sorted(set(scopes))),
             created_at=now,

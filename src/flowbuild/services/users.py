@@ -37,7 +37,9 @@ class UserChange:
         if self.email is not None:
             user = replace(user, email=_email(self.email))
         if self.display_name is not None:
-            user = replace(user, display_name=one_line("the name to show", self.display_name, 256))
+            user = replace(
+                user, display_name=one_line("the name to show", self.display_name, 256, about="display_name")
+            )
         if self.role is not None:
             _check_role(self.role)
             user = replace(user, role=self.role)
@@ -111,9 +113,9 @@ def new_user(name: str, role: str, now: float) -> UserRow:
     """Return a person who is not stored yet; raises InvalidRequest."""
     if not USER_NAME.fullmatch(name):
         hint = "up to 64 lower-case letters, digits, `.`, `_` and `-`, the first one a letter or digit"
-        raise InvalidRequest("that is not a name of a user", hint=hint)
+        raise InvalidRequest("that is not a name of a user", hint=hint, about="name")
     if name in RESERVED or role_named(name) is not None:
-        raise InvalidRequest(f"the name {name!r} means something else", hint="choose another one")
+        raise InvalidRequest(f"the name {name!r} means something else", hint="choose another one", about="name")
     _check_role(role)
     return UserRow(new_id(now), name, "", "", "", role, now)
 
@@ -121,7 +123,7 @@ def new_user(name: str, role: str, now: float) -> UserRow:
 def store_new(tx: Transaction, actor: Actor, user: UserRow) -> None:
     """Store a new person; raises Conflict when the name is taken."""
     if tx.users.named(user.name) is not None:
-        raise Conflict(f"there is a user {user.name!r} already")
+        raise Conflict(f"there is a user {user.name!r} already", about="name")
     tx.users.add(user)
     note(tx, user.created_at, actor, "user.add", f"user:{user.name}", detail={"role": user.role})
 
@@ -130,17 +132,17 @@ def user_named(tx: Transaction, name: str) -> UserRow:
     """Return a person by name; raises NotFound."""
     user = tx.users.named(name) if USER_NAME.fullmatch(name) else None
     if user is None:
-        raise NotFound(f"there is no user {name!r}")
+        raise NotFound(f"there is no user {name!r}", about="name")
     return user
 
 
 def _email(value: str) -> str:
-    text = one_line("the e-mail address", value, 256)
+    text = one_line("the e-mail address", value, 256, about="email")
     if text and ("@" not in text[1:-1] or " " in text):
-        raise InvalidRequest("that is not an e-mail address")
+        raise InvalidRequest("that is not an e-mail address", about="email")
     return text
 
 
 def _check_role(role: str) -> None:
     if role not in (ADMIN, USER):
-        raise InvalidRequest(f"there is no role {role!r} on the server", hint=f"{ADMIN} or {USER}")
+        raise InvalidRequest(f"there is no role {role!r} on the server", hint=f"{ADMIN} or {USER}", about="role")

@@ -350,3 +350,45 @@ async def test_a_project_of_the_same_name_has_a_log_of_its_own(open_town):
     assert told["user:ann"] != told["user:bob"]
     assert "project.delete" in {each["action"] for each in everything["items"]}
     assert good["problem"] == ""
+
+
+HOOK = {"kind": "github", "name": "forge"}
+REFUSED = [  # what is asked for, and which part of it is to be another one
+    ("POST", "/users", {"name": "Ann", "password": GOOD}, "body.name"),
+    ("POST", "/users", {"name": "system", "password": GOOD}, "body.name"),
+    ("POST", "/users", {"name": "ann", "password": "short"}, "body.password"),
+    ("PUT", "/users/root/password", {"password": "a" * 20}, "body.password"),
+    ("PATCH", "/account", {"email": "nobody"}, "body.email"),
+    ("PATCH", "/account", {"display_name": "a" * 300}, "body.display_name"),
+    ("PUT", "/account/password", {"old": BETTER, "new": BETTER}, "body.old"),
+    ("PUT", "/account/password", {"old": GOOD, "new": "short"}, "body.new"),
+    ("POST", "/tokens", {"name": " ", "scopes": ["read"]}, "body.name"),
+    ("PUT", f"/projects/{PROJECT}/members/nobody", {"role": "viewer"}, "path.name"),
+    ("PUT", f"/projects/{PROJECT}/secrets/A-B", {"value": "long enough"}, "path.name"),
+    ("PUT", f"/projects/{PROJECT}/secrets/A", {"value": "abc"}, "body.value"),
+    ("PUT", f"/projects/{PROJECT}/secrets/A", {"value": "long enough", "branches": "a\tb"}, "body.branches"),
+    ("POST", f"/projects/{PROJECT}/hooks", {**HOOK, "secret": "short"}, "body.secret"),
+    ("POST", f"/projects/{PROJECT}/hooks", {**HOOK, "api_url": "nowhere"}, "body.api_url"),
+    ("POST", f"/projects/{PROJECT}/hooks", {**HOOK, "token": "ü"}, "body.token"),
+    (
+        "POST",
+        f"/projects/{PROJECT}/hooks",
+        {"kind": "generic", "name": "x", "mapping": {"branch": ""}},
+        "body.mapping.branch",
+    ),
+    ("POST", "/projects", {"name": PROJECT, "url": "/x"}, "body.name"),
+    ("POST", "/projects", {"name": "other", "url": "-x"}, "body.url"),
+]
+
+
+async def test_a_refusal_says_which_part_of_the_request_is_to_be_another_one(open_town):
+    async with open_town() as root:
+        found = []
+        for method, path, body, _place in REFUSED:
+            refused = await root.ask(method, path, json=body)
+            assert not refused.is_success, (path, body)
+            answer = refused.json()
+            found.append([each["where"] for each in answer.get("errors", [])])
+        unplaced = (await root.ask("PATCH", "/users/root", json={"role": "user"})).json()
+    assert found == [[place] for *_, place in REFUSED]
+    assert "errors" not in unplaced, "that there is one admin only is wrong with no part of it"

@@ -34,6 +34,19 @@ describe('complaints', () => {
     expect(found.rest?.detail).toBe('path.project: too odd');
   });
 
+  it('gives the hint of what is wrong with one field there, of several nowhere', () => {
+    const about = { where: 'path.name', message: 'taken' };
+    const one = problem(about);
+    one.problem.hint = 'choose another one';
+    expect(complaints(one, ['name', 'url'])).toEqual({
+      fields: { name: 'taken: choose another one' },
+      rest: undefined,
+    });
+    const two = problem(about, { where: 'body.url', message: 'odd' });
+    two.problem.hint = 'choose another one';
+    expect(complaints(two, ['name', 'url']).fields).toEqual({ name: 'taken', url: 'odd' });
+  });
+
   it('says what a use case refuses as a whole', () => {
     expect(complaints(problem(), ['name'])).toMatchObject({ fields: {}, rest: { detail: 'all of it' } });
   });

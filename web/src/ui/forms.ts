@@ -20,9 +20,15 @@ export function complaints(error: unknown, names: readonly string[]): Complaints
     return name === undefined;
   });
   const all = Object.keys(fields).length > 0 && others.length === 0;
-  if (all) return { fields, rest: undefined };
+  if (all) return { fields: hinted(fields, problem.hint), rest: undefined };
   const detail = others.map((each) => `${each.where}: ${each.message}`).join('; ') || problem.detail;
   return { fields, rest: { ...problem, detail } };
+}
+
+/** The hint of a problem with one field stands there, too. */
+function hinted(fields: Complaints['fields'], hint: string | undefined): Complaints['fields'] {
+  const [name, ...others] = Object.keys(fields);
+  return hint && name !== undefined && others.length === 0 ? { [name]: `${fields[name]}: ${hint}` } : fields;
 }
 
 interface ApiFormOptions<Values, Answer> {
