@@ -1,6 +1,6 @@
 import { PasswordInput, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { api, getAccountOptions, getAccountQueryKey, type UserView } from '@/api';
+import { api, getAccountOptions, getAccountQueryKey, listSessionsQueryKey, type UserView } from '@/api';
 import { useMe } from '@/app/session';
 import { Fields, FormButtons, FormProblem } from '@/ui/form';
 import { type ApiForm, useApiForm } from '@/ui/forms';
@@ -64,6 +64,7 @@ function ProfileForm({ user }: { user: UserView }) {
 type PasswordValues = { old: string; new: string; again: string };
 
 function PasswordForm() {
+  const queries = useQueryClient();
   const form: ApiForm<PasswordValues> = useApiForm({
     initialValues: { old: '', new: '', again: '' } as PasswordValues,
     validate: { again: (again, values) => (again === values.new ? null : 'This is not the same') },
@@ -71,6 +72,7 @@ function PasswordForm() {
     onDone: () => {
       form.form.reset();
       told('You have a new password; other logins have ended');
+      void queries.invalidateQueries({ queryKey: listSessionsQueryKey() });
     },
   });
   return (
