@@ -78,7 +78,9 @@ export function Loaded<T>({
   children: (data: T) => ReactNode;
 }) {
   const slow = useLasting(query.isPending);
-  if (query.data !== undefined) return children(query.data);
+  // What is not there any more, or not for this person, is not shown from memory.
+  const gone = query.isError && [403, 404].includes(asProblem(query.error).status);
+  if (query.data !== undefined && !gone) return children(query.data);
   if (query.isError) return <ErrorPanel error={query.error} retry={() => void query.refetch()} />;
   return slow ? <Loading rows={rows} /> : null;
 }
