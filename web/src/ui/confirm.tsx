@@ -14,13 +14,15 @@ interface ConfirmProps extends Pick<ButtonProps, 'variant' | 'color' | 'leftSect
   children: ReactNode;
   /** What has to be typed first, for what hurts most. */
   word?: string;
+  /** Whether it is nothing to be warned of. */
+  harmless?: boolean;
   /** Says on the first button what it is about, where its place says that to those who see. */
   'aria-label'?: string;
   act: () => Promise<unknown>;
   onDone?: () => unknown;
 }
 
-export function Confirm({ label, title, children, word, act, onDone, ...button }: ConfirmProps) {
+export function Confirm({ label, title, children, word, harmless, act, onDone, ...button }: ConfirmProps) {
   const [opened, modal] = useDisclosure();
   return (
     <>
@@ -28,7 +30,7 @@ export function Confirm({ label, title, children, word, act, onDone, ...button }
         {label}
       </Button>
       <Modal opened={opened} onClose={modal.close} title={title}>
-        <Question label={label} word={word} act={act} onDone={onDone} close={modal.close}>
+        <Question label={label} word={word} harmless={harmless} act={act} onDone={onDone} close={modal.close}>
           {children}
         </Question>
       </Modal>
@@ -36,14 +38,15 @@ export function Confirm({ label, title, children, word, act, onDone, ...button }
   );
 }
 
-type QuestionProps = Pick<ConfirmProps, 'label' | 'children' | 'word' | 'act' | 'onDone'> & {
+type QuestionProps = Pick<ConfirmProps, 'label' | 'children' | 'word' | 'harmless' | 'act' | 'onDone'> & {
   close: () => void;
   /** On the button that does nothing. */
   stay?: string;
 };
 
 /** The form in it, for those who open it by other means than the button. */
-export function Question({ label, children, word, act, onDone, close, stay = 'Cancel' }: QuestionProps) {
+export function Question(question: QuestionProps) {
+  const { label, children, word, harmless = false, act, onDone, close, stay = 'Cancel' } = question;
   const [typed, setTyped] = useState('');
   const doing = useMutation({
     mutationFn: act,
@@ -82,7 +85,7 @@ export function Question({ label, children, word, act, onDone, close, stay = 'Ca
         <Button variant="default" size="sm" onClick={close} data-autofocus={word === undefined || undefined}>
           {stay}
         </Button>
-        <Button type="submit" size="sm" color="red" loading={doing.isPending} disabled={!sure}>
+        <Button type="submit" size="sm" color={harmless ? undefined : 'red'} loading={doing.isPending} disabled={!sure}>
           {label}
         </Button>
       </Group>

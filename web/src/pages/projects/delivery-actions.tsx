@@ -5,7 +5,8 @@ import { useMay } from '@/app/session';
 import { Confirm } from '@/ui/confirm';
 import { told } from '@/ui/told';
 import { useFreshDeliveries } from './deliveries';
-import { commitOf } from './followed';
+import { commitOf, eventsOf } from './followed';
+import { ForgeLink } from './forge-link';
 
 /** Approve what comes from outside, and take again what failed. */
 export function DeliveryActions({ project, delivery }: { project: string; delivery: DeliverySummary }) {
@@ -20,6 +21,7 @@ export function DeliveryActions({ project, delivery }: { project: string; delive
     },
   });
   const commit = commitOf(delivery);
+  const [event] = eventsOf(delivery.result);
   if (commit !== undefined && may('run.approve', project)) {
     return (
       <Confirm
@@ -27,6 +29,7 @@ export function DeliveryActions({ project, delivery }: { project: string; delive
         title="Let it run"
         variant="light"
         color="iris"
+        harmless
         act={() => api.approveDelivery({ path, body: { commit } })}
         onDone={() => {
           told('Approved');
@@ -36,6 +39,11 @@ export function DeliveryActions({ project, delivery }: { project: string; delive
         <p>
           This comes from outside. Look at the commit first: <code>{commit}</code>
         </p>
+        {event?.url && (
+          <p>
+            <ForgeLink url={event.url} />
+          </p>
+        )}
         <p>It runs once, at this commit, without secrets. What is pushed afterwards waits anew.</p>
       </Confirm>
     );

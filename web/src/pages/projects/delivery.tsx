@@ -12,6 +12,7 @@ import { Followed } from './deliveries';
 import classes from './deliveries.module.css';
 import { DeliveryActions } from './delivery-actions';
 import { type DeliveredEvent, eventsOf, lookOf, wordOf } from './followed';
+import { ForgeLink } from './forge-link';
 
 /** One delivery with all that was sent. Forges link to it from the statuses of commits. */
 export function Delivery() {
@@ -94,18 +95,8 @@ function Event({ event }: { event: DeliveredEvent }) {
         <Fact name="Commit">{event.commit && <code>{event.commit}</code>}</Fact>
         <Fact name="Pull request">{event.pull_request && `#${event.pull_request} to ${event.target ?? '?'}`}</Fact>
         <Fact name="By">{event.author ?? event.actor}</Fact>
-        <Fact name="At the forge">{safeLink(event.url)}</Fact>
+        <Fact name="At the forge">{event.url && <ForgeLink url={event.url} />}</Fact>
       </dl>
     </Section>
-  );
-}
-
-/** An address of a delivery comes from outside: it is a link only when it leads to a page. */
-function safeLink(url: string | undefined): ReactNode {
-  if (!url || !/^https?:\/\//i.test(url)) return url;
-  return (
-    <a href={url} rel="noreferrer noopener" target="_blank">
-      {url}
-    </a>
   );
 }

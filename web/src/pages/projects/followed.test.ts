@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { commitOf, linesOf } from './followed';
 
 describe('linesOf', () => {
-  it('has a line for each pipeline', () => {
+  it('has a line for each pipeline, those first of which something came', () => {
     const pipelines = [
       { pipeline: 'release', run: '01M', why: 'push to main' },
       { pipeline: 'docs', why: 'no path of its filter changed' },
@@ -10,8 +10,8 @@ describe('linesOf', () => {
     ];
     expect(linesOf({ events: [{ event: 'push', pipelines }] })).toEqual([
       { pipeline: 'release', run: '01M', text: 'started' },
-      { pipeline: 'docs', text: 'no path of its filter changed' },
       { pipeline: 'broken', text: 'no such action', problem: true },
+      { pipeline: 'docs', text: 'no path of its filter changed' },
     ]);
   });
 

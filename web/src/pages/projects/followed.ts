@@ -40,6 +40,7 @@ export function commitOf(delivery: Pick<DeliverySummary, 'state' | 'result'>): s
   return delivery.state === 'waiting' && typeof commit === 'string' ? commit : undefined;
 }
 
+/** What began and what went wrong come first: where there is room for a few lines, these are the ones. */
 export function linesOf(result: Result): Line[] {
   const lines: Line[] = [];
   if (typeof result.problem === 'string') lines.push({ text: result.problem, problem: true });
@@ -49,7 +50,8 @@ export function linesOf(result: Result): Line[] {
     if (event.why) lines.push({ text: event.why });
     for (const each of event.pipelines ?? []) lines.push(lineOf(each));
   }
-  return lines;
+  const weight = (line: Line) => (line.problem || line.run ? 0 : 1);
+  return lines.sort((a, b) => weight(a) - weight(b));
 }
 
 function lineOf({ pipeline, run, problem, why }: NonNullable<DeliveredEvent['pipelines']>[number]): Line {
