@@ -1,5 +1,5 @@
 /** Add a webhook, or change one. */
-import { PasswordInput, Select, Textarea, TextInput } from '@mantine/core';
+import { Checkbox, PasswordInput, Select, Textarea, TextInput } from '@mantine/core';
 import { api, type HookView } from '@/api';
 import { Beside, Fields, FormButtons, FormProblem } from '@/ui/form';
 import { type ApiForm, useApiForm } from '@/ui/forms';
@@ -11,6 +11,7 @@ type Values = {
   name: string;
   secret: string;
   token: string;
+  forget: boolean;
   api_url: string;
   inputs: string;
   branch: string;
@@ -84,8 +85,12 @@ function StatusFields({ form, hook }: { form: ApiForm<Values>; hook: HookView | 
         label={`Token of ${forge.label}`}
         description={`To tell it how each commit stands, and to find pull requests. ${forge.token}${hook?.has_token ? ' There is one; empty: it stays.' : ''}`}
         autoComplete="new-password"
+        disabled={form.form.values.forget}
         {...form.field('token')}
       />
+      {hook?.has_token && (
+        <Checkbox label="Forget the token: no statuses are told any more" {...form.field('forget', 'checkbox')} />
+      )}
       <TextInput
         label="Address of its API"
         description={
@@ -130,6 +135,7 @@ function valuesOf(hook: HookView | undefined, kind: HookKind): Values {
     name: hook?.name ?? kind,
     secret: '',
     token: '',
+    forget: false,
     api_url: hook?.api_url ?? '',
     inputs: linesOf(mapping.inputs),
     branch: mapping.branch ?? '',
@@ -137,11 +143,11 @@ function valuesOf(hook: HookView | undefined, kind: HookKind): Values {
   };
 }
 
-/** An empty secret or token says: as it is. To the API an empty one means another thing, so it is not sent. */
+/** An empty secret or token says: as it is. To the API an empty one means another thing: a new secret, no token. */
 function bodyOf(values: Values) {
   return {
     secret: values.secret || null,
-    token: values.token || null,
+    token: values.forget ? '' : values.token || null,
     api_url: values.kind === 'generic' ? null : values.api_url.trim(),
     mapping: values.kind === 'generic' ? mappingOf(values) : null,
   };
