@@ -3,7 +3,7 @@ import { Button } from '@mantine/core';
 import { IconClock, IconClockPause, IconPlayerPause, IconPlayerPlay } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { api, listSchedulesOptions, listSchedulesQueryKey, type ScheduleView } from '@/api';
+import { api, listPipelinesOptions, listSchedulesOptions, listSchedulesQueryKey, type ScheduleView } from '@/api';
 import { useMay } from '@/app/session';
 import { Empty, Loaded } from '@/ui/panels';
 import { Facts, Row, Rows } from '@/ui/rows';
@@ -23,6 +23,7 @@ export function Schedules({ project }: { project: string }) {
       about="Pipeline files have them, under on: schedule. The head of the default branch counts."
       bare
     >
+      <Unusable project={project} />
       <Loaded query={schedules} rows={2}>
         {(all) =>
           all.length === 0 ? (
@@ -39,6 +40,21 @@ export function Schedules({ project }: { project: string }) {
         }
       </Loaded>
     </Section>
+  );
+}
+
+/** Says that the files at the head have errors: then the schedules are those of before. */
+function Unusable({ project }: { project: string }) {
+  const found = useQuery(listPipelinesOptions({ path: { project } })).data;
+  if (!found?.findings.some((each) => each.severity === 'error')) return null;
+  return (
+    <p role="status" className={classes.error}>
+      The pipeline files of {found.branch || 'the default branch'} have errors, so these schedules are still those of
+      before.{' '}
+      <Link to="/projects/$project" params={{ project }} search={{ tab: 'pipelines' }}>
+        What is wrong
+      </Link>
+    </p>
   );
 }
 
