@@ -6,13 +6,13 @@ import { api, type Facts, type RunnerInfo, type WorkView } from '@/api';
 import { useMay } from '@/app/session';
 import { Confirm } from '@/ui/confirm';
 import { bytes } from '@/ui/small';
-import { type Look, StateLabel } from '@/ui/states';
+import { StateLabel } from '@/ui/states';
 import { Ago, Duration } from '@/ui/time';
 import { told } from '@/ui/told';
 import { useFreshRunners } from './runners';
 import classes from './runners.module.css';
 import { StepLink } from './step-link';
-import { workKey } from './work';
+import { stateOf, workKey } from './work';
 
 export function RunnerCard({ runner, work }: { runner: RunnerInfo; work: WorkView[] }) {
   return (
@@ -32,13 +32,7 @@ export function RunnerCard({ runner, work }: { runner: RunnerInfo; work: WorkVie
 }
 
 function State({ runner }: { runner: RunnerInfo }) {
-  const [look, word]: [Look, string] = !runner.heard
-    ? ['errored', 'silent']
-    : runner.state === 'draining'
-      ? ['waiting', 'draining']
-      : runner.busy > 0
-        ? ['running', 'busy']
-        : ['succeeded', 'ready'];
+  const [look, word] = stateOf(runner);
   return <StateLabel look={look} word={word} />;
 }
 

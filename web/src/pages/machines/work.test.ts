@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { WorkView } from '@/api';
-import { byRunner, workKey } from './work';
+import { byRunner, stateOf, workKey } from './work';
 
 const work = (step: string, runner: string): WorkView => ({
   run: '01M',
@@ -25,4 +25,12 @@ it('tells what each runner has', () => {
 
 it('tells attempts apart', () => {
   expect(workKey(work('a', ''))).not.toBe(workKey({ ...work('a', ''), attempt: 2 }));
+});
+
+it('does not complain of a runner that was drained and is gone', () => {
+  const silent = { state: 'draining', busy: 0, heard: false } as const;
+  expect(stateOf(silent)).toEqual(['skipped', 'drained']);
+  expect(stateOf({ ...silent, busy: 1 })).toEqual(['errored', 'silent']);
+  expect(stateOf({ ...silent, state: 'active' })).toEqual(['errored', 'silent']);
+  expect(stateOf({ ...silent, heard: true })).toEqual(['waiting', 'draining']);
 });

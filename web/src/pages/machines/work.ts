@@ -1,4 +1,5 @@
-import type { WorkView } from '@/api';
+import type { RunnerInfo, WorkView } from '@/api';
+import type { Look } from '@/ui/states';
 
 /** Whether it waits for a runner still. */
 export const isWaiting = (work: WorkView) => work.state === 'queued';
@@ -16,4 +17,11 @@ export function byRunner(work: WorkView[]): Map<string, WorkView[]> {
     if (each.runner) found.set(each.runner, [...(found.get(each.runner) ?? []), each]);
   }
   return found;
+}
+
+/** How a runner is. One that was drained and has nothing left ends its program: that it is silent then is as it should be. */
+export function stateOf({ state, busy, heard }: Pick<RunnerInfo, 'state' | 'busy' | 'heard'>): [Look, string] {
+  if (!heard) return state === 'draining' && busy === 0 ? ['skipped', 'drained'] : ['errored', 'silent'];
+  if (state === 'draining') return ['waiting', 'draining'];
+  return busy > 0 ? ['running', 'busy'] : ['succeeded', 'ready'];
 }
