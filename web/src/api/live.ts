@@ -53,13 +53,21 @@ export function askAgain() {
 export function useLive() {
   const queries = useQueryClient();
   useEffect(() => {
+    const askWhoThisIs = () => void queries.invalidateQueries({ queryKey: meQueryKey() });
+    let lost = false;
     const take = (message: LiveMessage) => {
       if (message.type === 'state') {
         changeState(message.state);
         // The server ends the stream when a login ends or rights change.
-        if (message.state === 'away') void queries.invalidateQueries({ queryKey: meQueryKey() });
-      } else if (message.type === 'reset') refresh(queries);
-      else if (message.type === 'notice') {
+        if (message.state === 'away') {
+          lost = true;
+          askWhoThisIs();
+        }
+      } else if (message.type === 'reset') {
+        refresh(queries);
+        if (lost) askWhoThisIs(); // it may have changed again before the stream was back
+        lost = false;
+      } else if (message.type === 'notice') {
         const { notice } = message;
         freshen(queries, JSON.stringify(notice), (key) => concerns(notice, key));
       } else {
