@@ -1,0 +1,439 @@
+"""What people decide beside their runs: deliveries, webhooks, schedules, runners, roles, logins. Pressed as they press it.
+
+Tests of this file have a server of their own, because they change what others count on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import expect
+
+from flowbuild.testing.browser import settled
+from flowbuild.testing.payloads import FORGES, Push, Request
+from flowbuild.testing.program import LIMIT, git
+from flowbuild.testing.website import PASSWORD, WebSite, commit, pipelines, repository, shell
+
+OTHER = "tea with a purple zebra"
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR4nGP8z8DwnwEPYMInOXwUAAASWwIH0dVbVQAAAABJRU5ErkJggg=="
+DAILY, WEEKLY = "0 3 * * *", "30 4 * * 1"
+# More than a list shows of a delivery; what begins is the last of them.
+SILENT = {f"part{number}": {"steps": {"do": shell("echo")}} for number in range(7)}
+
+
+def files(cron: str = DAILY) -> dict[str, str]:
+    """Return the files of the shop."""
+    found = {
+        **SILENT,
+        "nightly": {"on": {"schedule": [{"cron": cron, "timezone": "Europe/Riga"}]}, "steps": {"do": shell("echo")}},
+        "checks": {
+            "on": {"push": {"branches": ["main"]}, "pull_request": {"branches": ["main"]}},
+            "steps": {"do": shell("echo checked")},
+        },
+        "draw": {
+            "steps": {
+                "draw": shell(
+                    f"echo {PNG} | base64 -d > dot.png",
+                    'echo \'<svg xmlns="http://www.w3.org/2000/svg" onload="window.__xss=1"/>\' > sign.svg',
+                    "echo drawn by hand",
+                    cache=True,
+                )
+            }
+        },
+    }
+    return {".flow.yml": pipelines(**found)}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    """The repository of the project."""
+    return repository(tmp_path_factory.mktemp("office") / "shop", files())
+
+
+@pytest.fixture(scope="module")
+def site(web_app, shop) -> Iterator[WebSite]:
+    """A server of this file's own; see `conftest.site`."""
+    made = WebSite(shop.parent)
+    made.start()
+    try:
+        made.set_up()
+        made.add_project("shop", shop)
+        for name, role in {"max": "maintainer", "ann": "approver", "dev": "developer", "vera": "viewer"}.items():
+            made.add_user(name, shop=role)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def hook(site) -> dict[str, str]:
+    """A webhook of GitHub, with its secret."""
+    return site.ask("POST", "projects/shop/hooks", {"kind": "github", "name": "forge"})
+
+
+def deliver(site, what, secret) -> httpx2.Response:
+    sent = FORGES["github"](what).signed("github", secret)
+    return httpx2.post(f"{site.url}/hooks/shop/forge", content=sent.body, headers=dict(sent.headers), timeout=LIMIT)
+
+
+def log_in(page, name, password=PASSWORD):
+    page.locator("[autocomplete=username]").fill(name)
+    page.locator("[autocomplete=current-password]").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def notice(page, text) -> None:
+    page.get_by_role("alert").filter(has_text=text).first.wait_for()
+
+
+def listed(page, name, text):
+    """Return the row of a list that has a text."""
+    return page.get_by_role("list", name=name).get_by_role("listitem").filter(has_text=text)
+
+
+def complaint(field) -> str:
+    """Return what is said of a field of a form, when something is."""
+    said = field.page.locator(f"[id='{field.get_attribute('id')}-error']")
+    said.wait_for()
+    return said.inner_text()
+
+
+def fork_of(shop, number, text) -> str:
+    """Make the pull request of a fork; return its commit."""
+    git(shop, "switch", "--quiet", "--create", "theirs")
+    made = commit(shop, {"theirs.txt": text}, "Theirs")
+    git(shop, "switch", "--quiet", "main")
+    git(shop, "update-ref", f"refs/pull/{number}/head", made)
+    git(shop, "branch", "--quiet", "-D", "theirs")
+    return made
+
+
+def test_what_a_fork_asks_for_waits_until_its_commit_is_approved(visit, site, shop, hook):
+    page, other = visit("/projects/shop?tab=triggers", who="ann"), visit("/projects/shop?tab=triggers", who="dev")
+    wanted = fork_of(shop, 7, "one")
+    request = Request("opened", commit=wanted, source="mallory/app", head="main")
+    assert deliver(site, request, hook["secret"]).status_code == 202
+    page.get_by_role("button", name="Approve").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(wanted).wait_for()
+    assert "/pull/7" in dialog.get_by_role("link").get_attribute("href"), "one is to look at it first"
+    listed(other, "Deliveries", "waits for approval").wait_for()
+    expect(other.get_by_role("button", name="Approve")).to_have_count(0)
+    assert site.ask("GET", "runs?pipeline=checks")["items"] == []
+    dialog.get_by_role("button", name="Approve").click()
+    listed(other, "Deliveries", "approved by ann").wait_for()
+    page.get_by_role("link", name="started").click()  # though it is one line of many
+    page.get_by_role("heading", name="checks").wait_for()
+    [run] = site.ask("GET", "runs?pipeline=checks")["items"]
+    assert run["commit"] == wanted
+
+
+def test_what_is_pushed_while_somebody_looks_waits_anew(visit, site, shop, hook):
+    """An approval is for the commit that was looked at: the question about the old one goes away."""
+    page = visit("/projects/shop?tab=triggers", who="ann")
+    dialog, approve = page.get_by_role("dialog"), page.get_by_role("button", name="Approve")
+    newest = page.get_by_role("list", name="Deliveries").get_by_role("listitem").first
+    first = fork_of(shop, 8, "one")
+    deliver(site, Request("opened", number=8, commit=first, source="mallory/app", head="main"), hook["secret"])
+    approve.click()
+    dialog.get_by_text(first).wait_for()
+    second = fork_of(shop, 8, "two")
+    deliver(site, Request("synchronize", number=8, commit=second, source="mallory/app", head="main"), hook["secret"])
+    dialog.wait_for(state="detached")
+    approve.click()
+    dialog.get_by_text(second).wait_for()
+    dialog.get_by_role("button", name="Approve").click()
+    newest.get_by_role("link", name="started").wait_for()
+    expect(approve).to_have_count(0)
+    commits = [run["commit"] for run in site.ask("GET", "runs?pipeline=checks")["items"]]
+    assert second in commits
+    assert first not in commits
+
+
+def test_a_delivery_from_which_nothing_followed_is_looked_at_again(visit, site, shop, hook):
+    before = git(shop, "rev-parse", "HEAD").strip()
+    push = Push("refs/heads/main", before, commit(shop, {"a": "1"}, "A [skip ci]"), message="A [skip ci]")
+    identity = deliver(site, push, hook["secret"]).json()["id"]
+    page = visit("/projects/shop?tab=triggers", who="dev")
+    row = listed(page, "Deliveries", "its commit message asks for no runs")
+    row.get_by_role("button", name="Deliver again").click()
+    notice(page, "It is looked at again")
+    row.get_by_role("link").first.click()
+    page.get_by_role("heading", name="What was sent").wait_for()
+    assert page.url.endswith(identity)
+    [noted] = site.ask("GET", "audit?action=delivery.again")["items"]
+    assert (noted["actor"], noted["object"]) == ("dev", f"delivery:{identity}")
+
+
+def test_a_webhook_is_changed_and_what_is_refused_stands_at_its_field(visit, site, shop, hook):
+    page = visit("/projects/shop?tab=triggers", who="max")
+    row, dialog = listed(page, "Webhooks", "forge"), page.get_by_role("dialog")
+    row.get_by_role("button", name="Edit").click()
+    dialog.get_by_label("Secret", exact=True).fill("short")
+    dialog.get_by_role("button", name="Save").click()
+    assert complaint(dialog.get_by_label("Secret", exact=True)).startswith(
+        "the secret of the webhook is too short: at least 16"
+    )
+    dialog.get_by_label("Secret", exact=True).fill("")
+    dialog.get_by_label("Token of GitHub").fill("a-token")
+    dialog.get_by_role("button", name="Save").click()
+    row.filter(has_text="tells statuses").wait_for()
+    row.get_by_role("button", name="Edit").click()
+    dialog.get_by_label("Address of its API").fill("https://other.example/api")
+    dialog.get_by_role("button", name="Save").click()
+    assert complaint(dialog.get_by_label("Token of GitHub")).startswith("the token belongs to the old address")
+    dialog.get_by_label(re.compile("Forget the token")).check()
+    dialog.get_by_role("button", name="Save").click()
+    row.filter(has_text="tells no statuses").wait_for()
+
+    row.get_by_role("button", name="New secret").click()
+    dialog.get_by_role("button", name="New secret").click()
+    page.get_by_text("The secret of forge").wait_for()
+    shown = page.get_by_role("main").locator("code").first.inner_text()
+    push = Push("refs/heads/other", "0" * 40, git(shop, "rev-parse", "HEAD").strip())
+    assert deliver(site, push, hook["secret"]).status_code == 401
+    hook["secret"] = shown
+    assert deliver(site, push, shown).status_code == 202
+
+
+def test_schedules_are_paused_and_resumed_before_the_eyes_of_others(visit, site, shop):
+    page = visit("/projects/shop?tab=schedules", who="max")
+    other = visit("/projects/shop?tab=schedules", who="vera", phone=True)
+    row, theirs = listed(page, "Schedules", "nightly"), listed(other, "Schedules", "nightly")
+    expect(theirs.get_by_role("row")).to_have_count(4)  # the head, and the next three times
+    row.get_by_role("button", name="Pause").click()
+    theirs.filter(has_text="paused").wait_for()
+    expect(theirs.get_by_role("row")).to_have_count(0)
+    expect(theirs.get_by_role("button")).to_have_count(0)
+    row.get_by_role("button", name="Resume").click()
+    theirs.get_by_role("row").first.wait_for()
+
+    commit(shop, files(WEEKLY), "Weekly")
+    page.get_by_role("button", name="Fetch now").click()
+    theirs.filter(has_text="At 04:30 on Monday").wait_for()
+    commit(shop, files("at noon"), "Broken")
+    page.get_by_role("button", name="Fetch now").click()
+    page.get_by_text("have errors, so these schedules are still those of before").wait_for()
+    expect(row).to_contain_text(WEEKLY)
+    page.get_by_role("link", name="What is wrong").click()
+    page.get_by_role("list", name="Findings").wait_for()
+    commit(shop, files(), "Mended")
+    site.ask("POST", "projects/shop/fetch")
+
+
+@contextmanager
+def remote_runner(arguments, top) -> Iterator[subprocess.Popen[bytes]]:
+    program = [str(Path(sys.executable).with_name("flow")), *arguments, "--name", "far"]
+    with (top / "runner.log").open("wb") as log:
+        runner = subprocess.Popen(program, env={**os.environ, "FLOW_HOME": str(top / "runner")}, stdout=log, stderr=log)
+    try:
+        yield runner
+    finally:
+        if runner.poll() is None:
+            runner.terminate()
+        runner.wait(LIMIT)
+
+
+def test_a_runner_is_let_in_drained_and_revoked(visit, tmp_path):
+    page, other = visit("/runners"), visit("/runners", who="vera", phone=True)
+    page.get_by_role("button", name="Add a runner").click()
+    command = page.get_by_role("dialog").get_by_text("flow runner --server").inner_text()
+    with remote_runner(command.split()[1:], tmp_path) as runner:
+        page.keyboard.press("Escape")
+        card, theirs = listed(page, "Runners", "far"), listed(other, "Runners", "far")
+        card.filter(has_text="ready").wait_for()
+        theirs.filter(has_text="ready").wait_for()
+        card.get_by_role("button", name="Drain").click()
+        theirs.filter(has_text="draining").wait_for()
+        expect(theirs.get_by_role("button")).to_have_count(0)
+        assert runner.wait(LIMIT) == 0, "a runner that is drained ends when it has nothing left"
+        card.get_by_role("button", name="Revoke").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("button", name="Revoke")).to_be_disabled()
+        dialog.get_by_role("textbox").fill("far")
+        dialog.get_by_role("button", name="Revoke").click()
+        theirs.wait_for(state="detached")
+        other.get_by_role("heading", name="Revoked").wait_for()
+
+
+def test_a_role_that_changes_shows_at_once(visit, site):
+    site.add_user("eve", shop="developer")
+    page, members = visit("/projects/shop", who="eve"), visit("/projects/shop?tab=members", who="max")
+    run, settings = page.get_by_role("button", name="Run draw"), page.get_by_role("link", name="Settings")
+    run.wait_for()
+    expect(settings).to_have_count(0)
+    role = members.get_by_role("combobox", name="Role of eve")
+
+    role.click()
+    members.get_by_role("option", name="Viewer", exact=True).click()
+    run.wait_for(state="detached")
+    role.click()
+    members.get_by_role("option", name="Maintainer", exact=True).click()
+    settings.wait_for()
+    run.wait_for()
+    members.get_by_role("button", name="Remove eve").click()
+    members.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    page.get_by_text("There is no such thing").wait_for()
+    expect(page.get_by_role("list", name="Pipelines")).to_have_count(0)
+
+
+def test_nobody_is_made_a_member_who_is_not_there(visit):
+    page = visit("/projects/shop?tab=members", who="max")
+    page.get_by_role("combobox", name="Name of the user").fill("nobody")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_text("there is no user 'nobody'").wait_for()
+    expect(page.get_by_role("alert")).to_have_count(0)  # it stands at the field
+
+
+def test_a_new_password_ends_the_other_logins(visit, site):
+    site.add_user("pat", shop="viewer")
+    page, elsewhere = visit("/login?next=/account", who=None), visit("/login?next=/runs", who=None, phone=True)
+    for each, heading in ((page, "pat"), (elsewhere, "Runs")):
+        log_in(each, "pat")
+        each.get_by_role("heading", name=heading).wait_for()
+    page.get_by_role("link", name="Logins").click()
+    expect(page.get_by_role("list", name="Logins").get_by_role("listitem")).to_have_count(2)
+    page.get_by_role("link", name="Profile").click()
+
+    passwords = [page.locator("input[type=password]").nth(place) for place in range(3)]
+
+    def change(old, new, again):
+        for field, value in zip(passwords, (old, new, again), strict=True):
+            field.fill(value)
+        page.get_by_role("button", name="Change it").click()
+
+    change("not mine at all", OTHER, OTHER)
+    assert complaint(passwords[0]) == "the old password is wrong"
+    change(PASSWORD, "short", "short")
+    assert complaint(passwords[1]).startswith("a password has 12 to 256 characters")
+    change(PASSWORD, OTHER, "something else")
+    assert complaint(passwords[2]) == "This is not the same"
+    change(PASSWORD, OTHER, OTHER)
+    notice(page, "You have a new password")
+    elsewhere.locator("[autocomplete=current-password]").wait_for()  # nobody touched it
+    page.get_by_role("link", name="Logins").click()
+    expect(page.get_by_role("list", name="Logins").get_by_role("listitem")).to_have_count(1)
+
+    log_in(elsewhere, "pat", OTHER)
+    elsewhere.get_by_role("heading", name="Runs").wait_for()
+    page.reload()
+    page.get_by_role("button", name="End it").click()
+    notice(page, "That login has ended")
+    elsewhere.locator("[autocomplete=current-password]").wait_for()
+    settled(page)
+    page.get_by_role("heading", name="pat").wait_for()
+
+
+def test_a_login_that_is_over_leads_to_the_login_and_back(visit, site):
+    page = visit("/login", who=None)
+    page.context.add_cookies([{"name": "flow_session", "value": "flows_of_last_week", "url": site.url}])
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/me") else None)
+    page.goto("/projects/shop?tab=members")
+    page.locator("[autocomplete=current-password]").wait_for()
+    assert len(asked) <= 2, "and the server is not asked over and over who this is"
+    log_in(page, "max")
+    page.get_by_role("list", name="Members").wait_for()
+
+
+def test_who_is_disabled_is_out_at_once_and_can_be_let_in_again(visit, site):
+    site.add_user("tom", shop="viewer")
+    page, theirs = visit("/users"), visit("/projects/shop", who="tom")
+    settled(theirs)
+    page.get_by_role("button", name="What can be done with tom").click()
+    page.get_by_role("menuitem", name="Disable").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("tom")
+    dialog.get_by_role("button", name="Disable").click()
+    log_in(theirs, "tom")  # it waits for the form
+    theirs.get_by_text("name or password is wrong").wait_for()
+    page.get_by_role("button", name="What can be done with tom").click()
+    page.get_by_role("menuitem", name="Let in again").click()
+    notice(page, "Changed")
+    log_in(theirs, "tom")
+    theirs.get_by_role("list", name="Pipelines").wait_for()
+
+
+def test_the_demo_project_is_added_once_and_led_to_then(visit):
+    page = visit("/projects/new")
+    page.get_by_role("button", name="Add the demo project").click()
+    page.get_by_role("heading", name="demo is here").wait_for()
+    page.get_by_role("button", name="Run release").wait_for()
+    page.goto("/projects/new")
+    page.get_by_role("link", name="demo", exact=True).click()
+    page.get_by_role("list", name="Pipelines").get_by_role("link", name="release").wait_for()
+    page.goto("/projects/demo?tab=settings")
+    page.get_by_role("button", name="Delete the project").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Delete the project")).to_be_disabled()
+    dialog.get_by_role("textbox").fill("demo")
+    dialog.get_by_role("button", name="Delete the project").click()
+    notice(page, "demo is deleted")
+    expect(page.get_by_role("link", name="demo", exact=True)).to_have_count(0)
+
+
+def test_pictures_of_a_workspace_and_the_log_of_a_cached_step(visit, site):
+    first, second = site.run("shop", "draw"), site.run("shop", "draw")
+    page = visit(f"{second.page}?step=draw&tab=workspace", who="vera")
+    page.get_by_text("dot.png", exact=True).first.click()
+    picture = page.get_by_role("img", name="dot.png")
+    picture.wait_for()
+    assert picture.evaluate("each => each.decode().then(() => each.naturalWidth)") == 8
+    page.get_by_text("sign.svg", exact=True).first.click()
+    page.get_by_role("region", name="sign.svg").get_by_text("onload").wait_for()  # as text: it might act
+    assert page.evaluate("window.__xss") is None
+    page.goto(f"{second.page}?step=draw&tab=logs")
+    page.get_by_text("This result was taken from the step cache").wait_for()
+    page.get_by_role("link", name=f"run #{first.number}").click()
+    page.get_by_text("drawn by hand").first.wait_for()
+
+
+def test_tokens_and_secrets_are_taken_away(visit, site):
+    page = visit("/account?tab=tokens", who="max")
+    page.get_by_role("button", name="New token").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("bot")
+    dialog.get_by_role("button", name="Make it").click()
+    token = page.get_by_role("main").locator("code").filter(has_text=re.compile(r"^flow\w*_")).first.inner_text()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert httpx2.get(f"{site.url}/api/v1/projects/shop", headers=headers, timeout=LIMIT).status_code == 200
+    page.get_by_role("button", name="Revoke bot").click()
+    dialog.get_by_role("button", name="Revoke").click()
+    listed(page, "API tokens", "bot").wait_for(state="detached")
+    assert httpx2.get(f"{site.url}/api/v1/projects/shop", headers=headers, timeout=LIMIT).status_code == 401
+
+    site.ask("PUT", "projects/shop/secrets/KEY", {"value": "a value of some length"})
+    page.goto("/projects/shop?tab=secrets")
+    page.get_by_role("button", name="Remove KEY").click()
+    dialog.get_by_role("textbox").fill("KEY")
+    dialog.get_by_role("button", name="Remove").click()
+    listed(page, "Secrets", "KEY").wait_for(state="detached")
+    assert site.ask("GET", "projects/shop/secrets") == []
+
+
+def test_the_audit_log_is_narrowed_by_what_by_whom_and_where(visit, site):
+    site.ask("PUT", "projects/shop/members/vera", {"role": "viewer"}, who="max")
+    page = visit("/audit?action=member.put")
+    entries = page.get_by_role("list", name="What was done, the newest first").get_by_role("listitem")
+    entries.first.wait_for()
+    everybody = entries.count()
+    page.get_by_role("combobox", name="By whom").fill("max")
+    page.keyboard.press("Enter")
+    entries.nth(everybody - 1).wait_for(state="detached")
+    assert "actor=max" in page.url
+    expect(entries.first).to_contain_text("max")
+    page.get_by_role("combobox", name="By whom").fill("nobody-here")
+    page.keyboard.press("Enter")
+    page.get_by_text("Nothing of that kind was done").wait_for()
+    page.get_by_label("Everybody").click()
+    entries.nth(everybody - 1).wait_for()
+    page.get_by_role("button", name="Verify").click()
+    page.get_by_text("entries are as they were written").wait_for()
