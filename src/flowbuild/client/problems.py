@@ -11,6 +11,7 @@ from flowbuild.core.model import Position
 from flowbuild.spec.findings import Finding, InvalidFile, Severity
 
 _UNKNOWN = "the server"
+_PLAIN = (errors.FlowError.__init__, errors.UserError.__init__)  # of errors that are made of a message and a hint
 
 
 def _tree(top: type[errors.FlowError]) -> Iterator[type[errors.FlowError]]:
@@ -28,7 +29,7 @@ def error_of(status: int, body: bytes) -> errors.FlowError:
         return InvalidFile(findings)
     if code == errors.RateLimited.code:
         return errors.RateLimited(message, seconds=1.0, hint=hint)
-    known = {each.code: each for each in _tree(errors.FlowError) if each.__init__ is errors.FlowError.__init__}
+    known = {each.code: each for each in _tree(errors.FlowError) if each.__init__ in _PLAIN}
     kind = known.get(code) or (errors.UserError if status < 500 else errors.SystemFailed)
     return kind(message, hint=hint)
 
