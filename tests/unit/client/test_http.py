@@ -1,6 +1,7 @@
 """A client of a server elsewhere sees what a client in the process sees; connections break, answers are odd."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -11,6 +12,7 @@ from flowbuild.client.problems import error_of
 from flowbuild.core.errors import (
     Conflict,
     Forbidden,
+    LeaseLost,
     NotFound,
     ServerUnreachable,
     SystemFailed,
@@ -189,6 +191,13 @@ def test_whatever_an_error_looks_like_it_is_told(status, body, kind, words):
     error = error_of(status, body)
     assert isinstance(error, kind)
     assert words in error.message
+
+
+@pytest.mark.parametrize("kind", [UserError, NotFound, Conflict, LeaseLost, Unauthenticated, Forbidden, SystemFailed])
+def test_an_error_is_what_it_was(kind):
+    body = json.dumps({"code": kind.code, "detail": "words", "hint": "advice"}).encode()
+    error = error_of(400, body)
+    assert (type(error), error.message, error.hint) == (kind, "words", "advice")
 
 
 def test_findings_keep_their_places():
