@@ -59,6 +59,6 @@ def test_the_demo_project_is_one_click_away(visit, empty):
 def test_whoever_has_no_code_does_not_become_admin(visit, empty):
     page = visit("/setup#code=guessed", who=None, of=empty)
     begin(page, "eve")
-    page.get_by_role("alert").wait_for()
+    page.get_by_text("that is not the setup code").wait_for()
     assert empty.setup_page
     assert page.request.get("/api/v1/setup").json()["needed"]
