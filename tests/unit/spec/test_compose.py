@@ -65,9 +65,12 @@ FAT = "services:\n  s0:\n    image: i\n    environment: {" + ", ".join(f"A{n}: b
     ],
 )  # fmt: skip
 def test_hostile_input_ends_in_findings_in_time(text: bytes, files: dict[str, bytes], code: str):
-    before = time.process_time()
-    found = load(text, files)
-    assert time.process_time() - before < 1.0
+    tries = []  # more than one, because in one the garbage of thousands of tests may be collected
+    while len(tries) < 3 and min(tries, default=1.0) >= 1.0:
+        before = time.thread_time()
+        found = load(text, files)
+        tries.append(time.thread_time() - before)
+    assert min(tries) < 1.0
     assert found[0] is None
     assert found[1]
     assert len(found[1]) <= 250
