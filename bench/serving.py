@@ -44,7 +44,7 @@ def admin(home: Path, database: str = "") -> str:
     local = Local(Settings(home=home, database=database), None)
     local.open(drive=False)
     try:
-        users = UserService(local.database, Passwords(), time.time)
+        users = UserService(local.database, Passwords(), local.signals, time.time)
         row = users.add(Actor("bench"), "bench", None, role="admin", change=UserChange())
         owner = Principal("user", row.id, row.name, admin=True)
         return TokenService(local.database, time.time).create(Actor("bench"), owner, "bench", scopes=set(Scope))[0]

@@ -21,22 +21,12 @@ from flowbuild.services.decisions import run_topic
 from flowbuild.services.leases import MARGIN, Leases
 from flowbuild.testing import site
 from flowbuild.testing.far import FarMachine
-from flowbuild.testing.home import LIMIT, Home, step
+from flowbuild.testing.home import LIMIT, step
 from flowbuild.testing.program import git
 from flowbuild.wiring.runner import alone, identify
 from flowbuild.workspace.repo import RunRepository
 
 LARGE = 1 << 20  # bytes from which a file is an LFS object
-
-
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "server")
-
-
-@pytest.fixture
-def far(tmp_path):
-    return FarMachine(tmp_path / "far")
 
 
 @pytest.fixture

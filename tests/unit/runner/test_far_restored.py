@@ -10,19 +10,8 @@ import pytest
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.services.backup import back_up
 from flowbuild.services.restoring import restore
-from flowbuild.testing.far import FarMachine
-from flowbuild.testing.home import LIMIT, Home, step
+from flowbuild.testing.home import LIMIT, step
 from flowbuild.testing.site import open_site
-
-
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "server")
-
-
-@pytest.fixture
-def far(tmp_path):
-    return FarMachine(tmp_path / "far")
 
 
 class Gate:
