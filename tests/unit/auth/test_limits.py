@@ -8,18 +8,6 @@ from flowbuild.auth.limits import MOST, PER_ADDRESS, PER_NAME, PER_PAIR, LoginLi
 from flowbuild.core.errors import RateLimited
 
 
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def limits(clock):
     return LoginLimits(clock)

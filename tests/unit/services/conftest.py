@@ -1,20 +1,8 @@
-"""A clock that tests set, and a database of their own."""
+"""A database of their own."""
 
 import pytest
 
 from flowbuild.testing.databases import new_sqlite
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
