@@ -4,6 +4,7 @@ FlowError                     what a person is told: code, message, hint
 ├─ UserError                  the caller asked for something impossible; exit code 2
 │  ├─ NotFound                no such run, step, pipeline, file
 │  ├─ InvalidRequest          bad argument, bad name, bad input value
+│  │  └─ ResultMissing        the commit that an attempt is said to have made is not there
 │  ├─ InvalidFile             a pipeline or compose file with error findings (carried along)
 │  ├─ ExpressionError         a condition or interpolation that cannot be compiled or evaluated
 │  ├─ Conflict                the thing is in a state that does not allow it (run finished)
@@ -64,6 +65,12 @@ class InvalidRequest(UserError):
     """An argument, a name or an input value is not acceptable."""
 
     code = "invalid_request"
+
+
+class ResultMissing(InvalidRequest):
+    """The commit of an attempt's result was not pushed, or the server came back from a backup since: it is to be pushed again."""
+
+    code = "result_missing"
 
 
 class Conflict(UserError):

@@ -20,6 +20,7 @@ from flowbuild.runner.cached import recorded_result
 from flowbuild.runner.ends import Ended, classify, ended_by, result_of
 from flowbuild.runner.logship import LogShip
 from flowbuild.runner.plan import Plan, make_plan
+from flowbuild.runner.reports import Reports
 from flowbuild.runner.tools import Tools
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import Committed, Slot
@@ -28,7 +29,6 @@ log = structlog.get_logger()
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 DRAIN_SECONDS = 60.0  # without any more output of containers that have ended
 LOOK_SECONDS = 5.0  # for the end of containers that ran on while nobody looked
-RETRY_SECONDS = 1.0  # after the server could not take a result
 T = TypeVar("T")
 
 
@@ -54,7 +54,7 @@ class Attempt:
         self._force = asyncio.Event()
         self._slot: Slot | None = None
         self._unit: Unit | None = None
-        self._reports: list[Callable[[], Awaitable[None]]] = []  # what the server was told and has to know to go on
+        self._reports = Reports(assignment, tools)
         self._log = LogShip(tools.client, assignment.lease, assignment.secrets, lambda: self.stop(force=True))
         if assignment.stop:
             self.stop(force=assignment.stop == "force")
@@ -72,11 +72,7 @@ class Attempt:
 
     async def repeat(self) -> None:
         """Tell the server again how far this is: it may have come back from a backup that was made before it was told."""
-        try:
-            for report in tuple(self._reports):
-                await report()
-        except FlowError as error:  # when it does not want to know, heartbeats tell us to stop
-            log.info("not_repeated", run=self._lease.run, step=self._lease.step, error=error.message)
+        await self._reports.repeat()
 
     async def run(self) -> None:
         """Do the work and hand in the result. Cancelling this leaves the containers for the next life of the runner."""
@@ -88,22 +84,11 @@ class Attempt:
             if self._unit is not None:
                 self._tools.clean(self._tools.engine.remove(self._unit))
         try:
-            await self._hand_in(result)
+            await self._reports.finish(result)
         except UserError:  # the lease is lost: nobody waits for the result any more
             await asyncio.to_thread(spool.drop, lease)
             raise
         await asyncio.to_thread(spool.drop, lease)
-
-    async def _hand_in(self, result: AttemptResult) -> None:
-        """Offer the result until the server takes or refuses it: an attempt without an answer would never end."""
-        while True:
-            try:
-                await self._tools.client.finish(self._lease, result)
-            except SystemFailed as error:
-                log.error("finish_failed", run=self._lease.run, step=self._lease.step, error=error.message)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
 
     def _keep(self, result: AttemptResult) -> None:
         """Make the result survive us; only then may the next step have the directory."""
@@ -225,10 +210,8 @@ class Attempt:
         try:
             with self._phase("run"):
                 await self._tell("run")
-                if not unit.started:
-                    compose = self._log.masked(unit.spec.compose)
-                    await self._tools.client.launched(self._lease, compose)
-                    self._reports.append(lambda: self._tools.client.launched(self._lease, compose))
+                compose = self._log.masked(unit.spec.compose)
+                await self._reports.launched(compose, known=unit.started)
                 self._tools.prepare(self.assignment.upcoming)
                 ended, committed = await self._until_over(unit, repository, slot)
                 if not ended.over:
@@ -298,12 +281,7 @@ class Attempt:
         committed = await self._commit(repository, slot, healthy)
         result = replace(result_of(healthy, committed, unit), phases=self._phases)
 
-        async def report() -> None:
-            await self._tools.repositories.push(self.assignment, repository, committed.commit)
-            await self._tools.client.healthy(self._lease, result)
-
-        await self._tools.client.healthy(self._lease, result)
-        self._reports.append(report)
+        await self._reports.healthy(result)
         self.free()
         self.rest()
         await self._tell("serving")

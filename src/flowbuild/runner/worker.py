@@ -132,6 +132,13 @@ class Worker:
                 return found
 
     def _begin(self, group: asyncio.TaskGroup, assignment: Assignment) -> None:
+        known = self._running.get(assignment.lease)
+        if known is not None:  # the server comes from a backup, and does not know that this life has it already
+            if assignment.stop:
+                known.stop(force=assignment.stop == "force")
+            self._free.release()
+            self._room.release()
+            return
         attempt = Attempt(assignment, self._tools, Once(self._free.release), Once(self._room.release))
         self._running[assignment.lease] = attempt
         if assignment.lease in self._early:

@@ -48,6 +48,7 @@ def restore(source: Path, home: Path, url: str, clock: Clock) -> Manifest:
             _move(database, Path(manifest.home), home.absolute())
             _take_back(database, home / "logs")
             _fence(database, clock)
+            _forget_lives(database)
         finally:
             database.close()
     except OSError as error:
@@ -81,6 +82,13 @@ def _fence(database: Database, clock: Clock) -> None:
         if not state.state.final:
             age = max(1, int(clock() - state.created_at))  # seconds: there is at most one restore in each of them
             decisions.apply(run, Restored(1 + age * MAX_EPOCH))
+
+
+def _forget_lives(database: Database) -> None:
+    """Let runners that began anew after the backup go on with what they adopted then: of those lives it knows nothing."""
+    with database.write() as tx:
+        tx.runners.forget_lives()
+        tx.attempts.forget_lives()
 
 
 def _take_back(database: Database, logs: Path) -> None:

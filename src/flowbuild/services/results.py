@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flowbuild.client.runner import AttemptResult, Lease
 from flowbuild.core.cache import Origin
-from flowbuild.core.errors import InvalidRequest, WorkspaceError
+from flowbuild.core.errors import InvalidRequest, ResultMissing, WorkspaceError
 from flowbuild.core.ids import RUN_ID, CommitId, RunId
 from flowbuild.core.states import Outcome
 from flowbuild.store.database import Database
@@ -36,7 +36,7 @@ class Results:
     def checked(self, lease: Lease, result: AttemptResult) -> AttemptResult:
         """Return a result with the variables that its commit holds.
 
-        Raises InvalidRequest when that was not pushed, or the rest cannot be said of an attempt.
+        Raises ResultMissing when that was not pushed, InvalidRequest when the rest cannot be said of an attempt.
         """
         result = _bounded(result)
         if result.commit is None:
@@ -46,7 +46,7 @@ class Results:
         repository = RunRepository.open(Path(path))
         pushed = repository.attempt_result(lease.step, lease.attempt, lease.epoch)
         if pushed != result.commit:
-            raise InvalidRequest(
+            raise ResultMissing(
                 f"the result of step {lease.step!r} is not what was pushed for its attempt",
                 hint="push it to the ref of the attempt first",
             )

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select, tuple_
 
-from flowbuild.core.errors import LeaseLost
 from flowbuild.core.ids import EMBEDDED, RunId, StepKey, runner_name
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.store.codec import dump_mapping, load_mapping
@@ -115,13 +114,6 @@ class Attempts:
         row = self._select(key.run, key.step, key.attempt)
         return None if row is None or row["epoch"] != key.epoch else _row(row)
 
-    def require_lease(self, key: AttemptKey, runner: str) -> AttemptRow:
-        """Return the attempt when the runner holds it; raises LeaseLost: stop working."""
-        row = self.get(key)
-        if row is None or row.runner != runner or row.state not in LIVE:
-            raise LeaseLost(f"the lease on attempt {key.attempt} of step {key.step!r} is not yours any more")
-        return row
-
     def launched(self, key: AttemptKey, now: float) -> None:
         """Remember that containers of the attempt may run from now on."""
         self._connection.execute(attempts.update().where(_same(key)).values(state="launched", started_at=now))
@@ -135,7 +127,7 @@ class Attempts:
         """Prolong those of some leases that a runner has, but of attempts that are just being changed: there is another beat."""
         if keys:
             chosen = _IDENTITY.in_([(key.run, key.step, key.attempt, key.epoch) for key in keys])
-            self._renew((attempts.c.runner == runner) & chosen, now)
+            self._renew(_held_by(runner) & chosen, now)
 
     def renew_all(self, owner: str, now: float) -> None:
         """Prolong all leases on attempts of an owner's runs: nobody was there to hear whether their runners live."""
@@ -210,9 +202,15 @@ class Attempts:
         query = select(attempts).where(attempts.c.state.in_(LIVE))
         return [_key(row) for row in self._connection.execute(query).mappings()]
 
+    def forget_lives(self) -> None:
+        """Let what runners have be held by whichever life of theirs says so, until one of them adopts it."""
+        for row in self._connection.execute(select(attempts).where(attempts.c.state.in_(LIVE))).mappings().all():
+            values = {"runner": _any_life(row["runner"])}
+            self._connection.execute(attempts.update().where(_same(_key(row))).values(**values))
+
     def held(self, runner: str) -> Sequence[AttemptRow]:
-        """Return what a runner has, in this life."""
-        query = select(attempts).where(attempts.c.state.in_(LIVE), attempts.c.runner == runner)
+        """Return what a runner has in this life, and what it has in a life that nobody knows."""
+        query = select(attempts).where(attempts.c.state.in_(LIVE), _held_by(runner))
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
     def orphans(self, *, runner: str, owner: str) -> Sequence[AttemptRow]:
@@ -277,6 +275,14 @@ def _remote(query: Select[Any], owner: str) -> Select[Any]:
     embedded = attempts.c.runner.startswith(f"{EMBEDDED}/", autoescape=True)
     owned = query.join(runs, runs.c.id == attempts.c.run_id).where(runs.c.owner == owner)
     return owned.where(attempts.c.state.in_(LIVE), ~embedded)
+
+
+def _any_life(runner: str) -> str:
+    return f"{runner_name(runner)}/"
+
+
+def _held_by(runner: str) -> ColumnElement[bool]:
+    return attempts.c.runner.in_([runner, _any_life(runner)])
 
 
 def _same(key: AttemptKey) -> Any:

@@ -134,6 +134,10 @@ class Runners:
         values = {"life": life, "capacity": capacity, "facts": dump_mapping(dict(facts))}
         self._connection.execute(runners.update().where(runners.c.name == name).values(**values))
 
+    def forget_lives(self) -> None:
+        """Let every life of a runner be taken for its latest, until one begins."""
+        self._connection.execute(runners.update().values(life=""))
+
     def add_code(self, code_hash: str, *, by: str, now: float, expires_at: float) -> None:
         """Keep a code that a runner may register with, once."""
         values = {"hash": code_hash, "created_by": by, "created_at": now, "expires_at": expires_at}

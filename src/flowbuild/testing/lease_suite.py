@@ -60,6 +60,21 @@ class LeaseSuite(StoreBench):
                 finish(tx, key)
                 assert tx.attempts.adopt(runner=f"{name}/3", owner="me", request_key="n", now=22.0) is None
 
+    def test_in_a_restored_database_any_life_of_a_runner_has_what_it_had(self, url: str) -> None:
+        with self.database(url) as database:
+            mine, other = self.queue(database, "a", "b")
+            self.claim(database, "k", runner="one/1")
+            self.claim(database, "l", runner="two/1")
+            with database.write() as tx:
+                tx.attempts.forget_lives()
+                assert [row.key for row in tx.attempts.held("one/7")] == [mine]
+                tx.attempts.renew("one/7", [mine, other], 30.0)
+                assert [row.key for row in tx.attempts.overdue("me", 20.0)] == [other]
+                found = tx.attempts.adopt(runner="one/7", owner="me", request_key="m", now=31.0)
+                assert found is not None
+                assert found.key == mine
+                assert tx.attempts.held("one/1") == [], "it has been adopted: now the life is known"
+
     def test_leases_run_out_unless_they_are_renewed(self, url: str) -> None:
         with self.database(url) as database:
             keys = self.queue(database, "a", "b", "c")

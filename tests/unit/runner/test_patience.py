@@ -57,7 +57,7 @@ CALLS = [
 async def test_steps_wait(home, monkeypatch, owner, name, error):
     monkeypatch.setattr("flowbuild.runner.patience.RETRY_MOST", 0.01)
     monkeypatch.setattr("flowbuild.runner.patience.RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("flowbuild.runner.attempt.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("flowbuild.runner.reports.RETRY_SECONDS", 0.01)
     monkeypatch.setattr("flowbuild.orchestrator.loop.RETRY_MOST", 0.01)
     patched, failed = breaking(owner, name, error, 10)
     with patched:
