@@ -204,6 +204,16 @@ def test_a_webhook_is_changed_and_what_is_refused_stands_at_its_field(visit, sit
     assert deliver(site, push, shown).status_code == 202
 
 
+def test_a_form_that_was_closed_is_empty_when_it_is_opened_again(visit, hook):
+    page = visit("/projects/shop?tab=triggers", who="max")
+    edit, dialog = listed(page, "Webhooks", "forge").get_by_role("button", name="Edit"), page.get_by_role("dialog")
+    edit.click()
+    dialog.get_by_label("Secret", exact=True).fill("typed in vain")
+    dialog.get_by_role("button", name="Cancel").evaluate("button => button.click()")
+    edit.evaluate("button => button.click()")  # sooner than anything could have faded away
+    expect(dialog.get_by_label("Secret", exact=True)).to_have_value("")
+
+
 def test_schedules_are_paused_and_resumed_before_the_eyes_of_others(visit, site, shop):
     page = visit("/projects/shop?tab=schedules", who="max")
     other = visit("/projects/shop?tab=schedules", who="vera", phone=True)

@@ -10,13 +10,10 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Corner } from './app/corner';
 import { queries } from './app/queries';
-import { recoverFromMissingParts } from './app/recover';
 import { router } from './app/router';
 import { theme } from './app/theme';
 
 const nonce = () => document.querySelector<HTMLMetaElement>('meta[name="style-nonce"]')?.content ?? '';
-
-recoverFromMissingParts();
 
 setNonce(nonce()); // for the style that keeps a page from scrolling below a dialog
 

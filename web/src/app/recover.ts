@@ -3,6 +3,8 @@
  *
  * Chromium ends all that it loads whenever a network interface of the machine changes, and on a machine with Docker that is
  * whenever a container starts. Also, an upgrade of the server takes away the parts that an open page had yet to load.
+ *
+ * This stands in the page itself (vite.config.ts): every other file may be the one that is lost. So it imports nothing.
  */
 const KEY = 'flow-recovering';
 const MOST = 3; // times
@@ -15,8 +17,12 @@ async function recover() {
   if (recovering) return;
   recovering = true;
   // While the server is away, a page that lacks a part is better than none.
-  if ((await serverAnswers()) && mayRecover(Date.now())) window.location.reload();
-  else recovering = false;
+  if ((await serverAnswers()) && mayRecover(Date.now())) {
+    window.location.reload();
+    return;
+  }
+  recovering = false;
+  sayWhy();
 }
 
 async function serverAnswers(): Promise<boolean> {
@@ -36,8 +42,23 @@ function mayRecover(now: number): boolean {
   return true;
 }
 
-export function recoverFromMissingParts() {
-  window.addEventListener('vite:preloadError', () => void recover());
-  const styles = document.querySelectorAll<HTMLLinkElement>('link[rel="stylesheet"]');
-  if ([...styles].some((link) => link.sheet === null)) void recover();
+/** Nobody can do anything with an empty page. */
+function sayWhy() {
+  const root = document.getElementById('root');
+  if (root === null || root.childElementCount > 0) return;
+  const link = document.createElement('a');
+  link.href = window.location.href;
+  link.textContent = 'Load it again';
+  const text = document.createElement('p');
+  text.setAttribute('role', 'alert');
+  text.append('A part of this page did not arrive, or the server is away. ', link);
+  Object.assign(text.style, { font: '16px system-ui', margin: '15vh auto', textAlign: 'center' });
+  root.append(text);
 }
+
+function isPart(target: EventTarget | null): boolean {
+  return target instanceof HTMLScriptElement || (target instanceof HTMLLinkElement && target.rel === 'stylesheet');
+}
+
+window.addEventListener('vite:preloadError', () => void recover());
+window.addEventListener('error', (event) => isPart(event.target) && void recover(), true); // such events do not bubble

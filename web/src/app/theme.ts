@@ -58,6 +58,8 @@ export const theme = createTheme({
     Modal: {
       ...by<ModalProps>({
         centered: true,
+        // What is closed is gone: reopened while it fades away, a form would still hold what was typed into it.
+        transitionProps: { transition: 'fade-down', duration: 200, exitDuration: 0 },
         overlayProps: { backgroundOpacity: 0.45, blur: 2 },
         closeButtonProps: { 'aria-label': 'Close' },
       }),
