@@ -7,7 +7,7 @@ transaction; the others go through the outbox to the orchestrator.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from flowbuild.core.commands import AcquireLock, Command, Enqueue, FinishRun, ReleaseLock, SetTimer, StopAttempt
@@ -74,6 +74,7 @@ class Decisions:
             happened.append((now, event))
             for command in commands:
                 queue.extend(self._carry_out(tx, run, command, now))
+        tx.topics.update(log_topic(run, key) for key in _decided(row.run, state))  # of some there never was a log
         return replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
 
     def begin_in(self, tx: Transaction, run: RunId) -> None:
@@ -177,6 +178,12 @@ class Decisions:
             return []
         self.apply_in(tx, holder, [LockGranted(step)])
         return []
+
+
+def _decided(before: Run, after: Run) -> Iterator[StepKey]:
+    for key, step in after.steps.items():
+        if step.outcome is not None and before.steps[key].outcome is None:
+            yield key
 
 
 def _stop(tx: Transaction, key: AttemptKey, *, force: bool, now: float) -> list[Event]:

@@ -81,6 +81,19 @@ async def test_a_log_is_followed_and_gone_on_with(home, open_site):
     assert wrong.status_code == 400
 
 
+async def test_the_log_of_a_step_that_never_began_ends_with_its_run(home, open_site):
+    """Whoever follows it has waited for its first attempt until then."""
+    home.write_again({"a": step(sleep=100_000, then="b"), "b": step()})
+    async with open_site() as site:
+        begun = await site.life.start(home)
+        path = f"/api/v1/runs/{begun.id}/steps/b/logs/stream"
+        async with site.http.stream("GET", path, headers=site.as_("viewer")) as response:
+            await site.life.until(begun.id, "a", "run")
+            await site.life.client.cancel(begun.id)
+            lines = [line async for line in response.aiter_lines()]
+    assert "event: end" in lines
+
+
 @pytest.mark.parametrize(
     "query", ["attempt=0", "attempt=x", "offset=-1", "offset=1e3", f"offset={1 << 60}", "attempt=2"]
 )
