@@ -2,16 +2,23 @@
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import time
 
 import pytest
 
 from flowbuild.core.ids import RunId
 from flowbuild.services import client
+from flowbuild.services.accounts import Browser, Lifetimes
+from flowbuild.services.audit import Actor
+from flowbuild.services.principals import Principals
+from flowbuild.services.users import UserChange
 from flowbuild.testing.engine import DummyEngine
 from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import LIMIT, Home, step
 from flowbuild.testing.payloads import FORGES, Push
 from flowbuild.testing.site import open_site
+
+ROOT, GOOD = Actor("root"), "correct horse battery"
 
 
 @pytest.fixture
@@ -93,6 +100,37 @@ async def test_what_happens_at_one_is_told_to_who_follows_the_other(home, far):
             sent = FORGES["github"](Push()).signed("github", made["secret"])
             await two.http.post("/hooks/project/forge", content=sent.body, headers=dict(sent.headers))
             await told(following, "deliveries:project")
+
+
+async def test_what_is_taken_at_one_ends_the_streams_of_the_other(home):
+    """Of who it was taken from; those of somebody else go on: see tests/unit/api/test_staying.py."""
+    home.write({"a": step()})
+    async with two_sites(home) as (one, two), AsyncExitStack() as stack:
+        run = (await one.life.start(home)).id
+        people = one.backend.people
+        for served in (one, two):
+            served.backend.authenticator = Principals(served.life.local.database, time, Lifetimes())
+
+        def person(name):
+            people.users.add(ROOT, name, GOOD, role="admin", change=UserChange())
+            return people.accounts.login(name, GOOD, Browser("10.0.0.1"))
+
+        async def follow(login, path):
+            headers = {"Cookie": f"__Host-flow_session={login.cookie}"}
+            return await stack.enter_async_context(two.http.stream("GET", path, headers=headers))
+
+        ann, bob = [await asyncio.to_thread(person, name) for name in ("ann", "bob")]
+        paths = ("/api/v1/events", f"/api/v1/runs/{run}/events", f"/api/v1/runs/{run}/steps/a/logs/stream")
+        lost = [asyncio.create_task((await follow(ann, path)).aread()) for path in paths]
+        kept = [asyncio.create_task((await follow(bob, path)).aread()) for path in paths]
+        await asyncio.to_thread(people.users.change, ROOT, "ann", UserChange(disabled=True))
+        async with asyncio.timeout(LIMIT):
+            left = await asyncio.gather(*lost)
+        assert not any(task.done() for task in kept)
+        await one.life.client.cancel(run)
+        async with asyncio.timeout(LIMIT):
+            told = await asyncio.gather(*kept[1:])
+    assert (b"event: end" in b"".join(left), [b"event: end" in each for each in told]) == (False, [True, True])
 
 
 async def owned_by(served, run):

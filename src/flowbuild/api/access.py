@@ -25,7 +25,10 @@ HOST = "__Host-"  # browsers take such a cookie only over https, for one host an
 FORM_HEADER = "x-flow-form-token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_bearer = HTTPBearer(auto_error=False, description="an API token: `flow tokens create`")
+Bearer = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Depends(HTTPBearer(auto_error=False, description="an API token: `flow tokens create`")),
+]
 _cookie = APIKeyCookie(
     name=HOST + SESSION_COOKIE,
     auto_error=False,
@@ -57,9 +60,9 @@ Session = Annotated[str, Depends(session_of)]
 def who(
     request: Request,
     backend: Back,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    bearer: Bearer,
     session: Session,
-    _described: Annotated[str | None, Depends(_cookie)],
+    _described: Annotated[str | None, Depends(_cookie)] = None,
 ) -> Principal:
     """Return who asks. A token counts before a session; a wrong one is an error, none at all is not."""
     if bearer is not None:

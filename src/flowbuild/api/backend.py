@@ -130,7 +130,8 @@ class Backend:
     git: GitServer
     waiting: WaitService
     client: Callable[[Actor], LocalClient]
-    changes: Callable[[], Following]  # of the topics that services.news has
+    changes: Callable[[], Following]  # of the lists that services.news has
+    rights: Callable[[], Following]  # of what people may, and of who they are
     public_projects: Callable[[], frozenset[str]]  # those that everybody may look at. Blocking
     ready: Callable[[], None]  # raises what is in the way of serving. Blocking
     log_messages: LogMessages

@@ -126,7 +126,10 @@ class Accounts:
     def logout(self, cookie: str) -> None:
         """End the login of a cookie; nothing happens when there is none."""
         with self._database.write() as tx:
+            session = tx.sessions.get(fingerprint(cookie))
             tx.sessions.end(fingerprint(cookie))
+        if session is not None:
+            self._signals.notify(person_topic(session.user_id))
 
     def me(self, user: str) -> UserRow:
         """Return a person by id; raises NotFound."""

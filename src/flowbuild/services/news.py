@@ -22,10 +22,7 @@ def deliveries_topic(project: str) -> str:
 
 
 def person_topic(user: str) -> str:
-    """Return the topic that changes with what a person may, by the id of the person, and with how they got in.
-
-    It is told to nobody: the streams of the person end, and whoever comes again is asked again who they are.
-    """
+    """Return the topic that changes with what a person may, by the id of the person, and with how they got in."""
     return f"person:{user}"
 
 
@@ -34,7 +31,9 @@ def schedules_topic(project: str) -> str:
     return f"schedules:{project}"
 
 
-FOLLOWED = (run_topic(""), runner_topic(""), deliveries_topic(""), schedules_topic(""), person_topic(""))
+PUBLIC = "projects:public"  # changes with the projects that everybody may look at
+FOLLOWED = (run_topic(""), runner_topic(""), deliveries_topic(""), schedules_topic(""))
+RIGHTS = (person_topic(""), PUBLIC)  # told to nobody: streams end, and whoever comes again is asked again who they are
 
 
 def names(topics: Iterable[str], prefix: str) -> frozenset[str]:

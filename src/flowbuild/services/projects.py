@@ -17,6 +17,8 @@ from flowbuild.core.sources import SourceEvent, Trust, trust_of
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.ids import new_id
+from flowbuild.services.news import PUBLIC
+from flowbuild.services.signals import Signals
 from flowbuild.services.source_files import SourceFiles
 from flowbuild.spec.findings import Finding
 from flowbuild.spec.load import load_pipelines, pipeline_files
@@ -84,11 +86,14 @@ class ProjectChange:
 class ProjectService:
     """Projects whose mirrors are below `directory`, fetched from where `policy` allows."""
 
-    def __init__(self, *, database: Database, directory: Path, policy: Policy, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, *, database: Database, directory: Path, policy: Policy, sealer: Sealer, signals: Signals, clock: Clock
+    ) -> None:
         self._database = database
         self._directory = directory
         self._policy = policy
         self._sealer = sealer
+        self._signals = signals
         self._clock = clock
         self._asking = Children()
 
@@ -137,6 +142,8 @@ class ProjectService:
             if row.url != old.url:  # what another repository has was always there
                 tx.source_heads.forget(row.id)
             note(tx, self._clock(), actor, "project.change", f"project:{name}", project=name, detail=_told(change))
+        if row.visibility is not old.visibility:
+            self._signals.notify(PUBLIC)
         return row
 
     def archive(self, actor: Actor, name: str, *, archived: bool = True) -> ProjectRow:
@@ -146,6 +153,7 @@ class ProjectService:
             tx.projects.save(row)
             action = "project.archive" if archived else "project.unarchive"
             note(tx, self._clock(), actor, action, f"project:{name}", project=name)
+        self._signals.notify(PUBLIC)  # one that is put away is shown to its people only
         return row
 
     def get(self, name: str) -> ProjectRow:
@@ -382,19 +390,3 @@ def _refuse_taken(tx: Transaction, name: str) -> None:
     """Refuse early; that two add the same at once is left to the database. Also a name that local runs have."""
     if tx.projects.list([name], archived=True) or name in tx.runs.projects().values():
         raise Conflict(f"there is a project {name!r} already", hint="give the new one another name", about="name")
-
-
-def project_of(tx: Transaction, source: Path) -> str:
-    """Return the project at a source directory: as its last run says, else the shortest end of its path that is free.
-
-    Two repositories in directories of one name must not share runs: `flow rerun last --from deploy` would deploy the other
-    one. A directory that is gone leaves its name, and its runs, to the next of that name: it was probably moved.
-    """
-    known = tx.runs.projects()
-    if str(source) in known:
-        return known[str(source)]
-    taken = {project for directory, project in known.items() if Path(directory).is_dir()}
-    taken.update(row.name for row in tx.projects.list(archived=True))
-    parts = source.parts[1:] or ("root",)
-    names = ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
-    return next((name for name in names if name not in taken), str(source))

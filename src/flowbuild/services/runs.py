@@ -22,9 +22,9 @@ from flowbuild.services.assignments import SecretSource
 from flowbuild.services.audit import NOBODY, Actor, note_begun, note_steered
 from flowbuild.services.binding import bind_environments, bind_group, bind_variables, check_given
 from flowbuild.services.decisions import ALL, LEASES, Clock, Decisions
+from flowbuild.services.directories import project_of
 from flowbuild.services.gate import Gate
 from flowbuild.services.ids import new_run_id
-from flowbuild.services.projects import project_of
 from flowbuild.services.source_files import SourceFiles
 from flowbuild.spec.findings import InvalidFile, has_errors
 from flowbuild.spec.inputs import bind_inputs

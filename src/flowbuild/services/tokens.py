@@ -12,6 +12,8 @@ from flowbuild.core.plain import required
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.ids import new_id
+from flowbuild.services.news import person_topic
+from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
 from flowbuild.store.tokens import TokenRow
 
@@ -22,8 +24,9 @@ DAYS, MOST_DAYS = 90, 366  # how long a token lasts when nothing is said, and at
 class TokenService:
     """Makes and revokes tokens."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
         self._database = database
+        self._signals = signals
         self._clock = clock
 
     def create(
@@ -84,3 +87,4 @@ class TokenService:
             note(
                 tx, now, actor, "token.revoke", f"token:{row.id}", project=row.project or "", detail={"name": row.name}
             )
+        self._signals.notify(person_topic(row.user_id))

@@ -18,11 +18,11 @@ from flowbuild.services.cache import SecretVersions, StepCache
 from flowbuild.services.client import LocalClient
 from flowbuild.services.debugging import DebugService
 from flowbuild.services.decisions import Decisions
+from flowbuild.services.directories import project_of
 from flowbuild.services.gate import Gate
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.looking import Looking
 from flowbuild.services.owners import Owners, Ownership
-from flowbuild.services.projects import project_of
 from flowbuild.services.removal import Removal
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import Places, RunService

@@ -33,7 +33,7 @@ def people(
         accounts=accounts,
         external=ExternalLogins(database, accounts, vault, clock, {each.name: each for each in providers}),
         users=UserService(database, passwords, signals, clock),
-        tokens=TokenService(database, clock),
+        tokens=TokenService(database, signals, clock),
         members=MemberService(database, signals, clock),
         audit=AuditLog(database),
         secrets=SecretService(database, vault, clock),

@@ -45,5 +45,6 @@ def project_service(local: Local, vault: Vault) -> ProjectService:
         directory=local.settings.home / "mirrors",
         policy=policy_of(local),
         sealer=vault,
+        signals=local.signals,
         clock=time,
     )

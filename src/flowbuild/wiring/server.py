@@ -32,7 +32,7 @@ from flowbuild.services.comparing import Comparing
 from flowbuild.services.history import History
 from flowbuild.services.launching import Launcher
 from flowbuild.services.linting import Linting
-from flowbuild.services.news import FOLLOWED
+from flowbuild.services.news import FOLLOWED, RIGHTS
 from flowbuild.services.overview import Overview
 from flowbuild.services.principals import Principals
 from flowbuild.services.reports import ReportService
@@ -122,6 +122,7 @@ def make_backend(local: Local) -> Backend:
         waiting=WaitService(database, local.looking, there.registration.places),
         client=local.client,
         changes=lambda: local.signals.follow(*FOLLOWED),
+        rights=lambda: local.signals.follow(*RIGHTS),
         public_projects=projects.public,
         ready=lambda: _ready(local),
         log_messages=LogMessages(local.looking),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from flowbuild.services.decisions import run_topic
-from flowbuild.services.news import deliveries_topic, person_topic, runner_topic, schedules_topic
+from flowbuild.services.news import deliveries_topic, runner_topic, schedules_topic
 from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import Home, step
 from flowbuild.testing.payloads import FORGES, Push
@@ -210,16 +210,3 @@ async def test_a_delivery_a_schedule_and_a_runner_reach_who_looks_at_them(tmp_pa
         runner = [message async for message in until(messages, "runner")][-1]
     assert answer.status_code == 202, answer.text
     assert (schedule[1], delivery[1], runner[1]) == ({"project": "project"}, {"project": "project"}, {"name": "far"})
-
-
-async def test_the_stream_of_somebody_ends_when_they_may_see_other_things(home):
-    """So that they come again and are asked anew who they are; nobody else notices."""
-    async with open_site(home) as site, following(site, "developer") as others:
-        async with site.http.stream("GET", "/api/v1/events", headers=site.as_("viewer")) as answer:
-            lines = answer.aiter_lines()
-            await anext(lines)
-            site.life.local.signals.notify(person_topic("viewer"))
-            rest = [line async for line in lines]
-        site.life.local.signals.notify_all()
-        assert ("reset", {}) in [message async for message in until(others, "reset")]
-    assert "event: end" not in rest, "that would say that there is nothing more to come"

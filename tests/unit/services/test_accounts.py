@@ -56,7 +56,7 @@ def server(tmp_path):
         database=database,
         accounts=Accounts(database, passwords, LoginLimits(clock), signals, clock, lifetimes=lifetimes),
         users=UserService(database, passwords, signals, clock),
-        tokens=TokenService(database, clock),
+        tokens=TokenService(database, signals, clock),
         members=MemberService(database, signals, clock),
         principals=Principals(database, clock, lifetimes),
         audit=AuditLog(database),
@@ -473,12 +473,18 @@ CHANGES = {
     "disabled": lambda server: server.users.change(ROOT, "ann", UserChange(disabled=True)),
     "another password": lambda server: server.users.set_password(ROOT, "ann", GOOD + " new"),
     "one of their own": lambda server: server.accounts.change_password(ROOT, named(server, "ann"), GOOD, GOOD + " new"),
+    "a logout": lambda server: server.accounts.logout(server.login.cookie),
+    "a token revoked": lambda server: server.tokens.revoke(ROOT, None, token_of(server, "ann")),
     "a login ended": lambda server: server.accounts.end_session(ROOT, named(server, "ann"), login_of(server, "ann")),
 }
 
 
 def named(server, name):
     return server.users.get(name).id
+
+
+def token_of(server, name):
+    return server.tokens.of_user(named(server, name))[0].id
 
 
 def login_of(server, name):
@@ -489,7 +495,8 @@ def login_of(server, name):
 def test_who_follows_is_told_that_a_person_may_see_other_things(server, ann, change):
     project(server)
     server.members.put(ROOT, "team/app", "ann", "viewer")
-    server.accounts.login("ann", GOOD, Browser("10.0.0.1"))
+    server.login = server.accounts.login("ann", GOOD, Browser("10.0.0.1"))
+    server.tokens.create(ROOT, server.principals.of_session(server.login.cookie, None), "ci", scopes=["read"])
 
     async def heard():
         with server.signals.follow(person_topic("")) as following:

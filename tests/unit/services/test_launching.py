@@ -64,6 +64,7 @@ class Starting:
             directory=tmp_path / "mirrors",
             policy=policy,
             sealer=PlainSealer(),
+            signals=life.local.signals,
             clock=lambda: 1.0,
         )
         self.launcher = Launcher(database, self.projects, life.local.runs)

@@ -13,6 +13,7 @@ from flowbuild.core.project import ProjectSettings, Visibility
 from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.launching import Launcher, LaunchRequest
 from flowbuild.services.projects import ProjectChange, ProjectService
+from flowbuild.services.signals import Signals
 from flowbuild.spec.findings import InvalidFile
 from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.git_remote import PASSWORD, USER, Source, served
@@ -50,7 +51,12 @@ def made(tmp_path, database, **policy):
     known = {"plain_http": True, "internal": ("localhost",), "local": (str(tmp_path),)} | policy
     vault = Vault(KeyFile(tmp_path / "keys").ring)
     return ProjectService(
-        database=database, directory=tmp_path / "projects", policy=Policy(**known), sealer=vault, clock=lambda: 1000.0
+        database=database,
+        directory=tmp_path / "projects",
+        policy=Policy(**known),
+        sealer=vault,
+        signals=Signals(),
+        clock=lambda: 1000.0,
     )
 
 

@@ -13,6 +13,7 @@ from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.hooks import HookChange, HookService
 from flowbuild.services.projects import ProjectChange, ProjectService
 from flowbuild.services.secrets import SecretService
+from flowbuild.services.signals import Signals
 from flowbuild.store.projects import ProjectRow
 from flowbuild.store.sealed import PLACES, Sealed
 from flowbuild.store.server_tables import metadata
@@ -79,7 +80,12 @@ class Sealing:
         self.secrets = SecretService(database, self.vault, time)
         self.hooks = HookService(database, self.vault, time)
         self.projects = ProjectService(
-            database=database, directory=top / "mirrors", policy=Policy(), sealer=self.vault, clock=time
+            database=database,
+            directory=top / "mirrors",
+            policy=Policy(),
+            sealer=self.vault,
+            signals=Signals(),
+            clock=time,
         )
 
     def fill(self):

@@ -15,6 +15,7 @@ from flowbuild.api.backend import Back
 from flowbuild.api.log_messages import END
 from flowbuild.api.places import Long, place_of
 from flowbuild.api.problems import RESPONSES
+from flowbuild.api.staying import Staying
 from flowbuild.api.streams import End, with_silences
 from flowbuild.client.base import LogChunk
 from flowbuild.client.logtext import LogText, to_text
@@ -116,6 +117,7 @@ def search_log(
 
 @router.get("/logs/stream", response_class=StreamingResponse, responses={200: {"content": MESSAGES}})
 async def follow_log(
+    stay: Staying,
     run: Readable,
     step: str,
     backend: Back,
@@ -127,7 +129,7 @@ async def follow_log(
     parts = backend.client(NOBODY).log_parts(begin, backend.log_messages.look, follow=True)
 
     async def messages() -> AsyncIterator[bytes]:
-        async for part in with_silences(parts, backend.stop, patience=PING):
+        async for part in with_silences(parts, backend.stop, stay, patience=PING):
             if isinstance(part, bytes):
                 yield part
             else:

@@ -15,11 +15,12 @@ from flowbuild.api.access import Caller, InList, listed
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.run_lists import RunSummary, summary
-from flowbuild.api.streams import End, until_stopped
+from flowbuild.api.staying import Staying
+from flowbuild.api.streams import End, until_over
 from flowbuild.core.access import Action, allowed
 from flowbuild.core.model import Input
 from flowbuild.services.decisions import run_topic
-from flowbuild.services.news import deliveries_topic, names, person_topic, runner_topic, schedules_topic
+from flowbuild.services.news import deliveries_topic, names, runner_topic, schedules_topic
 from flowbuild.services.overview import PipelineOverview, ProjectOverview
 from flowbuild.services.signals import Following
 
@@ -91,16 +92,12 @@ def list_work(
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """What somebody may be told of: runs, deliveries and schedules of some projects (None: of all), and runners.
-
-    `person`: the topic of who it is; when that changes, all this may be another.
-    """
+    """What somebody may be told of: runs, deliveries and schedules of some projects (None: of all), and runners."""
 
     runs: frozenset[str] | None
     deliveries: frozenset[str] | None
     schedules: frozenset[str] | None
     runners: bool
-    person: str
 
 
 def _audience(runs: Visible, caller: Caller, backend: Back) -> Audience:
@@ -109,13 +106,12 @@ def _audience(runs: Visible, caller: Caller, backend: Back) -> Audience:
         deliveries=listed(caller, backend, Action.HOOK_READ),
         schedules=listed(caller, backend, Action.SCHEDULE_READ),
         runners=allowed(caller, Action.RUNNER_READ, None),
-        person=person_topic(caller.id),
     )
 
 
 @router.get("/events", response_class=EventSourceResponse)
 async def follow_all(
-    audience: Annotated[Audience, Depends(_audience)], backend: Back
+    stay: Staying, audience: Annotated[Audience, Depends(_audience)], backend: Back
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow all that the caller may see: each message of the type `run` is a RunSummary as it is now.
 
@@ -125,19 +121,17 @@ async def follow_all(
     """
     with backend.changes() as changes:
         yield ServerSentEvent(data={}, event="reset")
-        async for messages in until_stopped(_news(backend, changes, audience), backend.stop):
+        async for messages in until_over(_news(backend, changes, audience), backend.stop, stay):
             for message in () if isinstance(messages, End) else messages:
                 yield message
 
 
 async def _news(backend: Backend, changes: Following, audience: Audience) -> AsyncIterator[list[ServerSentEvent]]:
-    """Yield what somebody is told, as it happens, until they may be told other things or nothing any more."""
+    """Yield what somebody is told, as it happens."""
     while True:
         topics = await changes.changed()
         if topics is None:
             yield [ServerSentEvent(data={}, event="reset")]
-        elif audience.person in topics:
-            return
         else:
             yield await asyncio.to_thread(_told, backend, topics, audience)
 

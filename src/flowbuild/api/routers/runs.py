@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from flowbuild.api.access import Acting, Caller, OnRun
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
-from flowbuild.api.streams import End, until_stopped
+from flowbuild.api.staying import Staying
+from flowbuild.api.streams import End, until_over
 from flowbuild.client.base import RunView
 from flowbuild.client.patches import RunPatch, make_patch
 from flowbuild.core.access import Action
@@ -117,6 +118,7 @@ async def get_run(
 
 @router.get("/events", response_class=EventSourceResponse)
 async def follow_run(
+    stay: Staying,
     run: Readable,
     backend: Back,
     after: After,
@@ -127,7 +129,7 @@ async def follow_run(
     drives it: there is nothing more to come.
     """
     before: RunView | None = None
-    async for update in until_stopped(backend.client(NOBODY).watch(run, after), backend.stop):
+    async for update in until_over(backend.client(NOBODY).watch(run, after), backend.stop, stay):
         if isinstance(update, End):
             yield ServerSentEvent(data={}, event="end")
             return
