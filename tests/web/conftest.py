@@ -76,13 +76,18 @@ def watch() -> Watch:
 
 @pytest.fixture
 def visit(request: pytest.FixtureRequest, browser: Browser, site: WebSite, watch: Watch) -> Iterator[Visit]:
-    """Return a function that opens a path as somebody: `visit("/runs", who="vera", dark=True)`; `of` another site."""
-    contexts: list[BrowserContext] = []
+    """Return a function that opens a path as somebody: `visit("/runs", who="vera", dark=True)`; `of` another site.
 
-    def open_page(path: str, *, who: str | None = ADMIN, of: WebSite = site, **more: bool) -> Page:
+    `traced=False` for walks over many pages: keeping a copy of each at each step costs as much as the steps, and what such
+    a test says names the page.
+    """
+    contexts: dict[BrowserContext, bool] = {}
+
+    def open_page(path: str, *, who: str | None = ADMIN, of: WebSite = site, traced: bool = True, **more: bool) -> Page:
         context = open_context(browser, of, who, watch=watch, **more)
-        context.tracing.start(screenshots=False, snapshots=True)
-        contexts.append(context)
+        if traced:
+            context.tracing.start(screenshots=False, snapshots=True)
+        contexts[context] = traced
         page = context.new_page()
         page.goto(path)
         return page
@@ -90,22 +95,22 @@ def visit(request: pytest.FixtureRequest, browser: Browser, site: WebSite, watch
     yield open_page
     ended = request.node.stash.get(REPORTS, {}).get("call")
     problems = watch.problems()
-    for number, context in enumerate(contexts):
-        _close(context, request.node, number, failed=ended is None or ended.failed or bool(problems))
+    failed = ended is None or ended.failed or bool(problems)
+    for number, (context, traced) in enumerate(contexts.items()):
+        if failed:
+            _keep(context, request.node, number, traced=traced)
+        context.close()
     assert not problems, "pages complained:\n" + "\n".join(problems)
 
 
-def _close(context: BrowserContext, item: pytest.Item, number: int, *, failed: bool) -> None:
-    """Close a context; of a test that failed keep what it saw: pictures of its pages, and a trace for `playwright show-trace`."""
-    if not failed:
-        context.close()
-        return
+def _keep(context: BrowserContext, item: pytest.Item, number: int, *, traced: bool) -> None:
+    """Keep what a test that failed saw: pictures of its pages, and a trace for `playwright show-trace`."""
     FAILURES.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^\w.-]+", "-", f"{item.path.stem}-{item.name}-{number}")
     for place, page in enumerate(context.pages):
         page.screenshot(path=FAILURES / f"{name}-{place}.png")
-    context.tracing.stop(path=FAILURES / f"{name}.zip")
-    context.close()
+    if traced:
+        context.tracing.stop(path=FAILURES / f"{name}.zip")
 
 
 @pytest.fixture(scope="package")

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from flowbuild.testing.browser import settled
+from flowbuild.testing.browser import go, settled
 
 from .test_people import pages_of
 
@@ -87,10 +87,9 @@ WIDE = """() => {
 
 
 def test_no_page_of_a_phone_scrolls_sideways(visit, released):
-    page, wide = visit("/", phone=True), {}
+    page, wide = visit("/", phone=True, traced=False), {}
     for path in [*pages_of(released), "/projects/new", "/users", "/audit"]:
-        page.goto(path)
-        settled(page)
+        go(page, path)
         if found := page.evaluate(WIDE):
             wide[path] = found
     assert wide == {}
@@ -102,6 +101,18 @@ def test_what_is_too_wide_for_a_phone_is_found(visit):
     settled(page)
     page.evaluate("document.querySelector('main').style.width = '500px'")
     assert page.evaluate(WIDE)
+
+
+def test_walks_see_each_page_as_a_whole(visit, released):
+    """What the tests that look at many pages rest on: they look at once, and do not wait for anything in particular."""
+    page, loads = visit("/", traced=False), []
+    page.on("load", lambda _: loads.append(page.url))
+    parts = {"changes": "made.txt", "details": "Where the time went", "workspace": "made.txt", "logs": "building"}
+    for _ in range(2):
+        for tab, text in parts.items():
+            go(page, f"{released.page}?step=build&tab={tab}")
+            assert text in page.get_by_role("tabpanel").last.inner_text()
+    assert len(loads) == 1, "another query is no reason to load a page"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/projects/none", "/projects/shop/runs/4711"])

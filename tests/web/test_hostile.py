@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Error, Page
 
-from flowbuild.testing.browser import settled, until
+from flowbuild.testing.browser import go, settled, until
 from flowbuild.testing.program import git
 from flowbuild.testing.website import repository
 
@@ -70,10 +70,9 @@ def deeds(page: Page) -> list[str]:
 @pytest.mark.timeout(900)
 def test_content_never_acts(visit, watch, hostile):
     watch.tolerate(*SANDBOX)
-    page, did, shown = visit("/"), {}, 0
+    page, did, shown = visit("/", traced=False), {}, 0
     for path in pages(hostile):
-        page.goto(path)
-        settled(page)
+        go(page, path)
         if found := deeds(page):
             did[path] = found
         shown += "xss" in page.get_by_role("main").inner_text()

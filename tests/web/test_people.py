@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Error, expect
 
-from flowbuild.testing.browser import settled
+from flowbuild.testing.browser import go, settled
 from flowbuild.testing.website import PASSWORD
 
 TABS = ("pipelines", "triggers", "schedules", "secrets", "members", "settings")
@@ -65,10 +65,9 @@ def forbidden_actions(page) -> list[str]:
 
 
 def test_a_viewer_sees_no_forbidden_action_and_meets_no_refusal(visit, watch, released):
-    page, seen = visit("/", who="vera"), {}
+    page, seen = visit("/", who="vera", traced=False), {}
     for path in pages_of(released):
-        page.goto(path)
-        settled(page)
+        go(page, path)
         if actions := [name for name in forbidden_actions(page) if path != "/account"]:
             seen[path] = actions
     assert seen == {}
@@ -90,10 +89,9 @@ def test_those_who_may_see_the_actions(visit, released):
 
 @pytest.mark.parametrize("who", ["dev", "max"])
 def test_developers_and_maintainers_meet_no_refusal(visit, watch, released, who):
-    page = visit("/", who=who)
+    page = visit("/", who=who, traced=False)
     for path in pages_of(released):
-        page.goto(path)
-        settled(page)
+        go(page, path)
     assert watch.forbidden == []
 
 

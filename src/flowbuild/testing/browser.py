@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from playwright.sync_api import (
     Browser,
@@ -47,6 +48,10 @@ document.addEventListener('securitypolicyviolation', (event) => {
 # A test went on while a page was still loading; or Docker made a network, and Chromium begins all its connections anew.
 PASSING = {"net::ERR_ABORTED", "net::ERR_NETWORK_CHANGED"}
 COMING = "[aria-busy=true], [aria-label^=Loading], [role=tabpanel]:empty, .mantine-Skeleton-root"
+# The router has drawn what the history of the browser says.
+SHOWN = """(({ state, history }) =>
+  state.status === 'idle' && state.resolvedLocation?.state.__TSR_key === history.location.state.__TSR_key
+)(window.__TSR_ROUTER__)"""
 PATIENCE = 90_000  # ms; for a machine that does many things at once
 
 
@@ -166,6 +171,19 @@ def _evaluate(page: Page, expression: str) -> None:
         else:
             return
     raise AssertionError(f"the page was loaded anew {RELOADS} times")
+
+
+def go(page: Page, path: str) -> Page:
+    """Bring a page to an address and return it when it shows that; another query as a click does it, all else by loading it.
+
+    Most of the time of tests that look at many pages was that of loading the app again and again.
+    """
+    if urlsplit(page.url).path == urlsplit(path).path:
+        page.evaluate("path => window.__TSR_ROUTER__.history.push(path)", path)
+        until(page, SHOWN)
+    else:
+        page.goto(path)
+    return settled(page)
 
 
 def settled(page: Page) -> Page:

@@ -1,5 +1,5 @@
 /** What stands in the place of things that are not there: not yet, not any more, or not at all. */
-import { Button, Skeleton, Stack, Text } from '@mantine/core';
+import { Button, Loader, Skeleton, Stack, Text } from '@mantine/core';
 import { IconAlertTriangle, IconCloudOff, IconLock, IconMapQuestion } from '@tabler/icons-react';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
@@ -65,6 +65,12 @@ export function Loading({ rows = 5, height = 34 }: { rows?: number; height?: num
       ))}
     </Stack>
   );
+}
+
+/** In the place of a part of the app that is being loaded; to be seen when that takes long. */
+export function Coming() {
+  const slow = useLasting(true);
+  return <div aria-busy="true">{slow && <Loader size="sm" m="lg" aria-label="Loading" />}</div>;
 }
 
 /** The states of a query: a skeleton when it takes long, the error, or what it brought. */

@@ -48,7 +48,7 @@ export function FindingsList({ lint, path, onJump }: FindingsListProps) {
 
 function Verdict({ lint }: { lint: UseQueryResult<ProjectLintAnswer, Error> }) {
   if (lint.isError) return <>Could not be checked: {asProblem(lint.error).problem.detail}</>;
-  if (!lint.data) return <>Checking</>;
+  if (!lint.data) return <span aria-busy="true">Checking</span>;
   const errors = lint.data.findings.filter((each) => each.severity === 'error').length;
   const warnings = lint.data.findings.length - errors;
   if (errors + warnings === 0) {

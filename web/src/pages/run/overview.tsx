@@ -100,7 +100,7 @@ function Summary({ summary, choose }: { summary: StepSummary; choose: Choose }) 
       }
     >
       <div className={classes.summary}>
-        <Suspense fallback={<pre>{summary.text}</pre>}>
+        <Suspense fallback={<pre aria-busy="true">{summary.text}</pre>}>
           <Markdown text={summary.text} />
         </Suspense>
       </div>

@@ -1,12 +1,12 @@
 /** Beside the graph: what there is to see of the step that is chosen, or of the run as a whole. */
-import { Loader, Select, Tabs } from '@mantine/core';
+import { Select, Tabs } from '@mantine/core';
 import { CatchBoundary } from '@tanstack/react-router';
 import { type ComponentType, lazy, Suspense, useEffect, useRef } from 'react';
 import type { AttemptView, RunView, StepView } from '@/api';
 import { useLiveState } from '@/api/live';
-import { ErrorPanel } from '@/ui/panels';
+import { Coming, ErrorPanel } from '@/ui/panels';
 import { lookOfStep, StateIcon, wordOf } from '@/ui/states';
-import { Duration, useLasting } from '@/ui/time';
+import { Duration } from '@/ui/time';
 import { isWaiting } from './order';
 import { Overview } from './overview';
 import classes from './panel.module.css';
@@ -99,10 +99,6 @@ function StepTab({ value, name, step }: { value: Tab; name: string; step: StepVi
       {value === 'changes' && changed > 0 && <span className={classes.count}>{changed}</span>}
     </Tabs.Tab>
   );
-}
-
-function Coming() {
-  return useLasting(true) ? <Loader size="sm" m="lg" aria-label="Loading" /> : null;
 }
 
 interface StepTitleProps {

@@ -9,7 +9,7 @@ import { api, findRunQueryKey, getRunQueryKey, type RunView } from '@/api';
 import { useRun } from '@/api/run';
 import { useMay } from '@/app/session';
 import { Page } from '@/ui/page';
-import { ErrorPanel, Loading } from '@/ui/panels';
+import { Coming, ErrorPanel, Loading } from '@/ui/panels';
 import { lookOfRun, StateLabel, wordOf } from '@/ui/states';
 import { useLasting } from '@/ui/time';
 import { Actions } from './actions';
@@ -110,7 +110,7 @@ function Steps({ run, place, choose }: { run: RunView; place: Place; choose: Cho
   if (place.view === 'list') return <StepList run={run} steps={steps} selected={selected} onSelect={choose.step} />;
   if (place.view === 'timeline') {
     return (
-      <Suspense>
+      <Suspense fallback={<Coming />}>
         <Timeline run={run} steps={steps} selected={selected} onSelect={choose.step} />
       </Suspense>
     );
