@@ -61,6 +61,9 @@ PIPELINES = {
             "deploy": shell("echo deployed", environment={"name": "production", "approve": ["maintainers"]}),
         }
     },
+    "stage": {
+        "steps": {"act": shell("echo acting", WAIT.format("end"), environment={"name": "staging"})},
+    },
     "asks": {
         "description": "Wants to know things",
         "inputs": {

@@ -87,6 +87,25 @@ def test_a_step_is_rejected(visit, site):
     expect(heading(page)).to_contain_text("failed", timeout=120_000)
 
 
+def test_who_waits_for_an_environment_sees_who_holds_it(visit, site):
+    first = site.begin("shop", "stage")
+    site.wait(first, "act", "running")
+    second, third = site.begin("shop", "stage"), site.begin("shop", "stage")
+    pages = [visit(f"{run.page}?step=act&tab=details", who="vera") for run in (first, second, third)]
+    held = "step 'act' of run {0} of shop acts on environment 'staging'"
+    for page in pages[1:]:
+        expect(page.get_by_text(held.format(first.number)).first).to_be_visible(timeout=120_000)
+    expect(pages[0].get_by_role("main")).not_to_contain_text("acts on environment")
+    in_container(first, "act", "touch", "/tmp/end")
+    expect(heading(pages[0])).to_contain_text("succeeded", timeout=120_000)
+    expect(pages[2].get_by_text(held.format(second.number)).first).to_be_visible(timeout=120_000)
+    expect(pages[1].get_by_role("main")).not_to_contain_text("acts on environment")
+    in_container(second, "act", "touch", "/tmp/end")
+    site.wait(third, "act", "running")
+    in_container(third, "act", "touch", "/tmp/end")
+    site.wait(third)
+
+
 def test_a_run_is_cancelled(visit, site):
     run = site.begin("shop", "talk")
     page = visit(f"{run.page}?step=speak&tab=logs", who="dev")
