@@ -50,6 +50,21 @@ def test_a_link_to_a_line_leads_to_it(visit, broken):
     expect(marked.first).to_be_in_viewport()
 
 
+def test_lines_that_are_lost_are_said_to_be(visit, site, broken):
+    """As after a disk that lost its end: the index knows of lines that are not there. What is there is shown."""
+    run, gone = site.run("shop", "broken"), "this line is missing"
+    data = site.top / "home" / "logs" / run.id / "check" / "1.1" / "data"
+    data.write_bytes(data.read_bytes().partition(b"apple 10 ")[0])
+    page = visit(f"{run.page}?step=check&tab=logs&line=1")
+    for row, text in {0: "apple 1 is fine", 8: "apple 9 is fine", 9: gone, 20: gone}.items():
+        expect(log(page).locator(f"[data-row='{row}']")).to_contain_text(text)
+    page.keyboard.press("End")
+    expect(log(page).locator("[data-row='500']")).to_contain_text(gone)
+    whole = visit(f"{broken.page}?step=check&tab=logs&line=1")
+    expect(log(whole).locator("[data-row='9']")).to_contain_text("apple 10 is fine")
+    expect(log(whole)).not_to_contain_text(gone)
+
+
 def test_a_step_is_done_again_with_another_variable(visit, site):
     run = site.run("shop", "paint")
     page = visit(f"{run.page}?step=paint&tab=logs")
