@@ -186,6 +186,7 @@ def test_a_webhook_is_changed_and_what_is_refused_stands_at_its_field(visit, sit
     dialog.get_by_label("Token of GitHub").fill("a-token")
     dialog.get_by_role("button", name="Save").click()
     row.filter(has_text="tells statuses").wait_for()
+    dialog.wait_for(state="detached")  # the old one is on its way out for a moment
     row.get_by_role("button", name="Edit").click()
     dialog.get_by_label("Address of its API").fill("https://other.example/api")
     dialog.get_by_role("button", name="Save").click()
