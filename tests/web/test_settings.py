@@ -275,29 +275,77 @@ def test_a_runner_is_let_in_drained_and_revoked(visit, tmp_path):
         other.get_by_role("heading", name="Revoked").wait_for()
 
 
+def role_of(site, name) -> str:
+    """Return the role of a member as the API has it."""
+    [found] = [each["role"] for each in site.ask("GET", "projects/shop/members") if each["name"] == name]
+    return found
+
+
+def choose(role, name) -> None:
+    role.click()
+    role.page.get_by_role("option", name=name, exact=True).click()
+
+
 def test_a_role_that_changes_shows_at_once(visit, site):
     site.add_user("eve", shop="developer")
     page, members = visit("/projects/shop", who="eve"), visit("/projects/shop?tab=members", who="max")
     run, settings = page.get_by_role("button", name="Run draw"), page.get_by_role("link", name="Settings")
     run.wait_for()
     expect(settings).to_have_count(0)
-    role = members.get_by_role("combobox", name="Role of eve")
+    role, dialog = members.get_by_role("combobox", name="Role of eve"), members.get_by_role("dialog")
 
-    role.click()
-    members.get_by_role("option", name="Viewer", exact=True).click()
+    choose(role, "Viewer")
+    dialog.get_by_text("eve can no longer start, cancel and rerun").wait_for()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(role).to_have_value("Developer")
+    assert role_of(site, "eve") == "developer", "what takes rights away asks first"
+    choose(role, "Viewer")
+    dialog.get_by_role("button", name="Make eve a viewer").click()
     run.wait_for(state="detached")
-    role.click()
-    members.get_by_role("option", name="Maintainer", exact=True).click()
-    settings.wait_for()
+    choose(role, "Developer")
     run.wait_for()
+    expect(dialog).to_have_count(0)
+    choose(role, "Maintainer")
+    assert role_of(site, "eve") == "developer", "what lets her change roles asks, too"
+    dialog.get_by_role("button", name="Make eve a maintainer").click()
+    settings.wait_for()
     members.get_by_role("button", name="Remove eve").click()
     members.get_by_role("dialog").get_by_role("button", name="Remove").click()
     page.get_by_text("There is no such thing").wait_for()
     expect(page.get_by_role("list", name="Pipelines")).to_have_count(0)
 
 
-def test_nobody_is_made_a_member_who_is_not_there(visit):
+def test_who_takes_the_own_role_is_told_that_it_is_for_good(visit, site):
+    site.add_user("moe", shop="maintainer")
+    page = visit("/projects/shop?tab=members", who="moe")
+    choose(page.get_by_role("combobox", name="Role of moe"), "Developer")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("You cannot take that back yourself").wait_for()
+    dialog.get_by_role("button", name="Make me a developer").click()
+    page.get_by_role("combobox").first.wait_for(state="detached")
+    assert role_of(site, "moe") == "developer"
+
+
+def test_an_admin_is_made_and_unmade_after_a_question(visit, site):
+    site.add_user("amy", shop="viewer")
+    page, theirs = visit("/users"), visit("/projects/shop", who="amy")
+    settled(theirs)
+    users, dialog = theirs.get_by_role("link", name="Users"), page.get_by_role("dialog")
+    for button, shown in (("Make an admin", 1), ("Make a plain user", 0)):
+        page.get_by_role("button", name="What can be done with amy").click()
+        page.get_by_role("menuitem", name=button).click()
+        dialog.get_by_role("button", name=button).wait_for()
+        expect(users).to_have_count(1 - shown)
+        dialog.get_by_role("button", name=button).click()
+        expect(users).to_have_count(shown)
+
+
+def test_nobody_is_made_a_member_who_is_not_there_or_is_one(visit, site):
     page = visit("/projects/shop?tab=members", who="max")
+    page.get_by_role("combobox", name="Name of the user").fill("vera")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_text("is a member already").wait_for()
+    assert role_of(site, "vera") == "viewer"
     page.get_by_role("combobox", name="Name of the user").fill("nobody")
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_text("there is no user 'nobody'").wait_for()
@@ -368,7 +416,7 @@ def test_who_is_disabled_is_out_at_once_and_can_be_let_in_again(visit, site):
     theirs.get_by_text("name or password is wrong").wait_for()
     page.get_by_role("button", name="What can be done with tom").click()
     page.get_by_role("menuitem", name="Let in again").click()
-    notice(page, "Changed")
+    notice(page, "tom can log in again")
     log_in(theirs, "tom")
     theirs.get_by_role("list", name="Pipelines").wait_for()
 

@@ -1,6 +1,7 @@
 import { PasswordInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { api, listUserTokensOptions, listUserTokensQueryKey } from '@/api';
+import { api, listUserTokensOptions, listUserTokensQueryKey, type UserView } from '@/api';
+import { Question } from '@/ui/confirm';
 import { Fields, FormButtons, FormProblem } from '@/ui/form';
 import { useApiForm } from '@/ui/forms';
 import { Empty, Loaded } from '@/ui/panels';
@@ -51,5 +52,32 @@ export function UserTokens({ name }: { name: string }) {
         );
       }}
     </Loaded>
+  );
+}
+
+interface AdminQuestionProps {
+  user: UserView;
+  /** Whether it is who looks at the page. */
+  self: boolean;
+  onDone: () => unknown;
+  close: () => void;
+}
+
+/** Whether a user is to become an admin, or to be none any more. */
+export function AdminQuestion({ user, self, onDone, close }: AdminQuestionProps) {
+  const admin = user.role === 'admin';
+  return (
+    <Question
+      label={admin ? 'Make a plain user' : 'Make an admin'}
+      harmless={!admin}
+      act={() => api.changeUser({ path: { name: user.name }, body: { role: admin ? 'user' : 'admin' } })}
+      onDone={onDone}
+      close={close}
+    >
+      {admin
+        ? 'They keep the roles that they have in projects, and nothing else.'
+        : 'They have every role in every project, and look after users, runners and this server.'}
+      {admin && self && ' You cannot take that back yourself.'}
+    </Question>
   );
 }

@@ -9,7 +9,7 @@ import { Facts, Row } from '@/ui/rows';
 import { StateLabel } from '@/ui/states';
 import { Ago } from '@/ui/time';
 import { told } from '@/ui/told';
-import { PasswordForm, UserTokens } from './user-dialogs';
+import { AdminQuestion, PasswordForm, UserTokens } from './user-dialogs';
 import { useFreshUsers } from './users';
 
 export function UserRow({ user }: { user: UserView }) {
@@ -45,15 +45,16 @@ export function UserRow({ user }: { user: UserView }) {
   );
 }
 
-type Shown = 'password' | 'tokens' | 'disable';
+type Shown = 'role' | 'password' | 'tokens' | 'disable';
 
 function Actions({ user, self }: { user: UserView; self: boolean }) {
   const freshen = useFreshUsers();
   const [shown, setShown] = useState<Shown>();
   const close = () => setShown(undefined);
-  const change = useMutation({
-    mutationFn: (body: UserPatch) => api.changeUser({ path: { name: user.name }, body }),
-    onSuccess: () => told('Changed'),
+  const send = (body: UserPatch) => api.changeUser({ path: { name: user.name }, body });
+  const letIn = useMutation({
+    mutationFn: () => send({ disabled: false }),
+    onSuccess: () => told(`${user.name} can log in again`),
     onSettled: freshen,
   });
   const admin = user.role === 'admin';
@@ -67,7 +68,7 @@ function Actions({ user, self }: { user: UserView; self: boolean }) {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item onClick={() => change.mutate({ role: admin ? 'user' : 'admin' })}>
+          <Menu.Item onClick={() => setShown('role')}>
             {admin ? 'Make a plain user' : 'Make an admin of the server'}
           </Menu.Item>
           <Menu.Item onClick={() => setShown('password')}>Set a password</Menu.Item>
@@ -76,12 +77,15 @@ function Actions({ user, self }: { user: UserView; self: boolean }) {
           <Menu.Item
             color={disabled ? undefined : 'red'}
             disabled={self}
-            onClick={() => (disabled ? change.mutate({ disabled: false }) : setShown('disable'))}
+            onClick={() => (disabled ? letIn.mutate() : setShown('disable'))}
           >
             {disabled ? 'Let in again' : 'Disable'}
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
+      <Modal opened={shown === 'role'} onClose={close} title={`${admin ? 'Plain user' : 'Admin'}: ${user.name}`}>
+        <AdminQuestion user={user} self={self} onDone={freshen} close={close} />
+      </Modal>
       <Modal opened={shown === 'password'} onClose={close} title={`A password for ${user.name}`}>
         <PasswordForm name={user.name} onDone={close} />
       </Modal>
@@ -89,13 +93,7 @@ function Actions({ user, self }: { user: UserView; self: boolean }) {
         <UserTokens name={user.name} />
       </Modal>
       <Modal opened={shown === 'disable'} onClose={close} title={`Disable ${user.name}`}>
-        <Question
-          label="Disable"
-          word={user.name}
-          act={() => api.changeUser({ path: { name: user.name }, body: { disabled: true } })}
-          onDone={freshen}
-          close={close}
-        >
+        <Question label="Disable" word={user.name} act={() => send({ disabled: true })} onDone={freshen} close={close}>
           They are logged out at once, and their tokens open nothing. What they did stays, and they can be let in again.
         </Question>
       </Modal>
