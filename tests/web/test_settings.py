@@ -38,6 +38,7 @@ def files(cron: str = DAILY) -> dict[str, str]:
             "on": {"push": {"branches": ["main"]}, "pull_request": {"branches": ["main"]}},
             "steps": {"do": shell("echo checked")},
         },
+        "called": {"on": {"webhook": {"name": "bell"}}, "steps": {"do": shell("echo")}},
         "draw": {
             "steps": {
                 "draw": shell(
@@ -158,19 +159,46 @@ def test_what_is_pushed_while_somebody_looks_waits_anew(visit, site, shop, hook)
     assert first not in commits
 
 
-def test_a_delivery_from_which_nothing_followed_is_looked_at_again(visit, site, shop, hook):
+def test_only_what_something_may_follow_from_is_delivered_again(visit, site, shop, hook):
     before = git(shop, "rev-parse", "HEAD").strip()
     push = Push("refs/heads/main", before, commit(shop, {"a": "1"}, "A [skip ci]"), message="A [skip ci]")
     identity = deliver(site, push, hook["secret"]).json()["id"]
+    wanted = fork_of(shop, 9, "one")
+    deliver(site, Request("opened", number=9, commit=wanted, source="mallory/app", head="main"), hook["secret"])
     page = visit("/projects/shop?tab=triggers", who="dev")
+    waits = listed(page, "Deliveries", "waits for approval")
+    waits.filter(has_text="checks: pull request 9").wait_for()  # what would begin is one line of many
     row = listed(page, "Deliveries", "its commit message asks for no runs")
-    row.get_by_role("button", name="Deliver again").click()
-    notice(page, "It is looked at again")
+    expect(row).to_have_count(1)
+    expect(page.get_by_role("button", name="Deliver again")).to_have_count(0)
     row.get_by_role("link").first.click()
     page.get_by_role("heading", name="What was sent").wait_for()
     assert page.url.endswith(identity)
-    [noted] = site.ask("GET", "audit?action=delivery.again")["items"]
-    assert (noted["actor"], noted["object"]) == ("dev", f"delivery:{identity}")
+    expect(page.get_by_role("button", name="Deliver again")).to_have_count(0)
+
+
+def test_a_delivery_that_failed_is_delivered_again(visit, site, shop):
+    """It finds no repository, then the webhook understands no body any more; both are mended."""
+    bell = site.ask("POST", "projects/shop/hooks", {"kind": "generic", "name": "bell"})
+    page, away = visit("/projects/shop?tab=triggers", who="dev"), shop.with_name("away")
+    row = page.get_by_role("list", name="Deliveries").get_by_role("listitem").first
+    again = row.get_by_role("button", name="Deliver again")
+    shop.rename(away)
+    try:
+        sent = {"json": {"to": "prod"}, "headers": {"X-Flow-Token": bell["secret"]}, "timeout": LIMIT}
+        assert httpx2.post(f"{site.url}/hooks/shop/bell", **sent).status_code == 202
+        row.filter(has_text="there is no git repository").wait_for()
+        site.ask("PATCH", "projects/shop/hooks/bell", {"mapping": {"branch": "to.branch"}})
+        again.click()
+        row.get_by_text("failed", exact=True).first.wait_for()
+        row.get_by_text("the body has no text, number or truth value at `to.branch`").wait_for()
+    finally:
+        away.rename(shop)
+    site.ask("PATCH", "projects/shop/hooks/bell", {"mapping": {}})
+    again.click()
+    row.get_by_role("link", name="started").wait_for()
+    expect(again).to_have_count(0)
+    assert {noted["actor"] for noted in site.ask("GET", "audit?action=delivery.again")["items"]} == {"dev"}
 
 
 def test_a_webhook_is_changed_and_what_is_refused_stands_at_its_field(visit, site, shop, hook):

@@ -109,7 +109,7 @@ class Consequences:
         told = {**describe(event), "pipelines": [_shown(verdict) for verdict in verdicts]}
         if trust is Trust.UNTRUSTED:
             if event.kind in (SourceKind.PUSH, SourceKind.TAG):
-                return _Followed({**describe(event), "problem": "the commit is on no branch any more"})
+                return _Followed({**describe(event), "why": "the commit is on no branch any more"})
             if row.approved_at is None or self._clock() - row.approved_at > APPROVAL:
                 status = self._status(row, StatusState.WAITING, "waits until somebody has approved this commit")
                 return _Followed(told, waits=True, notices=self._notices(row, hook, index, event, status))
@@ -137,14 +137,14 @@ class Consequences:
 
     def _refused(self, row: DeliveryRow, hook: HookRow, index: int, event: SourceEvent, error: UserError) -> _Followed:
         """Return what follows when the pipelines at the commit cannot be used, or the commit is not there."""
+        if isinstance(error, NotFound) and event.commit:  # the forge does not know the commit any more, either
+            return _Followed({**describe(event), "why": error.message})
         told: dict[str, Any] = {**describe(event), "problem": error.message}
         words = error.message
         if isinstance(error, InvalidFile):
             errors = [finding for finding in error.findings if finding.severity == "error"]
             words = printable(f"{errors[0].position}: {errors[0].message}")
             told["findings"] = [finding.to_dict() for finding in error.findings[:FINDINGS]]
-        if isinstance(error, NotFound):  # the forge does not know the commit any more, either
-            return _Followed(told)
         return _Followed(
             told, notices=self._notices(row, hook, index, event, self._status(row, StatusState.FAILED, words))
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, NotFound
 from flowbuild.forges import forge_of
@@ -163,11 +164,29 @@ class DeliveryService:
             if row.state not in (FAILED, IGNORED):
                 hint = "start the pipeline by hand, or rerun its run"
                 raise Conflict(f"the delivery cannot be taken again: it is {row.state}", hint=hint)
-            if not row.headers:
+            if not row.kept:
                 raise Conflict("the delivery is too old: its body was dropped")
             tx.deliveries.again(identifier, self._clock())
             note(tx, self._clock(), actor, "delivery.again", f"delivery:{identifier}", project=project)
         self._signals.notify(INTAKE, deliveries_topic(project))
+
+
+def is_repeatable(row: DeliveryRow) -> bool:
+    """Whether something may follow from a delivery when it is looked at again: it failed, or what was in its way may be gone."""
+    if not row.kept or row.state not in (FAILED, IGNORED):
+        return False
+    return row.state == FAILED or any(_may_change(event) for event in row.result.get("events", ()))
+
+
+def _may_change(event: Mapping[str, Any]) -> bool:
+    """Whether another look at an event of a delivery may find something else.
+
+    What the pipelines at its commit do not want, they will never want. Without a commit it is about a branch, which moves on.
+    """
+    if "why" in event:
+        return False
+    parts = (event, *event.get("pipelines", ()))
+    return not event.get("commit") or any("problem" in part for part in parts)
 
 
 def _receipt(row: DeliveryRow, known: str | None) -> Receipt:

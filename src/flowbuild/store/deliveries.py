@@ -13,13 +13,15 @@ from flowbuild.store.server_tables import deliveries, hooks, projects
 from flowbuild.store.sharing import insert
 
 RECEIVED, WAITING, DONE, IGNORED, FAILED = "received", "waiting", "done", "ignored", "failed"
+_NONE = dump_mapping({})  # headers that were dropped
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
     """A delivery. `state`: received, waiting (for approval), done, ignored, failed; `result` says what followed from it.
 
-    `next_at`: while it is received, nobody looks at it before. Lists of deliveries leave `headers` and `body` empty.
+    `next_at`: while it is received, nobody looks at it before. Lists of deliveries leave `headers` and `body` empty; whether
+    they are still `kept` is known there, too.
     """
 
     id: str
@@ -37,6 +39,7 @@ class DeliveryRow:
     approved_at: float | None = None
     project: str = ""
     hook_name: str = ""
+    kept: bool = True
 
 
 class Deliveries:
@@ -135,20 +138,20 @@ class Deliveries:
     def waiting(self, hook: str) -> Sequence[DeliveryRow]:
         """Return the deliveries of a webhook that wait for approval, without headers and bodies."""
         query = _light().where(deliveries.c.hook_id == hook, deliveries.c.state == WAITING)
-        return [_row({**row, "headers": "{}", "body": b""}) for row in self._connection.execute(query).mappings()]
+        return [_row({**row, "headers": _NONE, "body": b""}) for row in self._connection.execute(query).mappings()]
 
     def page(self, project: str, before: str | None, limit: int) -> Sequence[DeliveryRow]:
         """Return deliveries of a project, the newest first, from after the row `before` on; without headers and bodies."""
         query = _light().where(projects.c.name == project).order_by(deliveries.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(deliveries.c.id < before)
-        return [_row({**row, "headers": "{}", "body": b""}) for row in self._connection.execute(query).mappings()]
+        return [_row({**row, "headers": _NONE, "body": b""}) for row in self._connection.execute(query).mappings()]
 
     def forget(self, before: float) -> None:
         """Drop headers and bodies of what came before a time and is settled; that it came stays known."""
         c = deliveries.c
         old = (c.received_at < before) & c.state.not_in((RECEIVED, WAITING)) & (c.body != b"")
-        self._connection.execute(deliveries.update().where(old).values(headers="{}", body=b""))
+        self._connection.execute(deliveries.update().where(old).values(headers=_NONE, body=b""))
 
 
 def _values(row: DeliveryRow) -> dict[str, Any]:
@@ -171,8 +174,9 @@ def _light() -> Select[Any]:
 
 
 def _query(*columns: Any) -> Select[Any]:
+    kept = ((deliveries.c.headers != _NONE) | (deliveries.c.body != b"")).label("kept")
     return (
-        select(*(columns or deliveries.c), projects.c.name.label("project"), hooks.c.name.label("hook_name"))
+        select(*(columns or deliveries.c), kept, projects.c.name.label("project"), hooks.c.name.label("hook_name"))
         .join(hooks, hooks.c.id == deliveries.c.hook_id)
         .join(projects, projects.c.id == hooks.c.project_id)
     )
@@ -195,4 +199,5 @@ def _row(row: Mapping[str, Any] | RowMapping) -> DeliveryRow:
         approved_at=row["approved_at"],
         project=row["project"],
         hook_name=row["hook_name"],
+        kept=bool(row["kept"]),
     )

@@ -179,7 +179,7 @@ class TestApproval:
         receipt = server.receive(Push())
         server.work()
         row = server.get(receipt)
-        assert (row.state, row.result["events"][0]["problem"]) == ("ignored", "the commit is on no branch any more")
+        assert (row.state, row.result["events"][0]["why"]) == ("ignored", "the commit is on no branch any more")
         assert server.starter.started() == []
 
 

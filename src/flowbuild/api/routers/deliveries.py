@@ -12,6 +12,7 @@ from flowbuild.api.backend import Back
 from flowbuild.api.paging import Cursor, Limit, Page, from_cursor, to_cursor
 from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
+from flowbuild.services.deliveries import is_repeatable
 from flowbuild.store.deliveries import DeliveryRow
 
 router = APIRouter(prefix="/api/v1/projects/{project}/deliveries", tags=["webhooks"], responses=RESPONSES)
@@ -30,6 +31,7 @@ class DeliverySummary(BaseModel):
     result: dict[str, Any]
     tries: int
     approved_by: str
+    repeatable: bool = Field(description="whether something may follow when it is looked at again")
 
 
 class DeliveryView(DeliverySummary):
@@ -87,4 +89,5 @@ def _fields(row: DeliveryRow) -> dict[str, Any]:
         "result": dict(row.result),
         "tries": row.tries,
         "approved_by": row.approved_by,
+        "repeatable": is_repeatable(row),
     }

@@ -48,7 +48,7 @@ export function DeliveryActions({ project, delivery }: { project: string; delive
       </Confirm>
     );
   }
-  if (!['failed', 'ignored'].includes(delivery.state) || !may('run.start', project)) return null;
+  if (!delivery.repeatable || !may('run.start', project)) return null;
   return (
     <Button variant="subtle" color="gray" loading={again.isPending} onClick={() => again.mutate()}>
       Deliver again

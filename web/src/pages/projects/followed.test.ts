@@ -15,6 +15,17 @@ describe('linesOf', () => {
     ]);
   });
 
+  it('begins with what waits for approval', () => {
+    const pipelines = [
+      { pipeline: 'docs', why: 'no trigger `pull_request`', starts: false },
+      { pipeline: 'checks', why: 'pull request 7 opened', starts: true },
+    ];
+    expect(linesOf({ events: [{ event: 'pull_request', pipelines }] }).map((line) => line.text)).toEqual([
+      'pull request 7 opened',
+      'no trigger `pull_request`',
+    ]);
+  });
+
   it('says why nothing at all followed', () => {
     expect(linesOf({ note: 'a ping' })).toEqual([{ text: 'a ping' }]);
     expect(linesOf({ problem: 'the remote does not answer' })).toEqual([

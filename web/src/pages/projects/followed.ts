@@ -8,6 +8,8 @@ export interface Line {
   /** The id of the run that began. */
   run?: string;
   problem?: boolean;
+  /** It would begin, if it were approved. */
+  wanted?: boolean;
 }
 
 /** What the API tells of an event, as far as it is shown. */
@@ -40,7 +42,7 @@ export function commitOf(delivery: Pick<DeliverySummary, 'state' | 'result'>): s
   return delivery.state === 'waiting' && typeof commit === 'string' ? commit : undefined;
 }
 
-/** What began and what went wrong come first: where there is room for a few lines, these are the ones. */
+/** What began or would begin, and what went wrong, come first: where there is room for a few lines, these are the ones. */
 export function linesOf(result: Result): Line[] {
   const lines: Line[] = [];
   if (typeof result.problem === 'string') lines.push({ text: result.problem, problem: true });
@@ -50,13 +52,14 @@ export function linesOf(result: Result): Line[] {
     if (event.why) lines.push({ text: event.why });
     for (const each of event.pipelines ?? []) lines.push(lineOf(each));
   }
-  const weight = (line: Line) => (line.problem || line.run ? 0 : 1);
+  const weight = (line: Line) => (line.problem || line.run || line.wanted ? 0 : 1);
   return lines.sort((a, b) => weight(a) - weight(b));
 }
 
-function lineOf({ pipeline, run, problem, why }: NonNullable<DeliveredEvent['pipelines']>[number]): Line {
+function lineOf({ pipeline, run, problem, why, starts }: NonNullable<DeliveredEvent['pipelines']>[number]): Line {
   if (problem) return { pipeline, text: problem, problem: true };
-  return run ? { pipeline, run, text: 'started' } : { pipeline, text: why ?? 'did not start' };
+  if (run) return { pipeline, run, text: 'started' };
+  return { pipeline, text: why ?? 'did not start', ...(starts && { wanted: true }) };
 }
 
 const LOOKS: Record<DeliverySummary['state'], Look> = {
