@@ -15,25 +15,22 @@ import { StepLink } from './step-link';
 import { stateOf, workKey } from './work';
 
 export function RunnerCard({ runner, work }: { runner: RunnerInfo; work: WorkView[] }) {
+  const { look, word, advice } = stateOf(runner);
   return (
     <Paper component="li" className={classes.card}>
       <div className={classes.head}>
         <IconServer2 size={18} stroke={1.6} aria-hidden />
         <h2 className={classes.name}>{runner.name}</h2>
-        <State runner={runner} />
+        <StateLabel look={look} word={word} />
       </div>
       <Load busy={runner.busy} capacity={runner.capacity} />
-      <Held runner={runner} work={work} />
+      {runner.busy > 0 && <Held work={work} />}
+      {(advice ?? runner.busy === 0) && <p className={classes.idle}>{advice ?? 'It has nothing to do.'}</p>}
       <About runner={runner} />
       <Labels labels={runner.labels} />
       <Actions runner={runner} />
     </Paper>
   );
-}
-
-function State({ runner }: { runner: RunnerInfo }) {
-  const [look, word] = stateOf(runner);
-  return <StateLabel look={look} word={word} />;
 }
 
 function Load({ busy, capacity }: { busy: number; capacity: number }) {
@@ -52,12 +49,8 @@ function Load({ busy, capacity }: { busy: number; capacity: number }) {
   );
 }
 
-function Held({ runner, work }: { runner: RunnerInfo; work: WorkView[] }) {
-  if (work.length === 0) {
-    return (
-      <p className={classes.idle}>{runner.busy > 0 ? 'What it has is not for you to see.' : 'It has nothing to do.'}</p>
-    );
-  }
+function Held({ work }: { work: WorkView[] }) {
+  if (work.length === 0) return <p className={classes.idle}>What it has is not for you to see.</p>;
   return (
     <ul className={classes.held} aria-label="What it has">
       {work.map((each) => (

@@ -27,10 +27,28 @@ it('tells attempts apart', () => {
   expect(workKey(work('a', ''))).not.toBe(workKey({ ...work('a', ''), attempt: 2 }));
 });
 
+const silent = { state: 'draining', busy: 0, heard: false, seen_at: 1, embedded: false } as const;
+const shown = (runner: Parameters<typeof stateOf>[0]) => [stateOf(runner).look, stateOf(runner).word];
+
 it('does not complain of a runner that was drained and is gone', () => {
-  const silent = { state: 'draining', busy: 0, heard: false } as const;
-  expect(stateOf(silent)).toEqual(['skipped', 'drained']);
-  expect(stateOf({ ...silent, busy: 1 })).toEqual(['errored', 'silent']);
-  expect(stateOf({ ...silent, state: 'active' })).toEqual(['errored', 'silent']);
-  expect(stateOf({ ...silent, heard: true })).toEqual(['waiting', 'draining']);
+  expect(shown(silent)).toEqual(['skipped', 'drained']);
+  expect(stateOf(silent).advice).toContain('activate it and start flow runner');
+  expect(shown({ ...silent, heard: true })).toEqual(['waiting', 'draining']);
+});
+
+it('complains of one that fell silent with work', () => {
+  expect(shown({ ...silent, busy: 1 })).toEqual(['errored', 'silent']);
+  expect(stateOf({ ...silent, busy: 1 }).advice).toContain('will be lost');
+  expect(shown({ ...silent, state: 'active' })).toEqual(['errored', 'silent']);
+  expect(stateOf({ ...silent, state: 'active' }).advice).not.toContain('lost');
+});
+
+it('tells one that never came from one that is gone', () => {
+  expect(shown({ ...silent, state: 'active', seen_at: null })).toEqual(['waiting', 'never seen']);
+});
+
+it('the one inside the server has no program of its own that ends', () => {
+  const local = { ...silent, heard: true, embedded: true } as const;
+  expect(shown(local)).toEqual(['skipped', 'drained']);
+  expect(shown({ ...local, busy: 1 })).toEqual(['waiting', 'draining']);
 });

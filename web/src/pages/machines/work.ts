@@ -19,9 +19,36 @@ export function byRunner(work: WorkView[]): Map<string, WorkView[]> {
   return found;
 }
 
+type Known = Pick<RunnerInfo, 'state' | 'busy' | 'heard' | 'seen_at' | 'embedded'>;
+
+interface State {
+  look: Look;
+  word: string;
+  /** What that means, and what can be done, where the word is not enough. */
+  advice?: string;
+}
+
+const NEVER_SEEN: State = {
+  look: 'waiting',
+  word: 'never seen',
+  advice:
+    'It was registered, and not heard of since. Start flow runner on its machine; if there is no key, add it again under this name.',
+};
+const SILENT = 'Nothing was heard of it for a minute or more: is its machine on, and does it reach this server?';
+
 /** How a runner is. One that was drained and has nothing left ends its program: that it is silent then is as it should be. */
-export function stateOf({ state, busy, heard }: Pick<RunnerInfo, 'state' | 'busy' | 'heard'>): [Look, string] {
-  if (!heard) return state === 'draining' && busy === 0 ? ['skipped', 'drained'] : ['errored', 'silent'];
-  if (state === 'draining') return ['waiting', 'draining'];
-  return busy > 0 ? ['running', 'busy'] : ['succeeded', 'ready'];
+export function stateOf({ state, busy, heard, seen_at, embedded }: Known): State {
+  if (seen_at === null) return NEVER_SEEN;
+  if (state === 'draining' && busy === 0 && embedded)
+    return { look: 'skipped', word: 'drained', advice: 'It gets no work until it is activated.' };
+  if (state === 'draining' && busy === 0 && !heard)
+    return {
+      look: 'skipped',
+      word: 'drained',
+      advice: 'It gets no work, and its program has ended. To use it again, activate it and start flow runner there.',
+    };
+  if (!heard)
+    return { look: 'errored', word: 'silent', advice: busy > 0 ? `${SILENT} What it works on will be lost.` : SILENT };
+  if (state === 'draining') return { look: 'waiting', word: 'draining' };
+  return busy > 0 ? { look: 'running', word: 'busy' } : { look: 'succeeded', word: 'ready' };
 }
