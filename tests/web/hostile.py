@@ -62,7 +62,12 @@ BRANCHES = (
     "<svg/xss/onload=window.__xss=1>",
     '"><script/xss>window.__xss=1/</script>',
 )
-IMAGE = f"<svg xmlns='http://www.w3.org/2000/svg' onload='{ACT}'><script>parent.{ACT}</script><circle r='9'/></svg>"
+IMAGE = (
+    f"<svg xmlns='http://www.w3.org/2000/svg' width='40' height='40' onload='{ACT}'><script>parent.{ACT}</script><circle r='9'/>"
+    f"<animate attributeName='x' dur='1s' onbegin='{ACT}'/><image href='x' onerror='{ACT}'/><style onload='{ACT}'/>"
+    f"<a href='javascript:{ACT}'><rect width='40' height='40'/></a><foreignObject><body xmlns='http://www.w3.org/1999/xhtml'>"
+    f"<img src='x' onerror='{ACT}'/><iframe srcdoc='&lt;script>parent.{ACT}&lt;/script>'/></body></foreignObject></svg>"
+)
 PAGE = "<!doctype html><title>x</title>\n" + "\n".join(PAYLOADS)
 SUMMARY = "# Hostile\n\n" + "\n\n".join(PAYLOADS)
 MARK = PAYLOADS[3]

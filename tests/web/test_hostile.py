@@ -12,7 +12,7 @@ from flowbuild.testing.browser import go, settled, until
 from flowbuild.testing.program import git
 from flowbuild.testing.website import repository
 
-from .hostile import BRANCHES, FILES, MARK, PAYLOADS
+from .hostile import BRANCHES, FILES, IMAGE, MARK, PAYLOADS
 
 # Elements that only content could have made, and attributes that none of ours has.
 FOREIGN = """() => {
@@ -89,6 +89,19 @@ def test_payloads_are_read_where_they_stand(visit, hostile):
     for payload in (PAYLOADS[0], PAYLOADS[10]):
         page.get_by_role("textbox", name="Search this log").fill(payload)
         log.get_by_text(payload, exact=True).first.wait_for()
+
+
+def test_a_drawing_is_an_image_and_no_part_of_the_page(visit, watch, hostile):
+    page = visit(f"{hostile.page}?step=say&tab=workspace&path=image.svg")
+    drawing = page.get_by_role("img", name="image.svg")
+    assert drawing.evaluate("each => each.decode().then(() => each.naturalWidth)") == 40
+    assert drawing.evaluate("each => each.tagName") == "IMG"
+    drawing.click()  # on a link of it
+    assert deeds(page) == []
+    assert watch.problems() == []
+    watch.tolerate("")  # all that the control causes, which makes it a part of the page
+    page.evaluate("text => { document.querySelector('main').innerHTML = text }", IMAGE)
+    assert deeds(page)
 
 
 @pytest.mark.parametrize("how", ["file", "page"])

@@ -43,7 +43,7 @@ def files(cron: str = DAILY) -> dict[str, str]:
             "steps": {
                 "draw": shell(
                     f"echo {PNG} | base64 -d > dot.png",
-                    'echo \'<svg xmlns="http://www.w3.org/2000/svg" onload="window.__xss=1"/>\' > sign.svg',
+                    'echo \'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="9" onload="window.__xss=1"/>\' > sign.svg',
                     "echo drawn by hand",
                     cache=True,
                 )
@@ -475,7 +475,10 @@ def test_pictures_of_a_workspace_and_the_log_of_a_cached_step(visit, site):
     picture.wait_for()
     assert picture.evaluate("each => each.decode().then(() => each.naturalWidth)") == 8
     page.get_by_text("sign.svg", exact=True).first.click()
-    page.get_by_role("region", name="sign.svg").get_by_text("onload").wait_for()  # as text: it might act
+    drawing = page.get_by_role("img", name="sign.svg")
+    assert drawing.evaluate("each => each.decode().then(() => each.naturalWidth)") == 40
+    page.get_by_text("Source", exact=True).click()
+    page.get_by_role("region", name="sign.svg").get_by_text("onload").wait_for()
     assert page.evaluate("window.__xss") is None
     page.goto(f"{second.page}?step=draw&tab=logs")
     page.get_by_text("This result was taken from the step cache").wait_for()

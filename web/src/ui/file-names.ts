@@ -16,12 +16,26 @@ export function parted(path: string): [directory: string, name: string] {
 
 /** Return a path as the API wants it (raw bytes percent-encoded) as text: bytes that are no UTF-8 as \xff. */
 export function readable(path: string): string {
+  return shown(textOf(bytesOf(path)));
+}
+
+/** Return a path, percent-encoded in whatever way, in the one way in which the API does it: paths are compared. */
+export function encoded(path: string): string {
+  const kept = /[\w.~/-]/;
+  const signs = Array.from(
+    bytesOf(path),
+    (byte) => [String.fromCharCode(byte), byte.toString(16).toUpperCase()] as const,
+  );
+  return signs.map(([sign, hex]) => (sign < '\x80' && kept.test(sign) ? sign : `%${hex.padStart(2, '0')}`)).join('');
+}
+
+function bytesOf(path: string): Uint8Array {
   const bytes: number[] = [];
   for (const [, hex, text] of path.matchAll(/%([0-9a-f]{2})|([^%]+|%)/gi)) {
     if (hex) bytes.push(Number.parseInt(hex, 16));
     else bytes.push(...new TextEncoder().encode(text));
   }
-  return shown(textOf(Uint8Array.from(bytes)));
+  return Uint8Array.from(bytes);
 }
 
 function textOf(bytes: Uint8Array): string {

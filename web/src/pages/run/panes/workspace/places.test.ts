@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
-import { fileAt, kindOf, linked } from './places';
+import { fileAt, kindOf, linked, pictureOf } from './places';
 
 test.each([
   ['docs/readme.md', '../img/p.png', 'img/p.png'],
   ['docs/readme.md', './x.png', 'docs/x.png'],
   ['readme.md', 'a/b.png?raw=1#top', 'a/b.png'],
   ['docs/readme.md', '/img/p.png', 'img/p.png'],
+  ['readme.md', 'a%20b+c/ü.md#part', 'a%20b%2Bc/%C3%BC.md'],
+  ['readme.md', '%2e%2e/x', undefined],
   ['readme.md', '../x', undefined],
   ['readme.md', 'https://a.example/x', undefined],
   ['readme.md', 'javascript:alert(1)', undefined],
@@ -27,9 +29,16 @@ test('paths are encoded once more', () => {
 test.each([
   ['text/plain; charset=utf-8', 'a.html', 'html'],
   ['text/plain; charset=utf-8', 'README.MD', 'markdown'],
-  ['text/plain; charset=utf-8', 'x.svg', 'text'],
+  ['text/plain; charset=utf-8', 'x.SVG', 'svg'],
+  ['application/octet-stream', 'x.svg', 'binary'],
   ['image/png', 'a.html', 'image'],
   ['application/octet-stream', 'a.md', 'binary'],
 ])('%s named %s is %s', (type, name, kind) => {
   expect(kindOf(type, name)).toBe(kind);
+});
+
+test('nothing in a picture ends its address', () => {
+  expect(pictureOf('<svg fill="#f00">ü%</svg>')).toBe(
+    'data:image/svg+xml;charset=utf-8,%3Csvg%20fill%3D%22%23f00%22%3E%C3%BC%25%3C%2Fsvg%3E',
+  );
 });

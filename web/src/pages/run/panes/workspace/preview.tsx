@@ -1,36 +1,23 @@
 /** What is in a file, as far as it can be shown. Nothing of it can act: text is text, pages are in a sandbox without scripts. */
 import { Button, SegmentedControl } from '@mantine/core';
 import { IconDownload } from '@tabler/icons-react';
-import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useState } from 'react';
-import { api } from '@/api';
 import { parted, readable } from '@/ui/file-names';
 import { Empty, ErrorPanel, Loading } from '@/ui/panels';
 import { bytes, Copy } from '@/ui/small';
-import { downloadOf, fileAt, type Kind, kindOf, linked, type Place, pageAt } from './places';
+import { downloadOf, fileAt, type Kind, type Place, pageAt, pictureOf } from './places';
+import { type Content, MOST, useContent } from './use-content';
 import classes from './workspace.module.css';
 
-const Markdown = lazy(() => import('@/ui/markdown'));
-const MOST = 512 * 1024; // bytes of a text that are shown
-const LARGEST_PAGE = 8 * 1024 * 1024; // bytes; the server gives no larger ones
-
-interface Content {
-  kind: Kind;
-  text: string;
-  size: number;
-}
+const Document = lazy(() => import('./document'));
+const RENDERED: Partial<Record<Kind, string>> = { markdown: 'Page', html: 'Page', svg: 'Picture' };
 
 export function Preview({ place, path, empty }: { place: Place; path: string; empty: boolean }) {
-  const query = useQuery({
-    queryKey: ['file', place.run, place.commit, path],
-    enabled: !empty, // there is no first byte to ask for
-    staleTime: Number.POSITIVE_INFINITY,
-    queryFn: ({ signal }) => read(place, path, signal),
-  });
+  const query = useContent(place, path, !empty); // of an empty one there is no first byte to ask for
   const [asSource, setAsSource] = useState(false);
   const [, name] = parted(readable(path));
   const content = query.data;
-  const rendered = content?.kind === 'markdown' || content?.kind === 'html';
+  const rendered = content && RENDERED[content.kind];
   return (
     <section className={classes.preview} aria-label={name}>
       <header className={classes.head}>
@@ -42,10 +29,10 @@ export function Preview({ place, path, empty }: { place: Place; path: string; em
             <SegmentedControl
               size="xs"
               aria-label="How the file is shown"
-              value={asSource ? 'source' : 'page'}
+              value={asSource ? 'source' : 'rendered'}
               onChange={(value) => setAsSource(value === 'source')}
               data={[
-                { value: 'page', label: 'Page' },
+                { value: 'rendered', label: rendered },
                 { value: 'source', label: 'Source' },
               ]}
             />
@@ -72,41 +59,52 @@ export function Preview({ place, path, empty }: { place: Place; path: string; em
 function Shown({ place, path, content }: { place: Place; path: string; content: Content }) {
   switch (content.kind) {
     case 'image':
-      return (
-        <div className={classes.picture}>
-          <img src={fileAt(place, path)} alt={readable(path)} />
-        </div>
-      );
+      return <Picture src={fileAt(place, path)} path={path} />;
+    case 'svg':
+      return <Picture src={pictureOf(content.text)} path={path} />;
     case 'binary':
       return <Empty title="This is not text">It can be downloaded.</Empty>;
     case 'markdown':
       return (
         <Suspense fallback={<Loading rows={4} height={14} />}>
           <div className={classes.markdown}>
-            <Markdown
-              text={content.text}
-              picture={(link) => {
-                const target = linked(path, link);
-                return target === undefined ? undefined : fileAt(place, target);
-              }}
-            />
+            <Document place={place} path={path} text={content.text} />
           </div>
         </Suspense>
       );
     case 'html':
-      // No script runs in it and it is of no origin; the policy of its answer lets nothing be loaded.
-      return (
-        <iframe
-          className={classes.page}
-          title={readable(path)}
-          sandbox=""
-          referrerPolicy="no-referrer"
-          src={pageAt(place, path)}
-        />
-      );
+      return <HtmlPage place={place} path={path} />;
     default:
       return <Source text={content.text} cut={content.size > MOST} />;
   }
+}
+
+function Picture({ src, path }: { src: string; path: string }) {
+  const [broken, setBroken] = useState(false);
+  if (broken) return <Empty title="This is no picture">It could not be shown as what its name says.</Empty>;
+  return (
+    <div className={classes.picture}>
+      <img src={src} alt={readable(path)} onError={() => setBroken(true)} />
+    </div>
+  );
+}
+
+/** No script runs in it and it is of no origin; the policy of its answer lets nothing be loaded. */
+function HtmlPage({ place, path }: { place: Place; path: string }) {
+  return (
+    <>
+      <iframe
+        className={classes.page}
+        title={readable(path)}
+        sandbox=""
+        referrerPolicy="no-referrer"
+        src={pageAt(place, path)}
+      />
+      <p className={classes.none}>
+        Links and scripts in it do not work here: nothing of a workspace may act. Download it for them.
+      </p>
+    </>
+  );
 }
 
 function Source({ text, cut }: { text: string; cut: boolean }) {
@@ -126,22 +124,4 @@ function Source({ text, cut }: { text: string; cut: boolean }) {
       {cut && <p className={classes.none}>Only the first {bytes(MOST)} are shown.</p>}
     </>
   );
-}
-
-/** Read the beginning of a file: the answer says what it is, and how long. */
-async function read(place: Place, path: string, signal: AbortSignal): Promise<Content> {
-  const { data, response } = await api.readFile({
-    path: { run: place.run },
-    query: { commit: place.commit, path },
-    headers: { range: `bytes=0-${MOST - 1}` },
-    parseAs: 'blob',
-    signal,
-  });
-  const blob = data as unknown as Blob;
-  const size = Number(
-    response.headers.get('Content-Range')?.split('/')[1] ?? response.headers.get('Content-Length') ?? blob.size,
-  );
-  const found = kindOf(response.headers.get('Content-Type') ?? '', parted(readable(path))[1]);
-  const kind = found === 'html' && size > LARGEST_PAGE ? 'text' : found;
-  return { kind, size, text: kind === 'image' || kind === 'binary' ? '' : await blob.text() };
 }
