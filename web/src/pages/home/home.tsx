@@ -6,6 +6,7 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { listAllPipelinesOptions, type ProjectGlance } from '@/api';
 import { useMay } from '@/app/session';
+import { clearButton } from '@/ui/clear-button';
 import { Page } from '@/ui/page';
 import { Empty, Loaded } from '@/ui/panels';
 import { SearchField } from '@/ui/search';
@@ -82,6 +83,7 @@ function Filters({ projects }: { projects: ProjectGlance[] }) {
           aria-label="Project"
           placeholder="All projects"
           clearable
+          clearButtonProps={clearButton('All projects')}
           searchable={projects.length > 8}
           data={projects.map((project) => project.name)}
           value={filter.project ?? null}

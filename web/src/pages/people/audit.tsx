@@ -11,6 +11,7 @@ import {
   listProjectsOptions,
 } from '@/api';
 import { useMay, useMe } from '@/app/session';
+import { clearButton } from '@/ui/clear-button';
 import { Page } from '@/ui/page';
 import { byCursor, Pages } from '@/ui/pages';
 import { Empty } from '@/ui/panels';
@@ -58,7 +59,7 @@ function Filters() {
         placeholder="Every project"
         data={names}
         clearable
-        clearButtonProps={{ 'aria-label': 'Every project' }}
+        clearButtonProps={clearButton('Every project')}
         searchable
         value={chosen.project ?? null}
         onChange={(project) => choose({ project: project ?? undefined })}
@@ -72,7 +73,7 @@ function Filters() {
         onBlur={(event) => choose({ action: event.currentTarget.value || undefined })}
         onKeyDown={(event) => event.key === 'Enter' && choose({ action: event.currentTarget.value || undefined })}
         clearable
-        clearButtonProps={{ 'aria-label': 'Every action' }}
+        clearButtonProps={clearButton('Every action')}
         onClear={() => choose({ action: undefined })}
       />
       <Autocomplete
@@ -82,7 +83,7 @@ function Filters() {
         onBlur={(event) => choose({ actor: event.currentTarget.value || undefined })}
         onKeyDown={(event) => event.key === 'Enter' && choose({ actor: event.currentTarget.value || undefined })}
         clearable
-        clearButtonProps={{ 'aria-label': 'Everybody' }}
+        clearButtonProps={clearButton('Everybody')}
         onClear={() => choose({ actor: undefined })}
       />
     </div>

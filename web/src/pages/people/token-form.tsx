@@ -2,6 +2,7 @@ import { Checkbox, NumberInput, Select, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { api, listProjectsOptions, type MadeToken, type Scope } from '@/api';
 import { useMe } from '@/app/session';
+import { clearButton } from '@/ui/clear-button';
 import { Beside, Fields, FormButtons, FormProblem } from '@/ui/form';
 import { useApiForm } from '@/ui/forms';
 import classes from './people.module.css';
@@ -61,7 +62,7 @@ export function TokenForm({ onDone, onCancel }: TokenFormProps) {
             placeholder="All that I may see"
             data={(projects.data ?? []).map((project) => project.name)}
             clearable
-            clearButtonProps={{ 'aria-label': 'All that I may see' }}
+            clearButtonProps={clearButton('All that I may see')}
             searchable
             comboboxProps={{ withinPortal: false }}
             {...form.field('project')}

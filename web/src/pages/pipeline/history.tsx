@@ -8,6 +8,7 @@ import { listRefsOptions, type PipelineFigures, pipelineFiguresOptions, pipeline
 import { useRunNews } from '@/api/live';
 import { useRunList } from '@/api/run-list';
 import { useMay } from '@/app/session';
+import { clearButton } from '@/ui/clear-button';
 import { Page } from '@/ui/page';
 import { Empty, Loaded } from '@/ui/panels';
 import { RunList } from '@/ui/runs';
@@ -127,6 +128,7 @@ function BranchFilter({ project, branch }: { project: string; branch?: string })
       onChange={(chosen) => void navigate({ to: '.', search: chosen ? { branch: chosen } : {}, resetScroll: false })}
       searchable
       clearable
+      clearButtonProps={clearButton('All branches')}
     />
   );
 }

@@ -6,6 +6,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { listAllPipelinesOptions } from '@/api';
 import type { RunFilter } from '@/api/run-list';
+import { clearButton } from '@/ui/clear-button';
 import { StateIcon } from '@/ui/states';
 import classes from './runs.module.css';
 
@@ -46,6 +47,7 @@ export function Filters({ filter, change, clear }: FiltersProps) {
             value={filter.event ?? null}
             onChange={(event) => change({ event: event ?? '' })}
             clearable
+            clearButtonProps={clearButton('Any event')}
           />
           <Typed label="Branch" value={filter.branch} onChange={(branch) => change({ branch })} />
           <Typed label="Person" value={filter.actor} onChange={(actor) => change({ actor })} />
@@ -112,6 +114,7 @@ function Places({ filter, change }: Omit<FiltersProps, 'clear'>) {
         onChange={(project) => change({ project: project ?? '', pipeline: '' })}
         searchable
         clearable
+        clearButtonProps={clearButton('Any project')}
       />
       <Select
         aria-label="Pipeline"
@@ -121,6 +124,7 @@ function Places({ filter, change }: Omit<FiltersProps, 'clear'>) {
         onChange={(pipeline) => change({ pipeline: pipeline ?? '' })}
         searchable
         clearable
+        clearButtonProps={clearButton('Any pipeline')}
       />
     </>
   );
