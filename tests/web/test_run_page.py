@@ -160,7 +160,11 @@ def test_a_new_variable_of_a_rerun_may_be_called_like_another_while_it_is_typed(
     page = visit(run.page)
     page.get_by_role("button", name="Run again").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Another variable").click()
+    dialog.get_by_role("button", name="Add a variable").click()
+    dialog.get_by_label("Name", exact=True).fill("COLOUR-S")
+    dialog.get_by_role("button", name="Run again with 1 changed").click()
+    dialog.locator("[id$=-error]").filter(has_text="COLOUR-S").wait_for()  # at its field
+    dialog.get_by_label("Name", exact=True).clear()
     dialog.get_by_label("Name", exact=True).press_sequentially("COLOURS")
     dialog.get_by_label("Value of COLOURS").fill("many")
     dialog.get_by_role("button", name="Run again with 1 changed").click()

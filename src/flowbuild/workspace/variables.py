@@ -118,14 +118,16 @@ def parse_value(data: bytes) -> str:
 def check(variables: Mapping[str, str | None]) -> None:
     """Raise InvalidRequest when a name or value given by a person cannot be a variable; None means removal."""
     for name, value in variables.items():
+        about = f"variables.{name}"
         if not VARIABLE_NAME.fullmatch(name):
-            raise InvalidRequest(f"not the name of a variable: {name!r}", hint="letters, digits and _ only")
+            rule = "letters, digits and _ only, not beginning with a digit"
+            raise InvalidRequest(f"{name!r} is not the name of a variable: {rule}", about=about)
         if value is None:
             continue
         try:
             parse_value(value.encode("utf-8", "surrogatepass"))
         except ValueError as error:
-            raise InvalidRequest(f"variable {name}: {error}") from error
+            raise InvalidRequest(f"variable {name}: {error}", about=about) from error
     if len(variables) > MAX_COUNT:
         raise InvalidRequest(f"more than {MAX_COUNT} variables")
 

@@ -24,8 +24,9 @@ def test_what_steers_programs_is_never_environment():
     "bad", [{"a b": "x"}, {"": "x"}, {"A": "\0"}, {"A": "x" * 70_000}, {"A": "\udcff"}, {"1": "x"}]
 )
 def test_impossible_variables_are_told(bad):
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest) as told:
         variables.check(bad)
+    assert told.value.about == f"variables.{next(iter(bad))}"
     variables.check({"A": "x", "B": None})
 
 

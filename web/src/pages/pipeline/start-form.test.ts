@@ -7,7 +7,9 @@ const input = (name: string, type: Input['type'], value: Input['default'] = null
 
 describe('the body that starts a run', () => {
   it('leaves defaults to the server', () => {
-    expect(bodyOf(EMPTY, [input('target', 'string', 'qa'), input('dry', 'boolean', true)])).toEqual({
+    expect(
+      bodyOf(EMPTY, { inputs: [input('target', 'string', 'qa'), input('dry', 'boolean', true)], variables: {} }),
+    ).toEqual({
       ref: '',
       inputs: {},
       variables: {},
@@ -15,18 +17,18 @@ describe('the body that starts a run', () => {
     });
   });
   it('says no for a box without default that was not ticked', () => {
-    expect(bodyOf(EMPTY, [input('dry', 'boolean')]).inputs).toEqual({ dry: 'false' });
+    expect(bodyOf(EMPTY, { inputs: [input('dry', 'boolean')], variables: {} }).inputs).toEqual({ dry: 'false' });
   });
   it('keeps what was emptied, and drops inputs that this ref has not', () => {
     const filled = { ...EMPTY, ref: 'v1', inputs: { target: '', gone: 'x' } };
-    expect(bodyOf(filled, [input('target', 'string', 'qa')]).inputs).toEqual({ target: '' });
+    expect(bodyOf(filled, { inputs: [input('target', 'string', 'qa')], variables: {} }).inputs).toEqual({ target: '' });
   });
-  it('has variables of the pipeline that were changed, and new ones that have a name or a value', () => {
-    const more = [
-      { id: 1, name: ' A ', value: '1' },
-      { id: 2, name: '', value: '' },
-    ];
-    expect(bodyOf({ ...EMPTY, declared: { B: '2' }, more }, []).variables).toEqual({ A: '1', B: '2' });
+  it('has variables of the pipeline that were changed, and new ones', () => {
+    const variables = { values: { B: '2' }, more: [{ id: 1, name: 'A', value: '1' }] };
+    expect(bodyOf({ ...EMPTY, variables }, { inputs: [], variables: { B: '1', C: '3' } }).variables).toEqual({
+      A: '1',
+      B: '2',
+    });
   });
 });
 

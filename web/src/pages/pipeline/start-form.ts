@@ -1,28 +1,19 @@
 /** What is filled into the form that starts a run, as the API takes it; and what the API says against it, by field. */
-import type { Input, Problem, StartIn } from '@/api';
-
-export interface Variable {
-  /** Of the row on the screen, not of the variable: two rows may have one name while they are typed. */
-  id: number;
-  name: string;
-  value: string;
-}
+import type { PipelineView, Problem, StartIn } from '@/api';
+import { changedValues, type Edited, UNTOUCHED } from '@/ui/variables/values';
 
 export interface Filled {
   ref: string;
   /** By name; what was not touched is not in it, and has its default. */
   inputs: Record<string, string>;
-  /** Those of the pipeline that are to be different, by name. */
-  declared: Record<string, string>;
-  more: Variable[];
+  variables: Edited;
   fresh: boolean;
 }
 
-export const EMPTY: Filled = { ref: '', inputs: {}, declared: {}, more: [], fresh: false };
+export const EMPTY: Filled = { ref: '', inputs: {}, variables: UNTOUCHED, fresh: false };
 
-/** `inputs`: those of the pipeline at this ref; what was filled in for those of another one is left out. */
-export function bodyOf(filled: Filled, inputs: Input[]): StartIn {
-  const named = filled.more.filter((each) => each.name.trim() !== '' || each.value !== '');
+/** Of the pipeline at this ref; what was filled in for another one is left out. */
+export function bodyOf(filled: Filled, { inputs, variables }: Pick<PipelineView, 'inputs' | 'variables'>): StartIn {
   return {
     ref: filled.ref,
     inputs: Object.fromEntries(
@@ -32,7 +23,7 @@ export function bodyOf(filled: Filled, inputs: Input[]): StartIn {
         return value === undefined ? [] : [[input.name, value]];
       }),
     ),
-    variables: { ...filled.declared, ...Object.fromEntries(named.map((each) => [each.name.trim(), each.value])) },
+    variables: changedValues(variables, filled.variables),
     fresh: filled.fresh,
   };
 }

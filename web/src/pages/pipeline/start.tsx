@@ -11,11 +11,11 @@ import { Page } from '@/ui/page';
 import { Empty, ErrorPanel, Loading } from '@/ui/panels';
 import { Keys } from '@/ui/small';
 import { useLasting } from '@/ui/time';
+import { VariablesEditor } from '@/ui/variables/editor';
 import { InputField } from './input-field';
 import { RefPicker } from './ref-picker';
 import classes from './start.module.css';
 import { bodyOf, EMPTY, errorsOf, type Filled } from './start-form';
-import { VariablesField } from './variables-field';
 
 const FROM = '/shell/projects/$project/pipelines/$pipeline/start';
 
@@ -49,7 +49,7 @@ function Form({ project, pipeline, gitRef }: { project: string; pipeline: string
   const query = useQuery(getshownPipelineOptions({ path: { project, pipeline }, query: { ref: gitRef } }));
   const start = useMutation({
     mutationFn: async (view: PipelineView) => {
-      const body = bodyOf({ ...filled, ref: gitRef }, view.inputs);
+      const body = bodyOf({ ...filled, ref: gitRef }, view);
       return (await api.startRun({ path: { project, pipeline }, body })).data;
     },
     onSuccess: (run) =>
@@ -120,7 +120,12 @@ function Fields({ query: { data: view, error, isPending }, filled, change, probl
           onChange={(value) => change({ inputs: { ...filled.inputs, [input.name]: value } })}
         />
       ))}
-      <VariablesField declared={view.variables} filled={filled} errors={errors.variables} change={change} />
+      <VariablesEditor
+        given={view.variables}
+        edited={filled.variables}
+        errors={errors.variables}
+        onChange={(variables) => change({ variables })}
+      />
       <Checkbox
         label="Run every step, whatever is recorded"
         description="No result is taken from the step cache."

@@ -1,13 +1,14 @@
 /** Starting a run again: all of it, what went wrong, or from a step on, with other variables if wanted. */
-import { ActionIcon, Button, Checkbox, Group, Loader, Modal, Radio, Stack, TextInput } from '@mantine/core';
-import { IconPlus, IconX } from '@tabler/icons-react';
+import { Button, Checkbox, Group, Loader, Modal, Radio, Stack } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, asProblem, listVariablesOptions, type RunView, type StepView } from '@/api';
 import { FormProblem } from '@/ui/form';
 import { ErrorPanel } from '@/ui/panels';
-import { changedVariables, type Row, rowsOf, withAnother } from './changes-of';
+import { VariablesEditor } from '@/ui/variables/editor';
+import { changedValues, UNTOUCHED } from '@/ui/variables/values';
+import { errorsOf } from '../pipeline/start-form';
 import { isFailure } from './order';
 import classes from './rerun.module.css';
 
@@ -64,9 +65,10 @@ export function Rerun({ run, step, from: wanted, onClose }: RerunProps) {
 
 function Form({ run, step, from, before, onClose }: RerunProps & { before: Record<string, string> }) {
   const navigate = useNavigate();
-  const [rows, setRows] = useState<Row[]>(() => rowsOf(before));
+  const [edited, setEdited] = useState(UNTOUCHED);
   const [fresh, setFresh] = useState(false);
-  const variables = changedVariables(before, rows);
+  const given = Object.fromEntries(Object.entries(before).toSorted(([a], [b]) => a.localeCompare(b)));
+  const variables = changedValues(given, edited);
   const count = Object.keys(variables).length;
   const rerun = useMutation({
     mutationFn: () =>
@@ -89,6 +91,7 @@ function Form({ run, step, from, before, onClose }: RerunProps & { before: Recor
     onError: () => {}, // shown below
   });
   const problem = rerun.isError ? asProblem(rerun.error).problem : undefined;
+  const errors = errorsOf(problem).variables;
   return (
     <form
       className={classes.form}
@@ -97,13 +100,13 @@ function Form({ run, step, from, before, onClose }: RerunProps & { before: Recor
         rerun.mutate();
       }}
     >
-      <Variables rows={rows} before={before} onChange={setRows} />
+      <VariablesEditor given={given} edited={edited} errors={errors} onChange={setEdited} />
       <Checkbox
         label="Take nothing from the step cache"
         checked={fresh}
         onChange={(event) => setFresh(event.currentTarget.checked)}
       />
-      <FormProblem problem={problem} />
+      <FormProblem problem={Object.keys(errors).length > 0 ? undefined : problem} />
       <Group justify="flex-end" gap="xs">
         <Button variant="default" onClick={onClose}>
           Close
@@ -113,76 +116,5 @@ function Form({ run, step, from, before, onClose }: RerunProps & { before: Recor
         </Button>
       </Group>
     </form>
-  );
-}
-
-interface VariablesProps {
-  rows: Row[];
-  before: Record<string, string>;
-  onChange: (rows: Row[]) => void;
-}
-
-function Variables({ rows, before, onChange }: VariablesProps) {
-  const change = (id: number, more: Partial<Row>) =>
-    onChange(rows.map((row) => (row.id === id ? { ...row, ...more } : row)));
-  return (
-    <fieldset className={classes.variables}>
-      <legend>Variables</legend>
-      {rows.map((row) => (
-        <Variable
-          key={row.id}
-          row={row}
-          changed={row.given && before[row.name] !== row.value}
-          onChange={(more) => change(row.id, more)}
-          onRemove={() => onChange(rows.filter(({ id }) => id !== row.id))}
-        />
-      ))}
-      <Button
-        variant="subtle"
-        size="compact-xs"
-        leftSection={<IconPlus size={13} />}
-        onClick={() => onChange(withAnother(rows))}
-      >
-        Another variable
-      </Button>
-    </fieldset>
-  );
-}
-
-interface VariableProps {
-  row: Row;
-  changed: boolean;
-  onChange: (more: Partial<Row>) => void;
-  onRemove: () => void;
-}
-
-function Variable({ row: { name, value, given }, changed, onChange, onRemove }: VariableProps) {
-  return (
-    <div className={classes.row} data-changed={changed || undefined}>
-      {given ? (
-        <span className={classes.name} title={name}>
-          {name}
-        </span>
-      ) : (
-        <TextInput
-          size="xs"
-          aria-label="Name"
-          placeholder="NAME"
-          value={name}
-          onChange={(event) => onChange({ name: event.currentTarget.value })}
-        />
-      )}
-      <TextInput
-        size="xs"
-        aria-label={`Value of ${name || 'the new variable'}`}
-        value={value}
-        onChange={(event) => onChange({ value: event.currentTarget.value })}
-      />
-      {!given && (
-        <ActionIcon variant="subtle" color="gray" aria-label="Take it away" onClick={onRemove}>
-          <IconX size={14} />
-        </ActionIcon>
-      )}
-    </div>
   );
 }
