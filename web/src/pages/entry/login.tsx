@@ -48,7 +48,7 @@ function Providers({ next }: { next: string }) {
       component="a"
       size="sm"
       variant="default"
-      href={`/api/v1/login/${encodeURIComponent(provider.name)}?next=${encodeURIComponent(next)}`}
+      href={`/api/v1/login/${encodeURIComponent(provider.name)}?after=${encodeURIComponent(next)}`}
     >
       Log in with {provider.title}
     </Button>
