@@ -108,6 +108,13 @@ def test_who_waits_for_an_environment_sees_who_holds_it(visit, site):
     second, third = site.begin("shop", "stage"), site.begin("shop", "stage")
     pages = [visit(f"{run.page}?step=act&tab=details", who="vera") for run in (first, second, third)]
     held = "step 'act' of run {0} of shop acts on environment 'staging'"
+    environments = visit("/projects/shop?tab=environments", who="vera")
+    staging = environments.get_by_role("list", name="Environments").get_by_role("listitem").filter(has_text="staging")
+    line = [staging.get_by_role("link", name=f"stage #{run.number} / act") for run in (first, second, third)]
+    for link in line:
+        expect(link).to_be_visible(timeout=120_000)
+    expect(staging).to_contain_text("in use")
+    expect(staging).to_contain_text("nothing deployed yet")
     for page in pages[1:]:
         expect(page.get_by_text(held.format(first.number)).first).to_be_visible(timeout=120_000)
     expect(pages[0].get_by_role("main")).not_to_contain_text("acts on environment")
@@ -119,6 +126,10 @@ def test_who_waits_for_an_environment_sees_who_holds_it(visit, site):
     site.wait(third, "act", "running")
     in_container(third, "act", "touch", "/tmp/end")
     site.wait(third)
+    expect(line[0]).to_have_count(0)
+    expect(line[2]).to_have_count(1)
+    expect(staging).not_to_contain_text("in use")
+    expect(staging).not_to_contain_text("nothing deployed yet")
 
 
 def test_a_run_is_cancelled(visit, site):

@@ -27,6 +27,7 @@ from flowbuild.services.debugging import DebugService
 from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.demo import Demo
+from flowbuild.services.environments import Environments
 from flowbuild.services.external import ExternalLogins
 from flowbuild.services.history import History
 from flowbuild.services.hooks import HookService
@@ -122,6 +123,7 @@ class Backend:
     debugging: DebugService
     overview: Overview
     history: History
+    environments: Environments
     linting: Linting
     browsing: Browsing
     comparing: Comparing

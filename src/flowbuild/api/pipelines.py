@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from flowbuild.core.model import Input, Pipeline
 
@@ -17,6 +17,7 @@ class PipelineStep(BaseModel):
     background: bool
     allow_failure: bool
     environment: str | None
+    approve: list[str] = Field(description="who may let it act on its environment; none: nobody needs to")
     cached: bool
     secrets: list[str]
     line: int
@@ -62,6 +63,7 @@ def shown_pipeline(found: Pipeline) -> PipelineView:
                 background=step.background,
                 allow_failure=step.allow_failure,
                 environment=None if step.environment is None else step.environment.name,
+                approve=[] if step.environment is None else list(step.environment.approve),
                 cached=step.cache is not None,
                 secrets=list(step.secrets),
                 line=step.position.line,

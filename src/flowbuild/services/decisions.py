@@ -72,10 +72,18 @@ class Decisions:
             event, now = queue.popleft(), self._clock()
             state, commands = decide(state, event, now)
             happened.append((now, event))
+            if isinstance(event, LockGranted):
+                self._deploys(tx, state, event, now)
             for command in commands:
                 queue.extend(self._carry_out(tx, run, command, now))
         tx.topics.update(log_topic(run, key) for key in _decided(row.run, state))  # of some there never was a log
         return replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
+
+    @staticmethod
+    def _deploys(tx: Transaction, state: Run, event: LockGranted, now: float) -> None:
+        environment = state.pipeline.step(event.step).environment
+        if environment is not None:
+            tx.deployments.began(state.id, event.step, environment.name, now)
 
     def begin_in(self, tx: Transaction, run: RunId) -> None:
         """Begin a run that was just stored, or let it wait until its group has room; see `apply_in`."""

@@ -11,3 +11,8 @@ def line_of(tx: Transaction, project: str, environment: str) -> str:
     What is run on this machine without a server shares all lines: it belongs to one person, whatever directory it is in.
     """
     return f"{project}:{environment}" if tx.projects.identity(project) else environment
+
+
+def environment_of(project: str, line: str) -> str:
+    """Return the environment of a line of a project."""
+    return line.removeprefix(f"{project}:")

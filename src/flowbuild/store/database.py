@@ -23,6 +23,7 @@ from flowbuild.store.audit import Audit
 from flowbuild.store.cache import Cache
 from flowbuild.store.concurrency import Concurrency
 from flowbuild.store.deliveries import Deliveries
+from flowbuild.store.deployments import Deployments
 from flowbuild.store.engine import address, make_engine
 from flowbuild.store.figures import Figures
 from flowbuild.store.hooks import Hooks
@@ -51,7 +52,7 @@ from flowbuild.store.work import Work
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CLOSE_SECONDS = 5.0
-HEAD = "0004"  # the newest revision in migrations/versions; a test compares the two
+HEAD = "0005"  # the newest revision in migrations/versions; a test compares the two
 
 
 class Transaction:
@@ -63,6 +64,7 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.timers = Timers(connection)
         self.locks = Locks(connection)
+        self.deployments = Deployments(connection)
         self.cache = Cache(connection)
         self.figures = Figures(connection)
         self.users = Users(connection)

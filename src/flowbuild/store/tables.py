@@ -123,6 +123,16 @@ locks = Table(
     Column("position", Integer, nullable=False),  # 0 holds it, the others wait in this order
 )
 
+deployments = Table(  # steps that got an environment for themselves
+    "deployments",
+    metadata,
+    _run_key(primary_key=True),
+    Column("step", String(64), primary_key=True),
+    Column("environment", String(256), nullable=False),
+    Column("at", Float, nullable=False),
+    Index("ix_deployments_environment_at", "environment", "at"),
+)
+
 step_cache = Table(
     "step_cache",
     metadata,

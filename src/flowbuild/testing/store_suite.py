@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
@@ -25,6 +26,7 @@ from flowbuild.core.ids import CommitId, RunId, StepKey
 from flowbuild.core.machine import create_run, decide
 from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run, RunContext
+from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import HEAD, MIGRATIONS, Database
 from flowbuild.store.runs import RunRow
@@ -292,6 +294,31 @@ class StoreSuite(StoreBench):
                 assert tx.locks.leave("qa", ONE, A) == [(TWO, A)]
                 assert tx.locks.leave("qa", TWO, A) == []
                 assert tx.locks.holder("qa") is None
+
+    def test_what_was_deployed_where(self, url: str) -> None:
+        with self.database(url) as database:
+            for number, run in enumerate((ONE, TWO), start=1):
+                assert add(database, make_run(run)) == number
+                with database.write() as tx:
+                    tx.locks.join("p:qa", run, A)
+                    tx.deployments.began(run, A, "qa", 10.0 * number)
+                    tx.deployments.began(run, A, "qa", 99.0)  # again: it has it already
+                    tx.attempts.enqueue(AttemptKey(run, A, 1, 1), COMMIT, 0.0)
+            with database.write() as tx:
+                end = partial(tx.attempts.finish, reason=None, message="", exit_code=None, commit=None, now=11.0)
+                end(AttemptKey(ONE, A, 1, 1), outcome=Outcome.SUCCEEDED)
+                end(AttemptKey(TWO, A, 1, 1), outcome=Outcome.ERRORED)
+                tx.attempts.enqueue(AttemptKey(TWO, A, 2, 2), COMMIT, 0.0)
+            with database.read() as tx:
+                latest, deployed = (tx.deployments.latest("p", "qa", succeeded=each) for each in (False, True))
+                assert tx.deployments.environments("p") == ["qa"]
+                assert [(each.line, each.number) for each in tx.deployments.lines("p")] == [("p:qa", 1), ("p:qa", 2)]
+                assert [*tx.deployments.environments("another"), *tx.deployments.lines("another")] == []
+                assert tx.deployments.latest("another", "qa") is tx.deployments.latest("p", "prod") is None
+            assert latest is not None
+            assert deployed is not None
+            assert (latest.number, latest.at, latest.outcome) == (2, 20.0, None), "its last attempt goes on"
+            assert (deployed.number, deployed.at, deployed.outcome) == (1, 10.0, Outcome.SUCCEEDED)
 
     def test_nothing_is_kept_of_a_transaction_that_failed(self, url: str) -> None:
         with self.database(url) as database:

@@ -29,6 +29,7 @@ from flowbuild.services.accounts import Lifetimes
 from flowbuild.services.approvals import Approvals
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.comparing import Comparing
+from flowbuild.services.environments import Environments
 from flowbuild.services.history import History
 from flowbuild.services.launching import Launcher
 from flowbuild.services.linting import Linting
@@ -112,6 +113,7 @@ def make_backend(local: Local) -> Backend:
         debugging=local.debugging,
         overview=Overview(database, projects),
         history=History(database),
+        environments=Environments(database),
         linting=Linting(projects),
         browsing=Browsing(database),
         comparing=Comparing(database),

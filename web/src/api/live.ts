@@ -3,6 +3,7 @@ import { type QueryClient, type QueryKey, useQueryClient } from '@tanstack/react
 import { useEffect, useSyncExternalStore } from 'react';
 import {
   listAllPipelinesQueryKey,
+  listEnvironmentsQueryKey,
   listRunsQueryKey,
   listWorkQueryKey,
   meQueryKey,
@@ -107,7 +108,9 @@ function connect(take: (message: LiveMessage) => void): () => void {
   };
 }
 
-const LISTS = [listRunsQueryKey, listWorkQueryKey].map((key) => (key() as [{ _id: string }])[0]._id);
+const LISTS = [listRunsQueryKey(), listWorkQueryKey(), listEnvironmentsQueryKey({ path: { project: '' } })].map(
+  (key) => (key as [{ _id: string }])[0]._id,
+);
 
 function isList(key: QueryKey): boolean {
   return LISTS.includes((key[0] as { _id?: string } | undefined)?._id ?? '');

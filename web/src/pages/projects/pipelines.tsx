@@ -17,7 +17,6 @@ import { Section } from '@/ui/section';
 import { Branch, CommitId } from '@/ui/small';
 import { lookOfRun, StateIcon, wordOf } from '@/ui/states';
 import { Ago } from '@/ui/time';
-import { environmentsOf } from './environments';
 import { Findings } from './findings';
 import { FirstFile } from './first-file';
 import { RunButton } from './run-button';
@@ -28,22 +27,19 @@ export function Pipelines({ project }: { project: string }) {
   return (
     <Loaded query={found}>
       {(pipelines) => (
-        <>
-          <Section
-            title="Pipelines"
-            about={
-              <Facts>
-                <Branch name={pipelines.branch || pipelines.tag} tag={!pipelines.branch} />
-                <CommitId commit={pipelines.commit} />
-              </Facts>
-            }
-            bare
-          >
-            <Findings found={pipelines} project={project} />
-            <PipelineRows found={pipelines} project={project} />
-          </Section>
-          <Environments pipelines={pipelines.pipelines} />
-        </>
+        <Section
+          title="Pipelines"
+          about={
+            <Facts>
+              <Branch name={pipelines.branch || pipelines.tag} tag={!pipelines.branch} />
+              <CommitId commit={pipelines.commit} />
+            </Facts>
+          }
+          bare
+        >
+          <Findings found={pipelines} project={project} />
+          <PipelineRows found={pipelines} project={project} />
+        </Section>
       )}
     </Loaded>
   );
@@ -131,23 +127,5 @@ function NoPipelines({ found }: { found: PipelinesView }) {
     <Empty icon={<IconFlask size={28} stroke={1.4} />} title="There is no pipeline file yet">
       <FirstFile />
     </Empty>
-  );
-}
-
-function Environments({ pipelines }: { pipelines: PipelineView[] }) {
-  const environments = environmentsOf(pipelines);
-  if (environments.length === 0) return null;
-  return (
-    <Section
-      title="Environments"
-      about="What steps act on: one run at a time, and by approval where the file asks for it."
-      bare
-    >
-      <Rows label="Environments">
-        {environments.map(({ name, steps }) => (
-          <Row key={name} title={<span className="mono">{name}</span>} sub={steps.join(', ')} />
-        ))}
-      </Rows>
-    </Section>
   );
 }

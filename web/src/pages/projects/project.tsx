@@ -12,6 +12,7 @@ import { StateLabel } from '@/ui/states';
 import { TabLinks } from '@/ui/tabs';
 import { Ago } from '@/ui/time';
 import { told } from '@/ui/told';
+import { Environments } from './environments-tab';
 import { Hooks } from './hooks';
 import { Members } from './members';
 import { Pipelines } from './pipelines';
@@ -31,6 +32,12 @@ const TABS: ProjectTab[] = [
   { value: 'pipelines', label: 'Pipelines', needs: 'project.read', show: ({ name }) => <Pipelines project={name} /> },
   { value: 'triggers', label: 'Triggers', needs: 'hook.read', show: ({ name }) => <Hooks project={name} /> },
   { value: 'schedules', label: 'Schedules', needs: 'schedule.read', show: ({ name }) => <Schedules project={name} /> },
+  {
+    value: 'environments',
+    label: 'Environments',
+    needs: 'run.read',
+    show: ({ name }) => <Environments project={name} />,
+  },
   { value: 'secrets', label: 'Secrets', needs: 'secret.list', show: ({ name }) => <Secrets project={name} /> },
   { value: 'members', label: 'Members', needs: 'member.read', show: ({ name }) => <Members project={name} /> },
   {

@@ -72,6 +72,7 @@ describe('a graph', () => {
       allow_failure: false,
       environment: null,
       cached: false,
+      approve: [],
       secrets: [],
       line: 1,
     };
