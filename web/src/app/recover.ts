@@ -60,5 +60,6 @@ function isPart(target: EventTarget | null): boolean {
   return target instanceof HTMLScriptElement || (target instanceof HTMLLinkElement && target.rel === 'stylesheet');
 }
 
+document.currentScript?.remove(); // from now on whatever script stands in the page is not ours
 window.addEventListener('vite:preloadError', () => void recover());
 window.addEventListener('error', (event) => isPart(event.target) && void recover(), true); // such events do not bubble
