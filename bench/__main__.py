@@ -60,6 +60,8 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, object] = {"machine": machine()}
     print(json.dumps(results["machine"]))
+    if options.dir is not None:
+        Path(options.dir).mkdir(parents=True, exist_ok=True)
     top = Path(tempfile.mkdtemp(prefix="flow-bench-", dir=options.dir))
     try:
         ground = Ground(top)

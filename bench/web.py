@@ -62,11 +62,10 @@ PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1
 
 def web(top: Path, *, rounds: int, number: int = 100_000) -> list[Figures]:
     """Measure; `number`: runs that the server knows of."""
-    with chromium() as browser:
-        return [_pages(top / "pages", browser, rounds, number), _logs(top / "live", browser, rounds)]
+    return [_pages(top / "pages", rounds, number), _logs(top / "live", rounds)]
 
 
-def _pages(top: Path, browser: Browser, rounds: int, number: int) -> Figures:
+def _pages(top: Path, rounds: int, number: int) -> Figures:
     figures = Figures("web pages", f"(k) pages of a server with {number} runs, {number * STEPS} attempts")
     history = History(number, waiting=0)
     history.projects = [name.replace("/", "-") for name in history.projects]  # they stand in addresses
@@ -83,9 +82,10 @@ def _pages(top: Path, browser: Browser, rounds: int, number: int) -> Figures:
             "runs": ("/runs", "main a[href*='/runs/']"),
             "page of a run": (f"{run.page}?step=step-0&tab=overview", "[data-step]"),
         }
-        for name, (path, ready) in kinds.items():
-            for _ in range(rounds):
-                _load(figures, name, browser, site, path=path, ready=ready)
+        with chromium() as browser:  # its loop is that of this thread, in which a database must not be asked then
+            for name, (path, ready) in kinds.items():
+                for _ in range(rounds):
+                    _load(figures, name, browser, site, path=path, ready=ready)
     for suffix in (".js", ".css", ".woff2"):
         sizes = [_packed(path).stat().st_size for path in STATIC.rglob(f"*{suffix}")]
         figures.note(f"all {suffix} files, kB as sent", sum(sizes) / 1000)
@@ -114,7 +114,7 @@ def _load(figures: Figures, name: str, browser: Browser, site: WebSite, *, path:
     context.close()
 
 
-def _logs(top: Path, browser: Browser, rounds: int) -> Figures:
+def _logs(top: Path, rounds: int) -> Figures:
     figures = Figures(
         "web logs", f"(k) a log of {LINES} lines, and {SAYS} lines from the container's clock to the screen"
     )
@@ -125,10 +125,11 @@ def _logs(top: Path, browser: Browser, rounds: int) -> Figures:
         files = {".flow.yml": pipelines(speak={"steps": {"speak": speak}}, talk={"steps": {"talk": talk}})}
         site.add_project("loud", repository(top / "loud", files))
         long = site.run("loud", "talk")
-        for _ in range(rounds):
-            _jump(figures, browser, site, long)
-        _scroll(figures, browser, site, long)
-        late = _live(browser, site)
+        with chromium() as browser:
+            for _ in range(rounds):
+                _jump(figures, browser, site, long)
+            _scroll(figures, browser, site, long)
+            late = _live(browser, site)
     for each in late:
         figures.add("line: from its clock to the screen", each)
     figures.note("line: p50 in ms", statistics.median(late) * 1e3)

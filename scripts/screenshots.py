@@ -208,7 +208,15 @@ def runners(scene: Scene) -> None:
         scene.shoot("runners", "/runners", ready=see("main"), dark=dark)
 
 
-SHOTS = {each.__name__: each for each in (home, run, failed, changes, timeline, compare, file, runners)}
+def environments(scene: Scene) -> None:
+    """What is deployed where."""
+    path = "/projects/shop?tab=environments"
+    for dark, phone in ((False, False), (True, False), (False, True)):
+        scene.shoot("environments", path, ready=see("main", "#"), dark=dark, phone=phone)
+
+
+VIEWS = (home, run, failed, changes, timeline, compare, file, runners, environments)
+SHOTS = {each.__name__: each for each in VIEWS}
 
 
 def arrange(site: WebSite) -> tuple[RunAddress, RunAddress, RunAddress]:
