@@ -104,8 +104,7 @@ function Deployed({ project, deployment }: { project: string; deployment: Deploy
       {deployment.branch && <Branch name={deployment.branch} />}
       <CommitId commit={deployment.commit} />
       <span>
-        {deployment.actor && `${deployment.actor}, `}
-        <Ago at={deployment.at} />
+        deployed{deployment.actor && ` by ${deployment.actor}`} <Ago at={deployment.at} />
       </span>
     </Facts>
   );
