@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from flowbuild.testing.browser import Watch, chromium, open_context
+from flowbuild.testing.browser import Watch, chromium, load, open_context
 from flowbuild.testing.website import ADMIN, RunAddress, WebSite, repository
 
 from .shop import FILES
@@ -89,7 +89,7 @@ def visit(request: pytest.FixtureRequest, browser: Browser, site: WebSite, watch
             context.tracing.start(screenshots=False, snapshots=True)
         contexts[context] = traced
         page = context.new_page()
-        page.goto(path)
+        load(page, path)
         return page
 
     yield open_page

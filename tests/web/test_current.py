@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from flowbuild.store.database import Database
-from flowbuild.testing.browser import settled
+from flowbuild.testing.browser import load, settled
 from flowbuild.testing.payloads import FORGES, Push
 from flowbuild.testing.program import LIMIT
 from flowbuild.testing.website import in_container, pipelines, repository, shell
@@ -87,7 +87,7 @@ def test_a_drained_runner_that_is_silent_is_told_of_by_what_it_has(visit, site, 
     gone.get_by_role("button", name="Drain").click()
     expect(gone).to_contain_text("draining")
     not_heard_of(site, "gone", 61)
-    page.reload()
+    load(page, page.url)
     expect(gone).to_contain_text("silent")
     expect(gone).to_contain_text("What it works on will be lost")
     site.ask("POST", f"runs/{run.id}/cancel", {"force": True})
@@ -101,7 +101,7 @@ def test_a_drained_runner_that_is_silent_is_told_of_by_what_it_has(visit, site, 
     gone.get_by_role("button", name="Drain").click()
     expect(gone).to_contain_text("draining")
     not_heard_of(site, "gone", 61)
-    page.reload()
+    load(page, page.url)
     expect(gone).to_contain_text("drained")
     expect(gone).to_contain_text("activate it and start flow runner there")
     gone.get_by_role("button", name="Activate").click()
@@ -158,7 +158,7 @@ def test_phases_of_a_step_that_runs_are_seen(visit, site):
     expect(times).to_contain_text("so far")
     for phase in ("wait", "checkout", "create"):
         expect(times.get_by_text(phase, exact=True)).to_be_visible()
-    page.goto(f"{run.page}?view=timeline")
+    load(page, f"{run.page}?view=timeline")
     expect(page.get_by_role("button", name="speak; attempt 1: wait")).to_have_accessible_name(
         re.compile(r"checkout .* s, .*create .* s, run now$")
     )

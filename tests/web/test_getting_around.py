@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from flowbuild.testing.browser import go, settled
+from flowbuild.testing.browser import go, load, settled
 
 from .test_people import pages_of
 
@@ -21,7 +21,7 @@ def test_filters_of_the_home_page_are_in_its_address(visit, released, broken):
     for _ in range(2):
         expect(main.get_by_role("link", name="broken", exact=True)).to_be_visible()
         expect(main.get_by_role("link", name="release", exact=True)).to_have_count(0)
-        page.reload()
+        load(page, page.url)
     main.get_by_role("link", name="broken", exact=True).click()
     page.wait_for_url("**/pipelines/broken*")
     page.go_back()
@@ -35,7 +35,7 @@ def test_a_chosen_step_and_tab_survive_reload_and_back(visit, released):
     expect(page).to_have_url(re.compile("step=lint"))
     page.keyboard.press("d")
     expect(page).to_have_url(re.compile("tab=details"))
-    page.reload()
+    load(page, page.url)
     expect(page.get_by_role("tab", name="Details")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("heading", level=2, name="lint")).to_be_visible()
     page.go_back()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Error, Page
 
-from flowbuild.testing.browser import go, settled, until
+from flowbuild.testing.browser import go, load, settled, until
 from flowbuild.testing.program import git
 from flowbuild.testing.website import repository
 
@@ -111,7 +111,7 @@ def test_a_file_of_the_workspace_opened_by_its_address_does_not_act(visit, watch
     page = visit("/")
     # What is not shown is downloaded, and then the page does not go anywhere.
     with suppress(Error):
-        page.goto(f"/api/v1/runs/{hostile.id}/workspace/{how}?step=say&path={name}")
+        load(page, f"/api/v1/runs/{hostile.id}/workspace/{how}?step=say&path={name}")
     assert page.evaluate("document.contentType") == "text/plain"
     assert page.evaluate("window.__xss") is None
     assert deeds(page) == []

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Error, expect
 
-from flowbuild.testing.browser import go, settled
+from flowbuild.testing.browser import go, load, settled
 from flowbuild.testing.website import PASSWORD
 
 TABS = ("pipelines", "triggers", "schedules", "secrets", "members", "settings")
@@ -34,7 +34,7 @@ def test_logging_in_leads_to_where_one_wanted_to_go_and_out_again(visit, watch):
     page.get_by_role("menuitem", name="Log out").click()
     page.locator("[autocomplete=current-password]").wait_for()
     assert page.request.get("/api/v1/projects/shop").status in {401, 404}
-    page.goto("/projects/shop")
+    load(page, "/projects/shop")
     expect(page.get_by_text("vera")).to_have_count(0)
 
 
@@ -81,7 +81,7 @@ def test_those_who_may_see_the_actions(visit, released):
     page = visit(released.page, who="ada")
     settled(page)
     assert "Run again" in forbidden_actions(page)
-    page.goto("/projects/shop?tab=secrets")
+    load(page, "/projects/shop?tab=secrets")
     settled(page)
     page.get_by_role("button", name="Add a secret").wait_for()
     assert "Add a secret" in forbidden_actions(page)
@@ -114,7 +114,7 @@ def test_a_secret_is_written_and_never_shown(visit, site):
     dialog.get_by_label("Value").fill(value)
     dialog.get_by_role("button", name="Add").click()
     expect(page.get_by_role("list", name="Secrets")).to_contain_text("DEPLOY_KEY")
-    page.reload()
+    load(page, page.url)
     expect(page.get_by_role("list", name="Secrets")).to_contain_text("DEPLOY_KEY")
     page.get_by_role("button", name="Replace DEPLOY_KEY").click()
     expect(page.get_by_role("dialog").get_by_label("Value")).to_have_value("")

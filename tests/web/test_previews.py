@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from flowbuild.testing.browser import load
 from flowbuild.testing.program import LIMIT
 from flowbuild.testing.website import pipelines, repository, shell
 
@@ -166,9 +167,9 @@ def test_a_page_calls_nobody(visit, watch, site, stranger):
     run = site.run("calling", "p")
     page = visit(f"{run.page}?step=a&tab=workspace")
     for name in files:
-        page.goto(f"{run.page}?step=a&tab=workspace&path={name}")
+        load(page, f"{run.page}?step=a&tab=workspace&path={name}")
         expect(framed(page).locator("#end")).to_be_visible()
-    page.goto(f"{run.page}?step=a&tab=workspace&path=drawing.svg")
+    load(page, f"{run.page}?step=a&tab=workspace&path=drawing.svg")
     drawing = page.get_by_role("img", name="drawing.svg")
     assert drawing.evaluate("each => each.decode().then(() => each.naturalWidth)") == 40
     with Stranger() as control:  # what comes after is heard of: so would have been what came before

@@ -10,6 +10,7 @@ from time import time
 import pytest
 from playwright.sync_api import expect
 
+from flowbuild.testing.browser import load
 from flowbuild.testing.oidc import CLIENT_ID, CLIENT_SECRET, Provider
 from flowbuild.testing.program import LIMIT
 from flowbuild.testing.serving import serving
@@ -71,7 +72,7 @@ def test_who_was_prepared_comes_in_by_the_provider_and_to_where_they_wanted(visi
     page.get_by_role("link", name="Log in with The house").click()
     page.get_by_role("list", name="Members").get_by_text("can also start").wait_for()
     expect(page).to_have_url(f"{site.url}/projects/shop?tab=members")
-    page.goto("/account?tab=logins")
+    load(page, "/account?tab=logins")
     row = page.get_by_role("list", name="Accounts elsewhere").get_by_role("listitem")
     expect(row).to_contain_text("subject-42")
     row.get_by_role("button", name="Unlink").click()
@@ -94,10 +95,10 @@ def test_an_account_is_linked_used_and_unlinked(visit, watch, site, provider):
     page.get_by_role("dialog").get_by_role("button", name="Unlink").click()
     row.get_by_role("button", name="Link", exact=True).wait_for()
     elsewhere.context.clear_cookies()
-    elsewhere.goto("/login")
+    load(elsewhere, "/login")
     elsewhere.get_by_role("link", name="Log in with The house").click()
     elsewhere.get_by_role("link", name="to the start page").wait_for()
-    elsewhere.goto("/login")
+    load(elsewhere, "/login")
     elsewhere.locator("[autocomplete=username]").fill("bob")
     elsewhere.locator("[autocomplete=current-password]").fill(PASSWORD)
     elsewhere.get_by_role("button", name="Log in", exact=True).click()

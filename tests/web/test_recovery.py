@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from flowbuild.testing.browser import settled
+from flowbuild.testing.browser import load, settled
 
 FIRST = {"script": re.compile(r"/assets/index-.*\.js$"), "style": re.compile(r"/assets/index-.*\.css$")}
 PART = re.compile(r"/assets/workspace-.*\.js$")
@@ -41,7 +41,7 @@ def test_a_page_of_which_nothing_can_be_shown_is_loaded_anew(visit, watch, part)
     asked: list[str] = []
     page.on("request", lambda request: FIRST[part].search(request.url) and asked.append(request.url))
     page.route(FIRST[part], lambda route: route.abort() if len(asked) == 1 else route.continue_())
-    page.goto("/")
+    load(page, "/")
     page.get_by_role("heading", name="Pipelines").wait_for()
     assert len(asked) == 2
     assert page.evaluate("[...document.styleSheets].length") > 0
@@ -50,7 +50,7 @@ def test_a_page_of_which_nothing_can_be_shown_is_loaded_anew(visit, watch, part)
 def test_a_page_that_cannot_be_loaded_says_so(visit, watch):
     page = visit("/login")
     page.route(FIRST["script"], lambda route: route.abort())
-    page.goto("/runs")
+    load(page, "/runs")
     expect(page.get_by_role("alert")).to_contain_text("did not arrive")
     page.unroute(FIRST["script"])
     page.get_by_role("link", name="Load it again").click()

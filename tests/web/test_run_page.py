@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
+from flowbuild.testing.browser import load
 from flowbuild.testing.website import RunAddress, in_container
 
 from .shop import ERROR
@@ -75,7 +76,7 @@ def test_a_step_is_done_again_with_another_variable(visit, site):
     dialog.get_by_role("button", name="Run again with 1 changed").click()
     expect(heading(page)).not_to_contain_text(f"#{run.number}")
     expect(heading(page)).to_contain_text("succeeded", timeout=120_000)
-    page.goto(page.url.partition("?")[0] + "?step=paint&tab=logs")
+    load(page, page.url.partition("?")[0] + "?step=paint&tab=logs")
     expect(log(page)).to_contain_text("painting it blue")
     number = int(page.url.partition("?")[0].rpartition("/")[2])
     again = site.ask("GET", f"projects/shop/runs/{number}")

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from flowbuild.testing.browser import settled
+from flowbuild.testing.browser import load, settled
 from flowbuild.testing.payloads import FORGES, Push, Request
 from flowbuild.testing.program import LIMIT, git
 from flowbuild.testing.website import PASSWORD, WebSite, commit, pipelines, repository, shell
@@ -411,7 +411,7 @@ def test_a_new_password_ends_the_other_logins(visit, site):
 
     log_in(elsewhere, "pat", OTHER)
     elsewhere.get_by_role("heading", name="Runs").wait_for()
-    page.reload()
+    load(page, page.url)
     page.get_by_role("button", name="End it").click()
     notice(page, "That login has ended")
     elsewhere.locator("[autocomplete=current-password]").wait_for()
@@ -424,7 +424,7 @@ def test_a_login_that_is_over_leads_to_the_login_and_back(visit, site):
     page.context.add_cookies([{"name": "flow_session", "value": "flows_of_last_week", "url": site.url}])
     asked = []
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/me") else None)
-    page.goto("/projects/shop?tab=members")
+    load(page, "/projects/shop?tab=members")
     page.locator("[autocomplete=current-password]").wait_for()
     assert len(asked) <= 2, "and the server is not asked over and over who this is"
     log_in(page, "max")
@@ -454,10 +454,10 @@ def test_the_demo_project_is_added_once_and_led_to_then(visit):
     page.get_by_role("button", name="Add the demo project").click()
     page.get_by_role("heading", name="demo is here").wait_for()
     page.get_by_role("button", name="Run release").wait_for()
-    page.goto("/projects/new")
+    load(page, "/projects/new")
     page.get_by_role("link", name="demo", exact=True).click()
     page.get_by_role("list", name="Pipelines").get_by_role("link", name="release").wait_for()
-    page.goto("/projects/demo?tab=settings")
+    load(page, "/projects/demo?tab=settings")
     page.get_by_role("button", name="Delete the project").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("button", name="Delete the project")).to_be_disabled()
@@ -480,7 +480,7 @@ def test_pictures_of_a_workspace_and_the_log_of_a_cached_step(visit, site):
     page.get_by_text("Source", exact=True).click()
     page.get_by_role("region", name="sign.svg").get_by_text("onload").wait_for()
     assert page.evaluate("window.__xss") is None
-    page.goto(f"{second.page}?step=draw&tab=logs")
+    load(page, f"{second.page}?step=draw&tab=logs")
     page.get_by_text("This result was taken from the step cache").wait_for()
     page.get_by_role("link", name=f"run #{first.number}").click()
     page.get_by_text("drawn by hand").first.wait_for()
@@ -501,7 +501,7 @@ def test_tokens_and_secrets_are_taken_away(visit, site):
     assert httpx2.get(f"{site.url}/api/v1/projects/shop", headers=headers, timeout=LIMIT).status_code == 401
 
     site.ask("PUT", "projects/shop/secrets/KEY", {"value": "a value of some length"})
-    page.goto("/projects/shop?tab=secrets")
+    load(page, "/projects/shop?tab=secrets")
     page.get_by_role("button", name="Remove KEY").click()
     dialog.get_by_role("textbox").fill("KEY")
     dialog.get_by_role("button", name="Remove").click()
@@ -528,7 +528,7 @@ def test_the_audit_log_is_narrowed_by_what_by_whom_and_where(visit, site):
     page.keyboard.press("Enter")  # as it is for those who have no mouse
     entries.nth(everybody - 1).wait_for()
     expect(page.get_by_role("combobox", name="By whom")).to_be_focused()
-    page.goto("/audit?project=shop&action=member.put")
+    load(page, "/audit?project=shop&action=member.put")
     page.get_by_role("button", name="Every action").click()
     page.get_by_role("button", name="Every project").focus()
     page.keyboard.press("Enter")

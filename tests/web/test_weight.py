@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from flowbuild.testing.browser import settled, until
+from flowbuild.testing.browser import load, settled, until
 from flowbuild.testing.website import in_container, pipelines, repository, shell
 
 from .shop import WAIT
@@ -105,7 +105,7 @@ def test_a_graph_of_300_steps_is_laid_out_and_answers(visit, site):
     page = visit("/")
     settled(page)
     began = time.monotonic()
-    page.goto(run.page)
+    load(page, run.page)
     nodes = page.locator("[data-step]")
     expect(nodes).to_have_count(STEPS, timeout=60_000)
     laid_out = time.monotonic() - began
@@ -141,7 +141,7 @@ def test_a_log_of_a_million_lines(visit, long):
     settled(page)
     log = page.get_by_role("log")
     began = time.monotonic()
-    page.goto(f"{long.page}?step=talk&tab=logs&line=500000")
+    load(page, f"{long.page}?step=talk&tab=logs&line=500000")
     expect(log.locator("[data-marked]")).to_contain_text("500000 the quick")
     expect(log.locator("[data-marked]")).to_be_in_viewport()
     there = time.monotonic() - began
