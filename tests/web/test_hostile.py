@@ -108,7 +108,7 @@ def test_a_drawing_is_an_image_and_no_part_of_the_page(visit, watch, hostile):
 @pytest.mark.parametrize("name", ["page.html", "image.svg", "page.md"])
 def test_a_file_of_the_workspace_opened_by_its_address_does_not_act(visit, watch, hostile, how, name):
     watch.tolerate("Blocked script execution", "sandboxed")
-    page = visit("/")
+    page = settled(visit("/"))  # it loads itself anew, if it has to, before it goes anywhere else
     # What is not shown is downloaded, and then the page does not go anywhere.
     with suppress(Error):
         load(page, f"/api/v1/runs/{hostile.id}/workspace/{how}?step=say&path={name}")
