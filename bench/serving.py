@@ -47,7 +47,9 @@ def admin(home: Path, database: str = "") -> str:
         users = UserService(local.database, Passwords(), local.signals, time.time)
         row = users.add(Actor("bench"), "bench", None, role="admin", change=UserChange())
         owner = Principal("user", row.id, row.name, admin=True)
-        return TokenService(local.database, local.signals, time.time).create(Actor("bench"), owner, "bench", scopes=set(Scope))[0]
+        return TokenService(local.database, local.signals, time.time).create(
+            Actor("bench"), owner, "bench", scopes=set(Scope)
+        )[0]
     finally:
         local.close()
 
