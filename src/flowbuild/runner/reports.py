@@ -35,13 +35,12 @@ class Reports:
 
     async def healthy(self, result: AttemptResult) -> None:
         """Say that a background step is up."""
-        await self._with_result(result, lambda: self._client.healthy(self._lease, result))
 
-        async def again() -> None:
-            await self._push(result)
-            await self._client.healthy(self._lease, result)
+        async def tell() -> None:
+            await self._with_result(result, lambda: self._client.healthy(self._lease, result))
 
-        self._told.append(again)
+        await tell()
+        self._told.append(tell)
 
     async def finish(self, result: AttemptResult) -> None:
         """Hand in the result until the server takes or refuses it: an attempt without an answer would never end."""
