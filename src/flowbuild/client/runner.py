@@ -159,7 +159,10 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a runner says of its machine, for people to read. `memory` in bytes."""
+    """What a runner says of its machine, for people to read and for placement to go by. `memory` in bytes.
+
+    `hostname`, `os`, `arch`, `engine_labels`, `generic` are the engine's; `node` and `role` are there on a machine of a Swarm.
+    """
 
     version: str = ""
     machine: str = ""  # kind of processor
@@ -167,6 +170,13 @@ class Facts:
     compose: str = ""
     cpus: int = 0
     memory: int = 0
+    hostname: str = ""
+    os: str = ""
+    arch: str = ""
+    node: str = ""
+    role: str = ""
+    engine_labels: Mapping[str, str] = field(default_factory=dict)
+    generic: Mapping[str, int] = field(default_factory=dict)
 
 
 class RunnerClient(Protocol):

@@ -143,7 +143,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What is on this machine; shown by `flow doctor` and recorded with attempts."""
+    """What is on this machine; shown by `flow doctor`, and what placement goes by.
+
+    `os` and `arch` as the engine calls them. `node` and `role` ("manager" or "worker") are there on a machine of a Swarm.
+    `labels` are those of the engine, `generic` the amounts of its generic resources, such as GPUs, by kind.
+    """
 
     name: str
     engine_version: str
@@ -151,6 +155,12 @@ class EngineInfo:
     cpus: int
     memory_bytes: int
     warnings: tuple[str, ...] = ()
+    os: str = ""
+    arch: str = ""
+    node: str = ""
+    role: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    generic: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

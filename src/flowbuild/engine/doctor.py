@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,14 +29,36 @@ def version_of(text: str) -> tuple[int, int]:
 async def examine(api: Api, compose: Sequence[str], env: Mapping[str, str]) -> EngineInfo:
     """Ask engine and compose. Raises EngineError with advice when the product cannot work with them."""
     facts = await engine_facts(api)
+    swarm = facts.get("Swarm") or {}
+    node = str(swarm.get("NodeID") or "") if swarm.get("LocalNodeState") == "active" else ""
     return EngineInfo(
-        str(facts["Name"]),
-        str(facts["ServerVersion"]),
-        await compose_version(compose, env),
-        int(facts["NCPU"]),
-        int(facts["MemTotal"]),
-        tuple(_warnings(facts)),
+        name=str(facts["Name"]),
+        engine_version=str(facts["ServerVersion"]),
+        compose_version=await compose_version(compose, env),
+        cpus=int(facts["NCPU"]),
+        memory_bytes=int(facts["MemTotal"]),
+        warnings=tuple(_warnings(facts)),
+        os=str(facts.get("OSType", "")),
+        arch=str(facts.get("Architecture", "")),
+        node=node,
+        role=("manager" if swarm.get("ControlAvailable") else "worker") if node else "",
+        labels=dict(str(label).partition("=")[::2] for label in facts.get("Labels") or ()),
+        generic=generic_amounts(facts.get("GenericResources") or ()),
     )
+
+
+def generic_amounts(told: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
+    """Return how much there is of each kind of generic resource: numbers are added, named ones are counted.
+
+    Source: GenericResources in the Docker Engine API.
+    """
+    amounts: Counter[str] = Counter()
+    for entry in told:
+        if (number := entry.get("DiscreteResourceSpec")) is not None:
+            amounts[str(number["Kind"])] += int(number["Value"])
+        elif (named := entry.get("NamedResourceSpec")) is not None:
+            amounts[str(named["Kind"])] += 1
+    return dict(amounts)
 
 
 async def engine_facts(api: Api) -> Mapping[str, Any]:

@@ -7,8 +7,9 @@ neither: both are kept as SHA-256.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
 from flowbuild.client.runner import LEASE_SECONDS, Facts
@@ -206,6 +207,14 @@ def _check(name: str, capacity: int, labels: Mapping[str, str], facts: Facts) ->
         )
     if not 1 <= capacity <= CAPACITY_MAX:
         raise InvalidRequest(f"a capacity of {capacity} attempts", hint=f"1 to {CAPACITY_MAX}")
-    words = [*labels, *labels.values(), *(str(fact) for fact in asdict(facts).values())]
-    if len(labels) > LABELS_MAX or any(len(word) > LABEL_LENGTH for word in words):
+    words = [*_words(labels), *_words(asdict(facts))]
+    lengths = (len(labels), len(facts.engine_labels), len(facts.generic))
+    if max(lengths) > LABELS_MAX or any(len(word) > LABEL_LENGTH for word in words):
         raise InvalidRequest(f"at most {LABELS_MAX} labels, and none of a runner's words longer than {LABEL_LENGTH}")
+
+
+def _words(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield all that a runner says, at any depth."""
+    for key, value in told.items():
+        yield key
+        yield from _words(value) if isinstance(value, Mapping) else [str(value)]

@@ -19,4 +19,11 @@ async def facts_of(engine: Engine) -> Facts:
         compose=info.compose_version,
         cpus=info.cpus,
         memory=info.memory_bytes,
+        hostname=info.name,
+        os=info.os,
+        arch=info.arch,
+        node=info.node,
+        role=info.role,
+        engine_labels=info.labels,
+        generic=info.generic,
     )
