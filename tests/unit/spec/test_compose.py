@@ -7,6 +7,7 @@ import time
 import pytest
 
 from flowbuild.core.model import Position
+from flowbuild.core.placement import Amounts, Constraint, Needs
 from flowbuild.spec import compose
 from flowbuild.spec.findings import Finding
 
@@ -228,7 +229,9 @@ def test_questions_to_a_model():
     assert compose.mount_paths(model) == ()
     assert compose.bind_paths(model) == (".", "Dockerfile", "lib", "ci/other", "key")
     assert compose.inline_files(model, {"PORT": "8080"}) == {"conf": "port 8080"}
-    assert compose.placement(model) == compose.Placement(("node.labels.x == y",), 0.5, (1 << 30) + (1 << 20))
+    asked = Amounts(0.5, (1 << 30) + (1 << 20))
+    assert compose.needs(model) == Needs((Constraint("node.labels.x", "y"),), asked, containers=5)
+    assert compose.needs(model, {"CPUS": "1.5"}).amounts.cpus == 2.0
     assert model["services"]["cache"]["networks"] == {"n": {"aliases": ["c", "store"]}}
     assert model["services"]["db"]["depends_on"] == {"cache": {"condition": "service_started"}}
 
@@ -257,3 +260,40 @@ def test_an_entry_that_is_no_mapping(section: str, value: str):
     model, findings = load(text)
     assert model is None
     assert any(f"{section}.entry must be a mapping" in finding.message for finding in findings)
+
+
+PLACED = """services:
+  app:
+    image: app
+    deploy:
+      placement: {constraints: [%s]}
+      resources: {reservations: {generic_resources: [%s]}}
+"""
+
+
+def test_what_a_machine_must_offer_is_checked_when_the_file_is_read():
+    gpus = "{discrete_resource_spec: {kind: GPU, value: 2}}"
+    model = accept(PLACED % ('"node.platform.arch!=arm64", "engine.labels.zone == $ZONE"', f"{gpus}, {gpus}"))
+    assert compose.needs(model, {"ZONE": "b 1"}) == Needs(
+        (Constraint("node.platform.arch", "arm64", equal=False), Constraint("engine.labels.zone", "b 1")),
+        Amounts(generic={"GPU": 4}),
+    )
+    with pytest.raises(ValueError, match="KEY == VALUE"):
+        compose.needs(model, {"ZONE": ""})
+
+
+@pytest.mark.parametrize(
+    ("constraint", "generic", "told"),
+    [
+        ("node.role = manager", "", "must be `KEY == VALUE` or `KEY != VALUE`"),
+        ("node.labels. == x", "", "must be about one of"),
+        ("node.ip == 10.0.0.1", "", "must be about one of"),
+        ("a == b", "", "must be about one of"),
+        ("node.role == manager", "{discrete_resource_spec: {kind: GPU}}", "needs `discrete_resource_spec`"),
+        ("node.role == manager", "{discrete_resource_spec: {kind: GPU, value: 0}}", "whole number"),
+        ("node.role == manager", "{named_resource_spec: {kind: GPU, value: x}}", "unknown key"),
+    ],
+)
+def test_what_no_machine_understands_is_a_finding(constraint: str, generic: str, told: str):
+    _, findings = load(PLACED % (f'"{constraint}"', generic))
+    assert told in "\n".join(str(finding) for finding in findings if finding.severity == "error")

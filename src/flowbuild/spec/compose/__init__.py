@@ -18,7 +18,6 @@ from flowbuild.spec.compose.emit import EmitContext, Mount, emit, service_key
 from flowbuild.spec.compose.files import Files, Read
 from flowbuild.spec.compose.interpolate import escape
 from flowbuild.spec.compose.model import (
-    Placement,
     bind_paths,
     check_main,
     dockerfiles,
@@ -26,7 +25,7 @@ from flowbuild.spec.compose.model import (
     inline_files,
     main_services,
     mount_paths,
-    placement,
+    needs,
     published_ports,
     read_paths,
     variables_used,
@@ -38,7 +37,6 @@ __all__ = [
     "FRONTEND_HINT",
     "EmitContext",
     "Mount",
-    "Placement",
     "bind_paths",
     "check_main",
     "dockerfile_problem",
@@ -50,7 +48,7 @@ __all__ = [
     "load",
     "main_services",
     "mount_paths",
-    "placement",
+    "needs",
     "published_ports",
     "read_paths",
     "service_key",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowbuild.core.placement import Constraint
 from flowbuild.spec.compose.checker import Allow, Check, Ignore, Rule
 from flowbuild.spec.compose.scalars import integer, matching, number, one_of, pairs, size, swap, text, texts, typed
 from flowbuild.spec.compose.tree import Node
@@ -45,6 +46,37 @@ def _capabilities(check: Check, node: Node) -> list[str] | None:
     return found
 
 
+def _constraints(check: Check, node: Node) -> list[str] | None:
+    if not check.is_list(node):
+        return None
+    found = [check.typed(item, _constraint) for item in node.elements()]
+    return [each for each in found if each is not None]
+
+
+def _constraint(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 (parsers raise ValueError)
+    return str(Constraint.parse(value))
+
+
+def _generic(check: Check, node: Node) -> list[dict[str, Any]] | None:
+    """Read a list of generic resources as `{kind, value}`; the same kind may come several times."""
+    if not check.is_list(node):
+        return None
+    found = []
+    for item in node.elements():
+        told = check.table(item, {"discrete_resource_spec": _nested(_DISCRETE)}).get("discrete_resource_spec", {})
+        if len(told) == len(_DISCRETE):
+            found.append(told)
+        else:
+            check.error("value", item.position, f"{item.name} needs `discrete_resource_spec` with `kind` and `value`")
+    return found
+
+
+_DISCRETE: dict[str, Rule] = {
+    "kind": Allow(typed(matching(r"[A-Za-z0-9_.-]{1,64}", "a word such as `GPU`"))),
+    "value": Allow(typed(integer(1, 1_000_000))),
+}
 _DEVICE: dict[str, Rule] = {
     "capabilities": Allow(_capabilities),
     "driver": Allow(typed(one_of("nvidia", "amd"))),
@@ -58,13 +90,13 @@ _RULES: dict[str, Rule] = {
         {
             "limits": _nested({**_AMOUNT, "pids": Allow(typed(integer(1, MAX_PIDS)))}),
             "reservations": _nested(
-                {**_AMOUNT, "devices": Allow(devices, _GPU), "generic_resources": Ignore(_SWARM)},
+                {**_AMOUNT, "devices": Allow(devices, _GPU), "generic_resources": Allow(_generic, _GPU)},
             ),
         }
     ),
     "placement": _nested(
         {
-            "constraints": Allow(texts),
+            "constraints": Allow(_constraints),
             "preferences": Ignore(_SWARM),
             "max_replicas_per_node": Ignore(_SWARM),
         },

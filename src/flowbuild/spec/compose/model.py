@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowbuild.core.model import Position
-from flowbuild.spec.compose import interpolate
+from flowbuild.core.placement import Amounts, Constraint, Needs
+from flowbuild.spec.compose import interpolate, scalars
 from flowbuild.spec.compose.checker import did_you_mean
 from flowbuild.spec.compose.complete import dependencies
 from flowbuild.spec.compose.tree import confined
@@ -145,27 +146,23 @@ def inline_files(model: Model, variables: Mapping[str, str] | None = None) -> di
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """What a machine must offer: constraints as Swarm writes them, sums of what all services reserve (memory in bytes)."""
+def needs(model: Model, variables: Mapping[str, str] | None = None) -> Needs:
+    """Return what the step asks of a machine, variables replaced; all its services run on one.
 
-    constraints: tuple[str, ...] = ()
-    cpus: float = 0.0
-    memory: int = 0
-
-
-def placement(model: Model) -> Placement:
-    """Return where the step may run; all its services run on one machine. Amounts that read variables count as zero."""
-    constraints: dict[str, None] = {}
-    cpus, memory = 0.0, 0
+    Raises ValueError, also as interpolate.MissingVariable, when that says nothing once they are.
+    """
+    constraints: dict[Constraint, None] = {}
+    amounts = Amounts()
     for service in model["services"].values():
-        deploy = service.get("deploy", {})
-        constraints |= dict.fromkeys(deploy.get("placement", {}).get("constraints", ()))
+        asked = {key: service[key] for key in ("deploy", "mem_reservation") if key in service}
+        asked = interpolate.map_strings(asked, lambda text: interpolate.substitute(text, variables or {}))
+        deploy = asked.get("deploy", {})
+        for text in deploy.get("placement", {}).get("constraints", ()):
+            constraints[Constraint.parse(text)] = None
         reserved = deploy.get("resources", {}).get("reservations", {})
-        cpus += _amount(reserved.get("cpus"))
-        memory += int(_amount(reserved.get("memory", service.get("mem_reservation"))))
-    return Placement(tuple(constraints), cpus, memory)
-
-
-def _amount(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+        memory = reserved.get("memory", asked.get("mem_reservation"))
+        generic: Counter[str] = Counter()
+        for each in reserved.get("generic_resources", ()):
+            generic[each["kind"]] += int(each["value"])
+        amounts += Amounts(float(reserved.get("cpus") or 0), scalars.size(memory or 0), dict(generic))
+    return Needs(tuple(constraints), amounts, len(model["services"]))
