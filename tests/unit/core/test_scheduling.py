@@ -169,7 +169,10 @@ class _Site:
             known = self.machines()
             free = {name for name, machine in known.items() if machine.busy < machine.places}
             shares = Counter(each.project for _, _, each in self.running)
-            found = {name: plan(name, self.queue, known, free=free, running=shares, now=self.now).key for name in sorted(free)}
+            found = {
+                name: plan(name, self.queue, known, free=free, running=shares, now=self.now).key
+                for name in sorted(free)
+            }
             got = {name: key for name, key in found.items() if key is not None}
             if not got:
                 return
