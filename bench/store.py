@@ -32,6 +32,7 @@ from flowbuild.store.codec import dump_event, dump_pipeline, dump_run
 from flowbuild.store.database import Database
 from flowbuild.store.run_lists import RunFilter, figures, page
 from flowbuild.store.tables import attempts, events, runs
+from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.graphs import make_pipeline
 from flowbuild.testing.postgres import running
 
@@ -269,7 +270,7 @@ def claim(database: Database, number: int) -> None:
     with database.write() as tx:
         tx.attempts.begin_claim(key)
         tx.attempts.answered(runner=runner, request_key=key)
-        found = tx.attempts.claim(runner=runner, owner="me", request_key=key, now=BEGAN, lease=60.0)
+        found = claim_oldest(tx, runner=runner, owner="me", request_key=key, now=BEGAN, lease=60.0)
     if found is None:
         raise RuntimeError("nothing is left to claim")
 

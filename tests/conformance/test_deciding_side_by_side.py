@@ -20,6 +20,7 @@ from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Decisions
 from flowbuild.services.signals import Signals
 from flowbuild.services.users import UserChange, UserService, new_user
+from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.graphs import make_pipeline
 from flowbuild.testing.store_suite import ONE, TWO, A, StoreBench, add, make_run
 
@@ -117,8 +118,8 @@ def test_many_that_hand_locks_to_each_other_never_wait_for_each_other(database, 
         chance = random.Random(number)
         for turn in count():
             with database.write() as tx:
-                row = tx.attempts.claim(
-                    runner=f"r{number}", owner="me", request_key=f"{number}/{turn}", now=1.0, lease=1.0
+                row = claim_oldest(
+                    tx, runner=f"r{number}", owner="me", request_key=f"{number}/{turn}", now=1.0, lease=1.0
                 )
                 if row is not None:
                     tx.attempts.launched(row.key, 1.0)

@@ -16,6 +16,7 @@ from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
+from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.postgres import running
 from flowbuild.testing.project_suite import ProjectSuite
@@ -87,7 +88,7 @@ def claim(tx, key, **options):
     asking = {"runner": "r", "request_key": key}
     if not tx.attempts.begin_claim(key, **options):
         return None
-    return tx.attempts.answered(**asking) or tx.attempts.claim(**asking, owner="me", now=10.0, lease=5.0, **options)
+    return tx.attempts.answered(**asking) or claim_oldest(tx, **asking, owner="me", now=10.0, lease=5.0, **options)
 
 
 def test_nobody_waits_for_a_run_while_there_is_another_one(database):

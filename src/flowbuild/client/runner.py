@@ -132,11 +132,22 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineLoad:
+    """How loaded a machine is: processes that run or want to (the mean of a minute), bytes that are free, bytes kept of runs."""
+
+    processes: float = 0.0
+    memory_free: int = 0
+    disk_free: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a runner does: attempts it works on, ended runs whose directories and networks it clears away just now."""
 
     held: tuple[Held, ...] = ()
     forgetting: tuple[str, ...] = ()
+    load: MachineLoad | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,10 @@ class MergeRule:
 
 @dataclass(frozen=True)  # without slots: the indexes below are computed once and live as long as the pipeline
 class Pipeline:
-    """A whole pipeline. `steps` and `edges` are in file order; `triggers` is the checked `on:` mapping, `notify` its list."""
+    """A whole pipeline. `steps` and `edges` are in file order; `triggers` is the checked `on:` mapping, `notify` its list.
+
+    `priority`: of runs that wait for machines, among those of the same project.
+    """
 
     name: str
     position: Position
@@ -184,6 +187,7 @@ class Pipeline:
     merge_variables: tuple[MergeRule, ...] = ()
     notify: tuple[Mapping[str, Any], ...] = ()
     description: str = ""
+    priority: int = 0
 
     def step(self, key: str) -> Step:
         """Return the step with that key; raises KeyError."""

@@ -14,6 +14,7 @@ _CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_.\-/]+?)\s*(==|!=)\s*(\S(?:.*\S)?)\s*"
 _FIXED = ("node.id", "node.hostname", "node.role", "node.platform.os", "node.platform.arch")
 _LABELS = ("node.labels.", "engine.labels.")
 _SAME_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+UNDECIDED = "?"  # a run needs a network across steps, and none of its attempts was handed out yet
 MEMBERS = "members"  # the network of a run is across the machines of the Swarm
 ROUNDING = 1e-9  # sums of fractions of processors are not exact
 
@@ -93,8 +94,9 @@ ANYWHERE = Needs()
 class Machine:
     """A runner as placement sees it. `attributes` are what constraints speak of; `places` attempts may run on it at once.
 
-    `reserved` and `busy`: by and of the attempts that it has. `taking`: whether it is to get any work. `member`: it can be
-    in the network of a run across machines; otherwise a run that needs one stays on one machine. `bounded`: its amounts count.
+    `reserved` and `busy`: by and of the attempts that it has. `closed`: why it gets no work at all, or empty. `member`: it
+    can be in the network of a run across machines; a run that needs one and begins elsewhere stays where it began. `bounded`:
+    its amounts and attributes count.
     """
 
     name: str
@@ -103,7 +105,7 @@ class Machine:
     reserved: Amounts = Amounts()
     places: int = 1
     busy: int = 0
-    taking: bool = True
+    closed: str = ""
     member: bool = False
     bounded: bool = True
 
@@ -118,7 +120,9 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a machine cannot have a step. `ever`: it could, were it emptier. `kind`: drained, constraint, network, or an amount."""
+    """Why a machine cannot have a step. `ever`: it could, were it emptier. `kind`: closed, network, constraint, or that of an
+    amount.
+    """
 
     kind: str
     text: str
@@ -128,11 +132,11 @@ class Obstacle:
 def obstacle(needs: Needs, machine: Machine, network: str = "") -> Obstacle | None:
     """Return what is in the way of a step on a machine, or None.
 
-    `network`: where the network of its run is: "" for everywhere, MEMBERS, or the name of a machine.
+    `network`: where the network of its run is: "" for each machine by itself, UNDECIDED, MEMBERS, or the name of a machine.
     """
-    if not machine.taking:
-        return Obstacle("drained", "gets no more work")
-    if network and not (machine.member if network == MEMBERS else machine.name == network):
+    if machine.closed:
+        return Obstacle("closed", machine.closed)
+    if network not in ("", UNDECIDED) and not (machine.member if network == MEMBERS else machine.name == network):
         return Obstacle("network", "is not in the network of the run")
     if not machine.bounded:
         return None

@@ -27,7 +27,7 @@ WARM = 0.25  # of a machine: so much fuller may be the one that has the workspac
 class Queued:
     """An attempt that waits. `key` names it; `warm` the machine that has its workspace; `network` as in `placement.obstacle`.
 
-    `only`: the machines that may have it, by name; empty for all.
+    `not_on`: a machine that may not have it.
     """
 
     key: object
@@ -37,7 +37,7 @@ class Queued:
     priority: int = 0
     warm: str = ""
     network: str = ""
-    only: frozenset[str] = frozenset()
+    not_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _age(each: Queued, now: float) -> int:
 
 
 def _hurdle(each: Queued, machine: Machine) -> Obstacle | None:
-    if each.only and machine.name not in each.only:
+    if machine.name == each.not_on:
         return Obstacle("owner", "is inside another server")
     return obstacle(each.needs, machine, each.network)
 

@@ -18,6 +18,7 @@ from flowbuild.core.run import Run
 from flowbuild.core.states import Outcome, Reason, StepState
 from flowbuild.services import groups
 from flowbuild.services.lines import line_of
+from flowbuild.services.needs import needs_of
 from flowbuild.services.notices import run_ended
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey
@@ -75,7 +76,7 @@ class Decisions:
             if isinstance(event, LockGranted):
                 self._deploys(tx, state, event, now)
             for command in commands:
-                queue.extend(self._carry_out(tx, run, command, now))
+                queue.extend(self._carry_out(tx, state, command, now))
         tx.topics.update(log_topic(run, key) for key in _decided(row.run, state))  # of some there never was a log
         return replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
 
@@ -125,7 +126,7 @@ class Decisions:
             state = tx.runs.get(run).run
             if isinstance(command, AcquireLock) and state.steps[command.step].state is not StepState.WAITING:
                 return  # it has left the line meanwhile and must not stand in it again
-            self.apply_in(tx, run, self._carry_out(tx, run, command, self._clock()))
+            self.apply_in(tx, run, self._carry_out(tx, state, command, self._clock()))
         self.announce(run, tx.topics, tx.others)
 
     def announce(self, run: RunId, topics: Iterable[str] = ALL, others: Iterable[RunId] = ()) -> None:
@@ -139,10 +140,12 @@ class Decisions:
         for other in others:
             self._wake(other)
 
-    def _carry_out(self, tx: Transaction, run: RunId, command: Command, now: float) -> list[Event]:
+    def _carry_out(self, tx: Transaction, state: Run, command: Command, now: float) -> list[Event]:
+        run = state.id
         match command:
             case Enqueue(step, attempt, epoch, commit):
-                tx.attempts.enqueue(AttemptKey(run, step, attempt, epoch), commit, now)
+                needs, warm = needs_of(state, step), tx.attempts.maker(run, commit)
+                tx.attempts.enqueue(AttemptKey(run, step, attempt, epoch), commit, now, needs, warm)
                 tx.topics.add(QUEUE)
             case StopAttempt(step, attempt, epoch, force):
                 tx.topics.add(ORDERS)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
-from flowbuild.client.runner import LEASE_SECONDS, Facts
+from flowbuild.client.runner import LEASE_SECONDS, Facts, MachineLoad
 from flowbuild.client.wire import Registered
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.core.ids import EMBEDDED
@@ -20,6 +20,7 @@ from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock
 from flowbuild.services.ids import new_id
 from flowbuild.services.news import runner_topic
+from flowbuild.services.placing import Standing
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database
 from flowbuild.store.runners import RunnerRow
@@ -41,7 +42,11 @@ class Invitation:
 
 
 class Registration:
-    """The runners of a server. `inside` tells how many attempts may run at once in servers, and in how many of them."""
+    """The runners of a server.
+
+    `inside` tells how many attempts may run at once in servers, and in how many of them; `standing` what the cluster says of the
+    machine of a runner.
+    """
 
     def __init__(
         self,
@@ -49,11 +54,13 @@ class Registration:
         signals: Signals,
         clock: Clock,
         inside: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        standing: Callable[[RunnerRow], Standing | None] = lambda _row: None,
     ) -> None:
         self._database = database
         self._signals = signals
         self._clock = clock
         self._inside = inside
+        self.standing = standing
 
     def invite(self, by: Actor) -> Invitation:
         """Make a code for a new runner."""
@@ -124,14 +131,17 @@ class Registration:
                 hint="each machine needs a key of its own: flow runners add",
             )
 
-    def heard(self, name: str) -> bool:
-        """Remember that a runner lives; return whether it is being drained."""
+    def heard(self, name: str, load: MachineLoad | None = None) -> bool:
+        """Remember that a runner lives; return whether it is to end when it has no work left."""
         with self._database.write() as tx:
             row = tx.runners.by_name(name)
-            tx.runners.seen(name, self._clock())
-        if row is not None and not self.is_heard(row):
+            tx.runners.seen(name, self._clock(), None if load is None else asdict(load))
+        if row is None:
+            return True
+        if not self.is_heard(row):
             self._signals.notify(ROLL, runner_topic(name))
-        return row is None or row.state != "active"
+        standing = self.standing(row)
+        return row.state in ("draining", "revoked") or (standing is not None and standing.draining)
 
     def runners(self) -> Sequence[RunnerRow]:
         """Return all runners by name, those that were revoked, too; those inside servers as one, if there are any."""
@@ -155,20 +165,16 @@ class Registration:
         rows = [row for row in self.runners() if self.is_heard(row) and not row.embedded]
         return {row.name: (row.seen_at or 0.0) + LEASE_SECONDS for row in rows}
 
-    def places(self) -> tuple[int, int]:
-        """Return how many attempts may run at once, and on how many machines: in servers, and on those heard of lately."""
-        with self._database.read() as tx:
-            rows, drained = tx.runners.all(), tx.runners.is_draining(EMBEDDED)
-        places, servers = (0, 0) if drained else self._inside()
-        here = [row for row in rows if row.state == "active" and self.is_heard(row)]
-        return places + sum(row.capacity for row in here), servers + len(here)
+    def cordon(self, name: str, by: Actor) -> None:
+        """Give a runner no more work; it goes on with what it has, and stays. Raises NotFound, Conflict."""
+        self._change(name, "cordoned", "runner.cordon", by)
 
     def drain(self, name: str, by: Actor) -> None:
         """Give a runner no more work; its program ends when it has none left. Raises NotFound, Conflict."""
         self._change(name, "draining", "runner.drain", by)
 
     def activate(self, name: str, by: Actor) -> None:
-        """Give a runner work again that was being drained. Raises NotFound, Conflict."""
+        """Give a runner work again that got none. Raises NotFound, Conflict."""
         self._change(name, "active", "runner.activate", by)
 
     def revoke(self, name: str, by: Actor) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from flowbuild.client.runner import (
@@ -30,25 +29,20 @@ from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock, Decisions
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.news import runner_topic
 from flowbuild.services.phases import Began, began_of, next_word
+from flowbuild.services.placing import Asking, Placing
+from flowbuild.services.polls import Polls
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.runs import RunRow
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Poll:
-    """A claim that found nothing and waits. Who takes it out of the others answers it: None means to look again."""
-
-    runner: str
-    request_key: str
-    answer: Future[Assignment | None] = field(default_factory=Future)
+PATIENCE = 5.0  # seconds after which who left something for others looks whether they have it
 
 
 class RunnerService:
     """Hands out attempts: to the embedded runner those of one owner's runs, to others those of all servers' runs.
 
-    `serves`: the owner is a server, whose embedded runner people may drain.
+    Which one is for `placing` to say.
     """
 
     def __init__(
@@ -62,9 +56,9 @@ class RunnerService:
         cache: StepCache,
         owner: str,
         clock: Clock,
-        serves: bool = False,
+        placing: Placing,
     ) -> None:
-        self._serves = serves
+        self._placing = placing
         self._database = database
         self._decisions = decisions
         self._signals = signals
@@ -73,7 +67,7 @@ class RunnerService:
         self._cache = cache
         self._owner = owner
         self._clock = clock
-        self._polls: dict[_Poll, None] = {}  # popped by threads, too; a key may be there twice: its answer was lost
+        self._polls = Polls(signals)
         self._told: dict[AttemptKey, str] = {}  # orders to stop what was not yet reported: its assignment is on its way
         self._over: set[RunId] = set()
         self._forgotten: set[RunId] = set()  # by the embedded runner; also when that cannot be stored
@@ -82,20 +76,17 @@ class RunnerService:
     async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
         """See RunnerClient."""
         deadline = asyncio.get_running_loop().time() + wait
-        while True:
-            token = self._signals.token(QUEUE)
-            assignment = await asyncio.to_thread(self._claim, runner, request_key)
-            left = deadline - asyncio.get_running_loop().time()
-            if assignment is not None or left <= 0:
-                return assignment
-            poll = _Poll(runner, request_key)
-            self._polls[poll] = None
-            try:
-                await self._signals.wait(QUEUE, token, left)
-            finally:
-                taken = self._polls.pop(poll, poll) is poll
-            if taken and (assignment := await asyncio.wrap_future(poll.answer)) is not None:
-                return assignment
+        with self._polls.asking(runner):
+            while True:
+                token = self._signals.token(QUEUE)
+                assignment, left = await asyncio.to_thread(self._claim, runner, request_key)
+                seconds = deadline - asyncio.get_running_loop().time()
+                if assignment is not None or seconds <= 0:
+                    return assignment
+                seconds = min(seconds, PATIENCE) if left else seconds
+                assignment = await self._polls.wait(runner, request_key, token, seconds)
+                if assignment is not None:
+                    return assignment
 
     async def phase(self, lease: Lease, phase: str) -> None:
         """See RunnerClient."""
@@ -184,38 +175,34 @@ class RunnerService:
         if row is None or runner_name(row.runner) != runner:
             raise LeaseLost(f"the lease on attempt {lease.attempt} of step {lease.step!r} is not that of {runner}")
 
-    def _claim(self, runner: str, request_key: str) -> Assignment | None:
+    def _claim(self, runner: str, request_key: str) -> tuple[Assignment | None, bool]:
+        """Return what there is for a runner, and whether something was left for others."""
         with self._database.write() as tx:
-            claimed = self._claim_in(tx, runner, request_key)
-        return None if claimed is None else self._assign(*claimed)
+            claimed, left = self._claim_in(tx, runner, request_key)
+        return None if claimed is None else self._assign(*claimed), left
 
     def _claim_in(
         self, tx: Transaction, runner: str, request_key: str, *, wait: bool = True
-    ) -> tuple[RunRow, AttemptRow] | None:
+    ) -> tuple[tuple[RunRow, AttemptRow] | None, bool]:
         now, name = self._clock(), runner_name(runner)
-        if not tx.attempts.begin_claim(request_key, wait=wait):
-            return None
-        asking = {"runner": runner, "request_key": request_key}
-        row = tx.attempts.answered(**asking)
+        if not tx.attempts.begin_claim(runner if name == EMBEDDED else name, wait=wait):
+            return None, False
+        row = tx.attempts.answered(runner=runner, request_key=request_key)
         if row is None:
-            row = tx.attempts.adopt(**asking, owner=self._owner, now=now, wait=wait)
-        if row is None and self._gets_work(tx, name):
-            owner = self._owner if name == EMBEDDED else None
-            row = tx.attempts.claim(**asking, owner=owner, now=now, lease=LEASE_SECONDS, wait=wait)
+            row = tx.attempts.adopt(runner=runner, request_key=request_key, owner=self._owner, now=now, wait=wait)
         if row is None:
-            return None
+            asking = Asking(runner, name, request_key, self._polls.names())
+            found = self._placing.take(tx, asking, now=now, lease=LEASE_SECONDS, wait=wait)
+            self._polls.leave_for(found.left_for)
+            row = found.row
+        if row is None:
+            return None, bool(found.left_for)
         tx.leftovers.add(name, row.key.run)
         started = AttemptStarted(row.key.step, row.key.attempt, row.key.epoch, runner)
         stored = self._decisions.apply_in(tx, row.key.run, [started])
         if stored.run.pipeline.step(row.key.step).environment is not None:
             tx.attempts.prolong(row.key, now, EXCLUSIVE_SECONDS)
-        return stored, row
-
-    def _gets_work(self, tx: Transaction, name: str) -> bool:
-        """Whether a runner is not drained; the one inside a program that is no server cannot be."""
-        if name == EMBEDDED:
-            return not (self._serves and tx.runners.is_draining(name))
-        return tx.runners.is_active(name)
+        return (stored, row), False
 
     def _assign(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Tell who watches that an attempt was claimed, once that is stored."""
@@ -302,10 +289,13 @@ class RunnerService:
         key, poll, assignment = _key(lease), None, None
         try:
             with self._database.write() as tx:
-                if not self._finish_in(tx, lease, result):
+                ended = self._finish_in(tx, lease, result)
+                if ended is None:
                     return
-                poll = self._take_poll() if QUEUE in tx.topics else None
-                claimed = None if poll is None else self._claim_in(tx, poll.runner, poll.request_key, wait=False)
+                poll = self._polls.take(runner_name(ended.runner)) if QUEUE in tx.topics else None
+                claimed = None
+                if poll is not None:
+                    claimed, _ = self._claim_in(tx, poll.runner, poll.request_key, wait=False)
             self._decisions.announce(key.run, tx.topics, tx.others)
             assignment = None if claimed is None else self._assign(*claimed)
         finally:
@@ -317,22 +307,16 @@ class RunnerService:
         self._logbook.close(lease)  # the next step need not wait until the log is on the disk
         self._signals.notify(log_topic(lease.run, lease.step))
 
-    def _take_poll(self) -> _Poll | None:
-        try:
-            poll, _ = self._polls.popitem()
-        except KeyError:
-            return None
-        return poll if poll.answer.set_running_or_notify_cancel() else None
-
-    def _finish_in(self, tx: Transaction, lease: Lease, result: AttemptResult) -> bool:
-        """Return False when it was handed in before and the answer was lost."""
+    def _finish_in(self, tx: Transaction, lease: Lease, result: AttemptResult) -> AttemptRow | None:
+        """Return the attempt as it was; None when its end was handed in before and the answer was lost."""
         key = _key(lease)
         tx.runs.lock(key.run)
         row = tx.attempts.get(key)
         if row is not None and row.state == "done" and (row.outcome, row.commit) == (result.outcome, result.commit):
-            return False
+            return None
         row = self._live(row, lease)
         tx.topics.add(runner_topic(runner_name(row.runner)))
+        tx.topics.update({QUEUE} if row.reserves else ())  # others may fit now
         tx.attempts.detail(key, _details(result))
         commit = CommitId(result.commit) if result.commit else None
         tx.attempts.finish(
@@ -358,7 +342,7 @@ class RunnerService:
         )
         self._decisions.apply_in(tx, key.run, [event])
         self._cache.record(tx, row, result)
-        return True
+        return row
 
     def _live(self, row: AttemptRow | None, lease: Lease) -> AttemptRow:
         if row is None or row.state not in ("leased", "launched"):

@@ -15,6 +15,7 @@ from flowbuild.core.events import Approved, CancelRequested, Event, Rejected
 from flowbuild.core.ids import RUN_ID, RunId, StepKey
 from flowbuild.core.machine import create_run, patience
 from flowbuild.core.model import Pipeline
+from flowbuild.core.placement import UNDECIDED
 from flowbuild.core.rerun import create_rerun, failed_steps
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Reason, RunState, StepState
@@ -321,7 +322,9 @@ class RunService:
     def _row(self, run: Run, directory: str, *, dirty: bool, actor: str) -> RunRow:
         """Return a new run that has no number and no project yet."""
         repository = str(self._places.repository(run.id))
-        return RunRow(run, 0, "", self._owner, directory, dirty, repository, served=self._serves, actor=actor)
+        shared = self._serves and any(step.background for step in run.pipeline.steps)
+        row = RunRow(run, 0, "", self._owner, directory, dirty, repository, served=self._serves, actor=actor)
+        return replace(row, network=UNDECIDED) if shared else row
 
     def _add(self, row: RunRow, made: Path, by: Actor, *, key: str = "") -> RunId:
         """Store a run, whose repository was `made`, and begin it; without a project in that of its source.

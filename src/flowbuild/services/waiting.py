@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -10,9 +10,13 @@ from typing import Any
 from flowbuild.client.base import HolderView, RunView, StepView
 from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.states import EdgeState, StepState
+from flowbuild.services.decisions import Clock
 from flowbuild.services.looking import Looking, require_step
+from flowbuild.services.placing import Placing, Prospects
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
+
+NAMED = 5  # runners of which is said what is in the way
 
 
 class WaitsFor(StrEnum):
@@ -25,6 +29,7 @@ class WaitsFor(StrEnum):
     ENVIRONMENT = "environment"  # somebody else acts on it
     RETRY = "retry"  # the time between two attempts
     RUNNER = "runner"  # a free place to run
+    MACHINE = "machine"  # one that can have it, or has room for what it reserves
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,13 @@ class Waiting:
 
 
 class WaitService:
-    """Explains. `capacity` tells how many attempts may run at once, on how many runners."""
+    """Explains. `placing` knows the runners, by the time of `clock`."""
 
-    def __init__(self, database: Database, looking: Looking, capacity: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, database: Database, looking: Looking, placing: Placing, clock: Clock) -> None:
         self._database = database
         self._looking = looking
-        self._capacity = capacity
+        self._placing = placing
+        self._clock = clock
 
     def why(self, run: RunId, key: str) -> Waiting:
         """Return why a step does not run; raises NotFound."""
@@ -65,17 +71,34 @@ class WaitService:
 
     def _queue(self, run: RunId, step: StepView) -> Waiting:
         attempt = step.attempts[-1]
+        key = AttemptKey(run, StepKey(step.key), attempt.attempt, attempt.epoch)
         with self._database.read() as tx:
-            ahead = tx.attempts.ahead(AttemptKey(run, StepKey(step.key), attempt.attempt, attempt.epoch))
-        places, runners = self._capacity()
-        details = {"ahead": ahead, "runners": runners, "places": places}
-        if runners == 0:
-            message = "no runner is connected"
-        elif ahead:
-            message = f"{ahead} before it in the queue; {places} can run at once"
-        else:
-            message = f"it is the next; all {places} places are taken"
-        return Waiting(WaitsFor.RUNNER, message, attempt.queued_at, details)
+            prospects = self._placing.prospects(tx, key, self._clock())
+        if prospects is None:
+            return Waiting(WaitsFor.NOTHING, "it was just given to a runner", attempt.queued_at)
+        return _in_line(prospects, attempt.queued_at)
+
+
+def _in_line(prospects: Prospects, since: float | None) -> Waiting:
+    """Return why a queued step does not run: nobody is there, nobody may have it, nobody has room for it, others are first."""
+    open_ones = [machine for machine in prospects.machines.values() if not machine.closed]
+    places = sum(machine.places for machine in open_ones)
+    obstacles = {name: hurdle for name, hurdle in prospects.obstacles.items() if hurdle.kind != "closed"}
+    told = {name: hurdle.text for name, hurdle in prospects.obstacles.items()}
+    details = {"ahead": prospects.older, "runners": len(open_ones), "places": places, "obstacles": told}
+    if not open_ones:
+        return Waiting(WaitsFor.RUNNER, "no runner is connected", since, details)
+    if len(obstacles) == len(open_ones):
+        could = any(hurdle.ever for hurdle in obstacles.values())
+        why = "; ".join(f"{name}: {text}" for name, text in sorted(told.items())[:NAMED])
+        more = f"; and {len(told) - NAMED} more" if len(told) > NAMED else ""
+        message = "it waits for room" if could else "no runner can have it"
+        return Waiting(WaitsFor.MACHINE, f"{message}: {why}{more}", since, details)
+    if prospects.older:
+        message = f"{prospects.older} have waited longer; {places} can run at once"
+    else:
+        message = f"it is the next; all {places} places are taken"
+    return Waiting(WaitsFor.RUNNER, message, since, details)
 
 
 def _steps_before(view: RunView, step: StepView) -> Waiting:

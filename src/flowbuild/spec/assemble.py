@@ -52,6 +52,7 @@ def assemble(written: Written, header: PipelineHeader, steps: Steps, definitions
         merge_variables=_rules(header.merge_variables),
         notify=tuple(notify.model_dump() for notify in header.notify),
         description=header.description,
+        priority=header.priority,
     )
 
 

@@ -253,6 +253,9 @@ class PipelineHeader(Strict):
         default={}, max_length=500, description="Initial context variables; may hold ${{ }}"
     )
     concurrency: Annotated[ConcurrencySpec, short("group", str)] | None = None
+    priority: int = Field(
+        default=0, ge=-100, le=100, description="Of its steps among those of the project that wait for a machine"
+    )
     timeout: Limit | None = Field(default=None, description="The run ends after this time")
     checkout: bool = Field(default=True, description="The workspace starts as the source tree; false: empty")
     merge: dict[Glob, PathPolicy] = Field(

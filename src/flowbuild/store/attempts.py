@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select, tuple_
 
 from flowbuild.core.ids import EMBEDDED, RunId, StepKey, runner_name
+from flowbuild.core.placement import ANYWHERE, Amounts, Needs
 from flowbuild.core.states import Outcome, Reason
-from flowbuild.store.codec import dump_mapping, load_mapping
-from flowbuild.store.sharing import lock_run, locking, serialise, side_by_side
+from flowbuild.store.codec import dump_mapping, dump_needs, load_mapping, load_needs
+from flowbuild.store.sharing import lock_run, serialise
 from flowbuild.store.tables import attempts, runs
 
 LIVE = ("leased", "launched")
@@ -54,6 +55,7 @@ class AttemptRow:
     exit_code: int | None = None
     commit: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    reserves: bool = False  # parts of a machine, which are free again when it has ended
 
 
 class Attempts:
@@ -62,12 +64,16 @@ class Attempts:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def enqueue(self, key: AttemptKey, input_commit: str, now: float) -> None:
-        """Offer an attempt to runners; a higher epoch of the same attempt replaces the row (the old lease is fenced)."""
+    def enqueue(self, key: AttemptKey, input_commit: str, now: float, needs: Needs = ANYWHERE, warm: str = "") -> None:
+        """Offer an attempt to runners; a higher epoch of the same attempt replaces the row (the old lease is fenced).
+
+        `warm`: the name of the runner that has the workspace.
+        """
         row = self._select(key.run, key.step, key.attempt)
         if row is not None and row["epoch"] >= key.epoch:
             return
         values = {"epoch": key.epoch, "state": "queued", "input_commit": input_commit, "queued_at": now}
+        values |= {"needs": dump_needs(needs), "warm": warm}
         if row is not None:
             fresh = {"runner": "", "request_key": "", "lease_until": None, "stop": "", "started_at": None}
             self._connection.execute(attempts.update().where(_same(key)).values(**values, **fresh))
@@ -75,9 +81,12 @@ class Attempts:
             identity = {"run_id": key.run, "step": key.step, "attempt": key.attempt}
             self._connection.execute(attempts.insert().values(**identity, **values))
 
-    def begin_claim(self, request_key: str, *, wait: bool = True) -> bool:
-        """Let claims with the same key happen one after another; False when one is under way and we do not `wait`."""
-        return serialise(self._connection, f"claim {request_key}", wait=wait)
+    def begin_claim(self, runner: str, *, wait: bool = True) -> bool:
+        """Let claims of a runner come one after another; False when one is under way and we do not `wait`.
+
+        Each of two would not see what the other one takes of the machine, nor that both have the same key.
+        """
+        return serialise(self._connection, f"claim {runner}", wait=wait)
 
     def answered(self, *, runner: str, request_key: str) -> AttemptRow | None:
         """Return what a runner got for a request key before, if it still has it."""
@@ -87,27 +96,24 @@ class Attempts:
         row = self._connection.execute(query).mappings().first()
         return None if row is None else _row(row)
 
-    def claim(
-        self, *, runner: str, owner: str | None, request_key: str, now: float, lease: float, wait: bool = True
+    def take(
+        self, key: AttemptKey, *, runner: str, request_key: str, now: float, lease: float, wait: bool = True
     ) -> AttemptRow | None:
-        """Lease the oldest queued attempt of an owner's runs, None: of all runs of servers, to a runner.
+        """Lease a queued attempt to a runner; None when it is not queued any more.
 
-        Without `wait`, for a transaction that has a run already, attempts of runs that others have are not looked at.
+        Without `wait` also when another transaction has its run; see `store.sharing`.
         """
+        if not lock_run(self._connection, key.run, wait=wait):
+            return None
         free = (attempts.c.state == "queued") & (attempts.c.stop == "")
-        while (key := self._oldest(owner, wait=wait)) is not None:
-            if self._hand(key, free, now=now, lease=lease, state="leased", runner=runner, request_key=request_key):
-                return self.get(key)
-        return None
+        asking = {"runner": runner, "request_key": request_key}
+        taken = self._hand(key, free, now=now, lease=lease, state="leased", **asking)
+        return self.get(key) if taken else None
 
-    def ahead(self, key: AttemptKey) -> int:
-        """Return how many attempts of all owners are to be handed out before a queued one."""
-        row = self._select(key.run, key.step, key.attempt)
-        if row is None or row["state"] != "queued":
-            return 0
-        earlier = tuple_(attempts.c.queued_at, attempts.c.step) < tuple_(row["queued_at"], row["step"])
-        query = select(func.count()).where(attempts.c.state == "queued", attempts.c.stop == "", earlier)
-        return int(self._connection.execute(query).scalar() or 0)
+    def maker(self, run: RunId, commit: str) -> str:
+        """Return the name of the runner whose attempt left a commit as its result; empty when there is none."""
+        query = select(attempts.c.runner).where(attempts.c.run_id == run, attempts.c.commit == commit)
+        return runner_name(self._connection.execute(query).scalar() or "")
 
     def get(self, key: AttemptKey) -> AttemptRow | None:
         """Return the attempt when it still has that epoch."""
@@ -241,24 +247,6 @@ class Attempts:
             query = query.join(runs, runs.c.id == attempts.c.run_id).where(runs.c.owner == owner)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
-    def _oldest(self, owner: str | None, *, wait: bool) -> AttemptKey | None:
-        """Return the oldest queued attempt as of `claim` and lock its run: at first of runs that nobody has.
-
-        Somebody may have taken the attempt before we got its run.
-        """
-        query = (
-            select(attempts)
-            .join(runs, runs.c.id == attempts.c.run_id)
-            .where(attempts.c.state == "queued", attempts.c.stop == "")
-            .where(runs.c.served == 1 if owner is None else runs.c.owner == owner)
-            .order_by(attempts.c.queued_at, attempts.c.step)
-            .limit(1)
-        )
-        row = self._connection.execute(locking(query, wait=False)).mappings().first()
-        if row is None and wait and side_by_side(self._connection):
-            row = self._connection.execute(locking(query)).mappings().first()
-        return None if row is None else _key(row)
-
     def _hand(self, key: AttemptKey, still: ColumnElement[bool], *, now: float, lease: float, **values: str) -> bool:
         """Lease an attempt to a runner; False when it is not any more as it was."""
         statement = attempts.update().where(_same(key), attempts.c.epoch == key.epoch, still)
@@ -311,4 +299,5 @@ def _row(row: RowMapping) -> AttemptRow:
         exit_code=row["exit_code"],
         commit=row["commit"],
         details=load_mapping(row["details"]),
+        reserves=load_needs(row["needs"]).amounts != Amounts(),
     )

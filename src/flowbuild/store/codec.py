@@ -10,12 +10,14 @@ from pydantic import Field, TypeAdapter
 from flowbuild.core.commands import Command
 from flowbuild.core.events import Event
 from flowbuild.core.model import Pipeline
+from flowbuild.core.placement import ANYWHERE, Needs
 from flowbuild.core.run import Run
 
 _pipeline: TypeAdapter[Pipeline] = TypeAdapter(Pipeline)
 _run: TypeAdapter[Run] = TypeAdapter(Run)
 _event: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 _command: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+_needs: TypeAdapter[Needs] = TypeAdapter(Needs)
 _mapping: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
@@ -58,6 +60,17 @@ def dump_command(command: Command) -> str:
 def load_command(text: str) -> Command:
     """Return the command of `dump_command`."""
     return _command.validate_json(text)
+
+
+def dump_needs(needs: Needs) -> str:
+    """Return what a step asks of a machine as JSON text; empty when it is nothing. Equal needs have equal text."""
+    return "" if needs == ANYWHERE else _needs.dump_json(needs).decode()
+
+
+@lru_cache(maxsize=1024)
+def load_needs(text: str) -> Needs:
+    """Return the needs of `dump_needs`."""
+    return _needs.validate_json(text) if text else ANYWHERE
 
 
 def dump_mapping(value: dict[str, Any]) -> str:

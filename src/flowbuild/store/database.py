@@ -35,6 +35,7 @@ from flowbuild.store.outbox import Outbox
 from flowbuild.store.owners import Owners
 from flowbuild.store.places import Places
 from flowbuild.store.projects import Projects
+from flowbuild.store.queue import Queue
 from flowbuild.store.runners import Runners
 from flowbuild.store.runs import Runs
 from flowbuild.store.schedules import Schedules
@@ -52,7 +53,7 @@ from flowbuild.store.work import Work
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CLOSE_SECONDS = 5.0
-HEAD = "0005"  # the newest revision in migrations/versions; a test compares the two
+HEAD = "0006"  # the newest revision in migrations/versions; a test compares the two
 
 
 class Transaction:
@@ -86,6 +87,7 @@ class Transaction:
         self.notices = Notices(connection)
         self.concurrency = Concurrency(connection)
         self.owners = Owners(connection)
+        self.queue = Queue(connection)
         self.work = Work(connection)
         # What to announce when this is committed, and which further runs it changed; the store itself tells nobody.
         self.topics: set[str] = set()

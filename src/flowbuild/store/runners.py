@@ -18,7 +18,9 @@ _NO_KEY = "none"  # the SHA-256 of nothing
 
 @dataclass(frozen=True, slots=True)
 class RunnerRow:
-    """A runner. `state`: active, draining (gets no more work), revoked. `facts` are what it says of itself.
+    """A runner. `state`: active, cordoned (gets no more work), draining (ends, too, when it has none left), revoked.
+
+    `facts` are what it says of itself at the start, `load` what it said when it was last heard of.
 
     `life`: the latest life of its program, empty before the first one. `key_wanted_at`: when somebody asked for a new key;
     `next_key_at`: when the runner made it, before it used it. One row stands for the runners inside all servers over the
@@ -38,6 +40,7 @@ class RunnerRow:
     key_made_at: float | None = None
     key_wanted_at: float | None = None
     next_key_at: float | None = None
+    load: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def embedded(self) -> bool:
@@ -110,24 +113,14 @@ class Runners:
         """Return all runners by name."""
         return [_row(row) for row in self._connection.execute(select(runners).order_by(runners.c.name)).mappings()]
 
-    def is_active(self, name: str) -> bool:
-        """Whether a runner may get more work."""
-        return self._state(name) == "active"
-
-    def is_draining(self, name: str) -> bool:
-        """Whether a runner is known and is to get no more work."""
-        return self._state(name) == "draining"
-
-    def _state(self, name: str) -> str | None:
-        return self._connection.execute(select(runners.c.state).where(runners.c.name == name)).scalar()
-
     def set_state(self, name: str, state: str) -> None:
         """Let a runner be active, draining or revoked."""
         self._connection.execute(runners.update().where(runners.c.name == name).values(state=state))
 
-    def seen(self, name: str, now: float) -> None:
-        """Remember that a runner was heard of."""
-        self._connection.execute(runners.update().where(runners.c.name == name).values(seen_at=now))
+    def seen(self, name: str, now: float, load: Mapping[str, Any] | None = None) -> None:
+        """Remember that a runner was heard of, and how loaded it said it is."""
+        told = {} if load is None else {"load": dump_mapping(dict(load))}
+        self._connection.execute(runners.update().where(runners.c.name == name).values(seen_at=now, **told))
 
     def describe(self, name: str, *, life: str, capacity: int, facts: Mapping[str, Any]) -> None:
         """Keep what a runner says of itself when a life of it begins."""
@@ -170,4 +163,5 @@ def _row(row: RowMapping) -> RunnerRow:
         key_made_at=row["key_made_at"],
         key_wanted_at=row["key_wanted_at"],
         next_key_at=row["next_key_at"],
+        load=load_mapping(row["load"]),
     )

@@ -13,6 +13,7 @@ from flowbuild.core.errors import NotFound
 from flowbuild.core.events import Event
 from flowbuild.core.ids import RunId
 from flowbuild.core.run import Run
+from flowbuild.core.sources import Trust
 from flowbuild.store import run_lists
 from flowbuild.store.codec import (
     dump_event,
@@ -38,6 +39,7 @@ class RunRow:
 
     `served`: it was begun by a server, so that any server may go on with it; else only who has the secrets that came with it.
     `actor` began it; how far that is trusted, `trust`, is one of `core.sources.Trust`; `cause` is what else is shown of why.
+    `network`: where it is, as in `core.placement`.
     """
 
     run: Run
@@ -52,6 +54,7 @@ class RunRow:
     actor: str = ""
     trust: str = "trusted"
     cause: Mapping[str, Any] = field(default_factory=dict)
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class Runs:
                 actor=row.actor[:128],
                 trust=row.trust,
                 cause=dump_mapping(dict(row.cause)),
+                priority=run.pipeline.priority if row.trust != Trust.UNTRUSTED else min(0, run.pipeline.priority),
+                network=row.network,
             )
         )
 
@@ -296,4 +301,5 @@ def _row(row: RowMapping) -> RunRow:
         actor=row["actor"],
         trust=row["trust"],
         cause=load_mapping(row["cause"]),
+        network=row["network"],
     )

@@ -207,7 +207,8 @@ runners = Table(
     Column("capacity", Integer, nullable=False),
     Column("state", String(16), nullable=False),  # active, draining, revoked
     Column("life", String(16), nullable=False, server_default=""),  # of its program, the one that began last
-    Column("facts", Text, nullable=False, server_default="{}"),  # version, engine, address, load as it says itself
+    Column("facts", Text, nullable=False, server_default="{}"),  # version, engine, what it offers, as it says itself
+    Column("load", Text, nullable=False, server_default="{}"),  # what it said of itself when it was last heard of
     Column("created_at", Float, nullable=False),
     Column("seen_at", Float),
     Column("key_made_at", Float),  # none: with the runner

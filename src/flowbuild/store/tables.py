@@ -50,6 +50,8 @@ runs = Table(
     Column("actor", String(128), nullable=False, server_default=""),
     Column("trust", String(16), nullable=False, server_default="trusted"),  # trusted, internal, untrusted
     Column("cause", Text, nullable=False, server_default="{}"),  # delivery, pull request, links, title
+    Column("priority", Integer, nullable=False, server_default="0"),  # within the project
+    Column("network", String(128), nullable=False, server_default=""),  # where it is: see core.placement
     UniqueConstraint("project", "number"),
     Index("ix_runs_owner_state", "owner", "state"),
     Index("ix_runs_project_pipeline_id", "project", "pipeline", "id"),
@@ -101,6 +103,8 @@ attempts = Table(
     Column("message", Text, nullable=False, default=""),
     Column("exit_code", Integer),
     Column("commit", String(64)),
+    Column("needs", Text, nullable=False, server_default=""),  # core.placement.Needs
+    Column("warm", String(128), nullable=False, server_default=""),  # name of the runner that has the workspace
     Column("details", Text, nullable=False, default="{}"),  # phases, changes, images, key and origin in the step cache
     Index("ix_attempts_state_queued_at", "state", "queued_at"),
 )

@@ -31,6 +31,7 @@ from flowbuild.store.attempts import AttemptKey, AttemptRow
 from flowbuild.store.database import HEAD, MIGRATIONS, Database
 from flowbuild.store.runs import RunRow
 from flowbuild.store.server_tables import metadata
+from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.graphs import make_pipeline
 
 ONE, TWO = RunId("01AAAAAAAAAAAAAAAAAAAAAAA1"), RunId("01AAAAAAAAAAAAAAAAAAAAAAB2")
@@ -170,7 +171,7 @@ class StoreSuite(StoreBench):
 
     def claim(self, database: Database, key: str, owner: str = "me", runner: str = "r") -> AttemptRow | None:
         with database.write() as tx:
-            return tx.attempts.claim(runner=runner, owner=owner, request_key=key, now=10.0, lease=5.0)
+            return claim_oldest(tx, runner=runner, owner=owner, request_key=key, now=10.0, lease=5.0)
 
     def test_first_in_first_out_and_the_same_answer_to_the_same_key(self, url: str) -> None:
         with self.database(url) as database:

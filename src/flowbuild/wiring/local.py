@@ -23,6 +23,7 @@ from flowbuild.services.gate import Gate
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.looking import Looking
 from flowbuild.services.owners import Owners, Ownership
+from flowbuild.services.placing import Placing
 from flowbuild.services.removal import Removal
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import Places, RunService
@@ -89,6 +90,8 @@ class Local:
             clock=time,
         )
         self.debugging = DebugService(self.database, assignments, time)
+        inside = self.settings.capacity * (self.settings.runner or not serve)
+        self.placing = Placing(owner=self.ownership.token, serves=serve, capacity=inside)
         self.runners = RunnerService(
             database=self.database,
             decisions=self.decisions,
@@ -98,7 +101,7 @@ class Local:
             cache=StepCache(self.database),
             owner=self.ownership.token,
             clock=time,
-            serves=serve,
+            placing=self.placing,
         )
 
     def client(self, actor: Actor | None = None) -> LocalClient:

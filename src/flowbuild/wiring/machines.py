@@ -19,7 +19,7 @@ def machines(local: Local, clock: Clock) -> Machines:
     """Return them; `local` is open."""
     return Machines(
         runners=local.runners,
-        registration=Registration(local.database, local.signals, clock, lambda: _inside(local)),
+        registration=Registration(local.database, local.signals, clock, lambda: _inside(local), local.placing.standing),
         keys=RunnerKeys(local.database, local.signals, clock, max_days=local.settings.runner_key_days),
         tokens=AttemptTokens(local.database),
         results=Results(local.database),

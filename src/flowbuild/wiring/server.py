@@ -121,7 +121,7 @@ def make_backend(local: Local) -> Backend:
         repositories=Repositories(database),
         git=GitServer(_bounds(settings)),
         downloads=Downloads(clones=clones(settings.git_clients)),
-        waiting=WaitService(database, local.looking, there.registration.places),
+        waiting=WaitService(database, local.looking, local.placing, time),
         client=local.client,
         changes=lambda: local.signals.follow(*FOLLOWED),
         rights=lambda: local.signals.follow(*RIGHTS),

@@ -61,7 +61,7 @@ def test_what_is_in_the_way() -> None:
     assert hurdle(Needs(amounts=Amounts(generic={"GPU": 1}))) == ("2 GPU of 2 GPU are reserved", True)
     assert hurdle(Needs(amounts=Amounts(generic={"FPGA": 1}))) == ("has 0 FPGA, not 1 FPGA", False)
     assert hurdle(Needs((Constraint("node.role", "manager"),))) == ("not node.role == manager", False)
-    assert hurdle(Needs(), taking=False) == ("gets no more work", False)
+    assert hurdle(Needs(), closed="is draining") == ("is draining", False)
     assert hurdle(Needs(amounts=Amounts(99)), bounded=False) is None
 
 

@@ -79,14 +79,16 @@ def test_what_another_machine_should_have_is_left_for_it() -> None:
 
 def test_only_fitting_machines_count() -> None:
     known = machines(
-        Machine("a", {"node.labels.gpu": "yes"}, Amounts(2)), Machine("b", total=Amounts(8)), Machine("c", taking=False)
+        Machine("a", {"node.labels.gpu": "yes"}, Amounts(2)),
+        Machine("b", total=Amounts(8)),
+        Machine("c", closed="is draining"),
     )
 
     assert ask("a", known, Queued("x", "p", 0.0, wants(1, "node.labels.gpu == yes"))).key == "x"
     assert ask("b", known, Queued("x", "p", 0.0, wants(1, "node.labels.gpu == yes"))).key is None
     assert ask("a", known, Queued("x", "p", 0.0, wants(4))).left_for == {"x": "b"}
     assert ask("c", known, Queued("x", "p", 0.0), free={"c"}).key is None
-    assert ask("a", known, Queued("x", "p", 0.0, only=frozenset("b")), free={"a"}).key is None
+    assert ask("a", known, Queued("x", "p", 0.0, not_on="a"), free={"a"}).key is None
     assert set(obstacles(Queued("x", "p", 0.0, wants(4)), known)) == {"a", "c"}
 
 

@@ -98,6 +98,6 @@ async def test_nobody_is_answered_when_nothing_follows(runners, monkeypatch):
     task, _ = await waiting(runners, monkeypatch)
     await runners.finish(second.lease, succeeded(second))
     assert not task.done()
-    assert len(runners._polls) == 1
+    assert len(runners._polls._waiting) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -16,6 +16,7 @@ from flowbuild.services.decisions import Decisions
 from flowbuild.services.ids import new_run_id
 from flowbuild.services.signals import Signals
 from flowbuild.store.runs import RunRow
+from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.graphs import make_pipeline
 from flowbuild.testing.store_suite import COMMIT
@@ -73,7 +74,7 @@ class Server:
     def claim(self, run):
         """Let somebody work at the only step, so that a cancel has to wait for an answer."""
         with self.database.write() as tx:
-            row = tx.attempts.claim(runner="r", owner="me", request_key=str(run), now=self.clock(), lease=60)
+            row = claim_oldest(tx, runner="r", owner="me", request_key=str(run), now=self.clock(), lease=60)
         assert row.key.run == run
         self.decisions.apply(run, AttemptStarted("a", 1, 1, "r"))
 

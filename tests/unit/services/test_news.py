@@ -135,6 +135,7 @@ async def working(tmp_path):
         code = (await asyncio.to_thread(registration.invite, ANN)).code
         more = {"capacity": 1, "labels": {}, "facts": Facts("1", "x"), "address": ""}
         await asyncio.to_thread(registration.register, code, "one", **more)
+        await asyncio.to_thread(registration.embed, 1, Facts())
         await asyncio.to_thread(local.runs.start, StartRequest(str(home.project)), by=ANN)
         yield local, (await local.runners.claim("one/1", request_key="k", wait=0)).lease
     finally:

@@ -3,10 +3,11 @@
 import pytest
 
 from flowbuild.auth.tokens import TokenKind, kind_of
-from flowbuild.client.runner import Facts
+from flowbuild.client.runner import Facts, MachineLoad
 from flowbuild.core.access import Action, allowed
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.services.audit import Actor
+from flowbuild.services.placing import Standing
 from flowbuild.services.registration import CODE_SECONDS, Registration
 from flowbuild.services.runner_keys import RunnerKeys
 from flowbuild.services.signals import Signals
@@ -130,18 +131,27 @@ def test_draining(registration, database):
     assert [action for _, action, _ in actions(database)][2:] == ["runner.drain", "runner.activate"]
 
 
-def test_places_are_those_of_machines_that_were_heard_of(registration, clock):
-    register(registration, "one", capacity=2)
-    register(registration, "two", capacity=3)
-    assert registration.places() == (0, 0)
-    registration.heard("one")
-    clock.now += 30
-    registration.heard("two")
-    assert registration.places() == (5, 2)
-    clock.now += 30
-    assert registration.places() == (3, 1)
-    registration.drain("two", ADA)
-    assert registration.places() == (0, 0)
+def test_a_cordoned_runner_stays_and_gets_no_work(registration, database):
+    register(registration)
+    registration.cordon("one", ADA)
+    assert registration.heard("one", MachineLoad(1.5, memory_free=7)) is False
+    assert (row := registration.runners()[0]).state == "cordoned"
+    assert (row.load["processes"], row.load["memory_free"]) == (1.5, 7)
+    registration.activate("one", ADA)
+    assert [action for _, action, _ in actions(database)][2:] == ["runner.cordon", "runner.activate"]
+
+
+def test_the_cluster_drains_a_machine(database, clock):
+    said = Standing()
+    registration = Registration(database, Signals(), clock, standing=lambda row: said if row.name == "one" else None)
+    register(registration, "one")
+    register(registration, "two")
+    assert registration.heard("one") is False
+    said = Standing(taking=False)
+    assert registration.heard("one") is False
+    said = Standing(taking=False, draining=True)
+    assert registration.heard("one") is True
+    assert registration.heard("two") is False
 
 
 def test_who_was_revoked_stays_out(registration, keys):

@@ -8,7 +8,16 @@ import pytest
 
 from flowbuild.auth.tokens import TokenKind, kind_of
 from flowbuild.client.base import StartRequest
-from flowbuild.client.runner import EXCLUSIVE_SECONDS, LEASE_SECONDS, AttemptResult, Beat, Held, Lease, Report, Stop
+from flowbuild.client.runner import (
+    EXCLUSIVE_SECONDS,
+    LEASE_SECONDS,
+    AttemptResult,
+    Beat,
+    Held,
+    Lease,
+    Report,
+    Stop,
+)
 from flowbuild.core.access import Action, allowed
 from flowbuild.core.errors import LeaseLost, Unauthenticated
 from flowbuild.core.states import Outcome
@@ -16,6 +25,7 @@ from flowbuild.orchestrator.watch import LATE, Watch
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.audit import Actor
 from flowbuild.services.leases import MARGIN, Leases
+from flowbuild.services.placing import Placing
 from flowbuild.services.registration import Registration
 from flowbuild.services.runners import RunnerService
 from flowbuild.store.runners import RunnerRow
@@ -40,6 +50,7 @@ class Server:
             cache=local.runners._cache,
             owner=local.ownership.token,
             clock=self.clock,
+            placing=Placing(owner=local.ownership.token, serves=True, capacity=2),
         )
         self.leases = Leases(
             database=local.database, decisions=local.decisions, owner=local.ownership.token, clock=self.clock
@@ -90,6 +101,7 @@ async def server(tmp_path, steps):
         with local.database.write() as tx:
             for name in ("one", "two"):
                 tx.runners.add(RunnerRow(name, name, name, 1, "active", 1.0))
+            tx.runners.embed("local", 1.0, capacity=2, facts={})
 
     await asyncio.to_thread(add)
     yield Server(local)

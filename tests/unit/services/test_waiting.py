@@ -1,10 +1,12 @@
 """Why a step does not run: each reason, in words and as data."""
 
 import asyncio
+from time import time
 
 import pytest
 
 from flowbuild.core.errors import NotFound
+from flowbuild.services.placing import Placing
 from flowbuild.services.waiting import WaitService, WaitsFor
 from flowbuild.testing.home import Home, step
 
@@ -14,8 +16,8 @@ def home(tmp_path):
     return Home(tmp_path, capacity=1)
 
 
-async def why(life, run, key, capacity=(1, 1)):
-    service = WaitService(life.local.database, life.local.looking, lambda: capacity)
+async def why(life, run, key, placing=None):
+    service = WaitService(life.local.database, life.local.looking, placing or life.local.placing, time)
     return await asyncio.to_thread(service.why, run, key)
 
 
@@ -33,13 +35,13 @@ async def test_for_steps_before_it_and_for_a_place(home):
         await life.until(begun.id, "a", "run")
         first, queued = await why(life, begun.id, "b"), await why(life, begun.id, "d")
         pending, running = await why(life, begun.id, "c"), await why(life, begun.id, "a")
-        nobody = await why(life, begun.id, "b", (0, 0))
+        nobody = await why(life, begun.id, "b", Placing(owner=life.local.ownership.token, serves=True, capacity=0))
         with pytest.raises(NotFound, match="has no step 'x'"):
             await why(life, begun.id, "x")
         await ended(life, begun)
         after = await why(life, begun.id, "c")
     assert (first.waits_for, first.message) == (WaitsFor.RUNNER, "it is the next; all 1 places are taken")
-    assert (queued.details["ahead"], queued.message) == (1, "1 before it in the queue; 1 can run at once")
+    assert (queued.details["ahead"], queued.message) == (1, "1 have waited longer; 1 can run at once")
     assert first.since is not None
     assert (pending.waits_for, pending.details) == (WaitsFor.STEPS, {"steps": ["d"]})
     assert running.waits_for is WaitsFor.NOTHING

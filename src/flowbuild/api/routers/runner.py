@@ -121,7 +121,7 @@ async def beat(body: wire.Heartbeat, request: Request, worker: Worker, backend: 
     await asyncio.to_thread(backend.machines.registration.require_newest, body.runner)
     beating = backend.machines.runners.heartbeat(body.runner, body.report, wait=body.wait)
     answer = await _while_there(beating, request, backend)
-    draining = await asyncio.to_thread(backend.machines.registration.heard, worker.name)
+    draining = await asyncio.to_thread(backend.machines.registration.heard, worker.name, body.report.load)
     new_key = await asyncio.to_thread(backend.machines.keys.wanted, worker.name)
     return replace(answer, draining=draining, new_key=new_key)
 
