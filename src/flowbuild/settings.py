@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     runner: bool = Field(
         default=True, description="whether a server executes attempts itself; false: only runners on other machines do"
     )
+    leave_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="seconds that a runner has for what it works on when its machine is drained by the cluster and its program is told to end; 0: as long as it takes",
+    )
     runner_key_days: int = Field(
         default=0,
         ge=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ from flowbuild.cli.logins import normal
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.views import print_json, say
 from flowbuild.client.base import Operator, RunnerRequest
+from flowbuild.core.errors import NotFound
 
 Name = Annotated[str, typer.Argument(metavar="RUNNER", help="Name of the runner.")]
 
@@ -75,6 +76,27 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
         say("on the new machine, within ten minutes:")
         print(f"flow runner --server {choice.url()} --code {made['code']}")
 
+    @runners.command("show")
+    def show(runner: Name, as_json: options.Json = False) -> None:
+        """Show a machine: what it offers, what is reserved of it, how loaded it is, and what constraints see of it."""
+        found = next(
+            (each for each in asking(choice, lambda client: client.ask("GET", "runners")) if each["name"] == runner),
+            None,
+        )
+        if found is None:
+            raise NotFound(f"there is no runner {runner!r}", hint="flow runners list")
+        if as_json:
+            print_json(found)
+            return
+        print(clean(_line(found, time.time())))
+        for line in _details(found):
+            print(clean(f"    {line}"))
+
+    @runners.command("cordon")
+    def cordon(runner: Name) -> None:
+        """Give a runner no more work; it goes on with what it has, and stays. `activate` gives it work again."""
+        asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "cordon")))
+
     @runners.command("drain")
     def drain(runner: Name) -> None:
         """Give a runner no more work; its program ends when it has none left."""
@@ -82,7 +104,7 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
 
     @runners.command("activate")
     def activate(runner: Name) -> None:
-        """Give a runner work again that was being drained."""
+        """Give a runner work again that got none."""
         asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "activate")))
 
     @runners.command("rotate")
@@ -105,6 +127,25 @@ def _line(runner: Mapping[str, Any], now: float) -> str:
     parts += [_key(runner, now)] if runner["state"] != "revoked" and not runner["embedded"] else []
     parts += [version] if (version := runner["facts"].get("version")) else []
     return "  ".join([*parts, *(f"{key}={value}" for key, value in runner["labels"].items())])
+
+
+def _details(runner: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what `show` says besides the line of the list."""
+    total, reserved = runner["total"], runner["reserved"]
+    if runner["closed"]:
+        yield f"no work: it {runner['closed']}"
+    yield f"cpus      {reserved['cpus']:g} of {total['cpus']:g} reserved"
+    yield f"memory    {_size(reserved['memory'])} of {_size(total['memory'])} reserved"
+    for kind, amount in sorted(total["generic"].items()):
+        yield f"{kind:<9} {reserved['generic'].get(kind, 0)} of {amount} reserved"
+    if (load := runner["load"]) is not None:
+        yield f"load      {load['processes']:g}"
+        yield f"free      {_size(load['memory_free'])} of memory, {_size(load['disk_free'])} of the disk; {_size(load['kept'])} kept of runs"
+    yield from (f"{name} = {value}" for name, value in sorted(runner["attributes"].items()))
+
+
+def _size(number: int) -> str:
+    return f"{number / (1 << 30):.1f} GiB"
 
 
 def _key(runner: Mapping[str, Any], now: float) -> str:

@@ -52,6 +52,7 @@ class Attempt:
         self._phases: dict[str, float] = {}
         self._stopping = asyncio.Event()
         self._force = asyncio.Event()
+        self._lost = ""  # why it is given up
         self._slot: Slot | None = None
         self._unit: Unit | None = None
         self._reports = Reports(assignment, tools)
@@ -69,6 +70,11 @@ class Attempt:
         self._stopping.set()
         if force:
             self._force.set()
+
+    def give_up(self, message: str) -> None:
+        """End the attempt, which nobody asked for: the machine goes away. It counts as lost, not as cancelled."""
+        self._lost = message
+        self.stop(force=False)
 
     async def repeat(self) -> None:
         """Tell the server again how far this is: it may have come back from a backup that was made before it was told."""
@@ -117,7 +123,7 @@ class Attempt:
         since = await self._log.open()
         adopted = self.assignment.state == "launched"
         if self._stopping.is_set() and not adopted:
-            return AttemptResult(Outcome.CANCELLED)
+            return self._given_up()
         if self.assignment.problem and not adopted:
             raise SystemFailed(self.assignment.problem)
         plan = make_plan(self.assignment, self._tools.places)
@@ -135,7 +141,7 @@ class Attempt:
             work = self._make_unit(plan, images, adopted=adopted)
             unit = await (work if adopted else self._unless_stopped(work))
         if unit is None and not adopted:
-            return AttemptResult(Outcome.CANCELLED)
+            return self._given_up()
         if unit is None:
             return AttemptResult(Outcome.ERRORED, Reason.INFRA_LOST, "the containers of the attempt are gone")
         self._unit = unit
@@ -288,7 +294,7 @@ class Attempt:
         ended = await self._bounded(unit, lambda: self._tools.engine.wait(unit), None)
         if isinstance(ended, Verdict):
             return ended_by(ended), committed
-        return healthy, committed  # told to stop: the run is over
+        return self._told_to_end() if self._lost else healthy, committed  # told to stop: the run is over
 
     async def _bounded(
         self, unit: Unit, work: Callable[[], Coroutine[Any, Any, Verdict | None]], seconds: float | None
@@ -296,7 +302,7 @@ class Attempt:
         """Do work on a unit; stop the unit when the time is over or the attempt is told to stop (before: start nothing)."""
         if self._stopping.is_set():
             await self._stop_unit(unit)
-            return Ended(Outcome.CANCELLED)
+            return self._told_to_end()
         working = asyncio.create_task(work())
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({working, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -305,7 +311,7 @@ class Attempt:
                 return working.result()
             await self._stop_unit(unit)
             if stopping in done:
-                return Ended(Outcome.CANCELLED)
+                return self._told_to_end()
             return Ended(
                 Outcome.FAILED,
                 Reason.TIMEOUT,
@@ -315,6 +321,13 @@ class Attempt:
             for task in (working, stopping):
                 task.cancel()
             await asyncio.gather(working, stopping, return_exceptions=True)
+
+    def _told_to_end(self) -> Ended:
+        return Ended(Outcome.ERRORED, Reason.INFRA_LOST, self._lost) if self._lost else Ended(Outcome.CANCELLED)
+
+    def _given_up(self) -> AttemptResult:
+        ended = self._told_to_end()
+        return AttemptResult(ended.outcome, ended.reason, ended.message)
 
     async def _stop_unit(self, unit: Unit) -> None:
         """Stop gracefully; a second order (force) while this waits kills at once."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import structlog
 
-from flowbuild.client.runner import EXCLUSIVE_SECONDS, Assignment, Beat, Held, Lease, Report, RunnerClient
+from flowbuild.client.runner import EXCLUSIVE_SECONDS, Assignment, Beat, Held, Lease, MachineLoad, Report, RunnerClient
 from flowbuild.core.errors import Conflict, FlowError, Unauthenticated
 from flowbuild.core.ids import runner_name
 from flowbuild.engine.base import Engine
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 CLAIM_WAIT = 30.0  # seconds of one long poll
 BEAT_WAIT = 10.0  # seconds between heartbeats when there are no orders
 RETRY_SECONDS = 1.0
+ASK_WAIT = 2.0  # for the server to hear of it when the cluster drains this machine
 STOP_SECONDS = 60.0  # before a lease on something exclusive is over, what was started under it must be gone
 
 
@@ -39,7 +40,8 @@ class Worker:
     """A runner named `name` (NAME/LIFE) whose containers belong to at most `capacity` attempts at once, besides those that serve.
 
     `repositories`: None when the server is on the same machine. `patience`: seconds for which a database that is away and a full
-    disk are waited for. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does.
+    disk are waited for. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does; `load` tells
+    how loaded the machine is.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Worker:
         repositories: Repositories | None = None,
         patience: float = 0.0,
         alive: Callable[[], None] = lambda: None,
+        load: Callable[[], MachineLoad | None] = lambda: None,
     ) -> None:
         self._name = name
         self._alive = alive
+        self._load = load
         waiting = Patience(patience)
         self._client = client = PatientClient(client, waiting) if repositories is None else client
         self._engine = engine
@@ -100,6 +104,24 @@ class Worker:
             await self._drained.wait()
             for task in tasks:
                 task.cancel()
+
+    async def is_to_finish(self) -> bool:
+        """Ask, when this program is told to end, whether its machine is being drained: what it has is to be finished first."""
+        held = {lease: Held(lease, attempt.stopping) for lease, attempt in self._running.items()}
+        try:
+            beat = await self._client.heartbeat(
+                self._name, Report(tuple(held.values()), tuple(self._forgetting)), wait=ASK_WAIT
+            )
+        except FlowError as error:
+            log.warning("heartbeat_failed", error=error.message)
+            return False
+        self._follow(beat, held)
+        return beat.draining
+
+    def give_up(self, message: str) -> None:
+        """End all that it works on; it counts as lost."""
+        for attempt in self._running.values():
+            attempt.give_up(message)
 
     @property
     def drained(self) -> bool:
@@ -165,7 +187,7 @@ class Worker:
             self._alive()
             sent = _boot_time()
             held = {lease: Held(lease, attempt.stopping) for lease, attempt in self._running.items()}
-            report = Report(tuple(held.values()), tuple(self._forgetting))
+            report = Report(tuple(held.values()), tuple(self._forgetting), self._load())
             try:
                 beat = await self._client.heartbeat(self._name, report, wait=BEAT_WAIT)
             except Unauthenticated as error:

@@ -16,13 +16,14 @@ from flowbuild.client.runner import LEASE_SECONDS, Facts, MachineLoad
 from flowbuild.client.wire import Registered
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.core.ids import EMBEDDED
+from flowbuild.core.placement import Machine
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock
 from flowbuild.services.ids import new_id
 from flowbuild.services.news import runner_topic
 from flowbuild.services.placing import Standing
 from flowbuild.services.signals import Signals
-from flowbuild.store.database import Database
+from flowbuild.store.database import Database, Transaction
 from flowbuild.store.runners import RunnerRow
 
 CODE_SECONDS = 600.0  # a code is for somebody who types it in now
@@ -45,7 +46,7 @@ class Registration:
     """The runners of a server.
 
     `inside` tells how many attempts may run at once in servers, and in how many of them; `standing` what the cluster says of the
-    machine of a runner.
+    machine of a runner; `machines` all of them as placement sees them; `load` how loaded the machine of this server is.
     """
 
     def __init__(
@@ -54,13 +55,18 @@ class Registration:
         signals: Signals,
         clock: Clock,
         inside: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        *,
         standing: Callable[[RunnerRow], Standing | None] = lambda _row: None,
+        machines: Callable[[Transaction, float], Mapping[str, Machine]] = lambda _tx, _now: {},
+        load: Callable[[], MachineLoad] = MachineLoad,
     ) -> None:
         self._database = database
         self._signals = signals
         self._clock = clock
         self._inside = inside
-        self.standing = standing
+        self._standing = standing
+        self._machines = machines
+        self._load = load
 
     def invite(self, by: Actor) -> Invitation:
         """Make a code for a new runner."""
@@ -140,7 +146,7 @@ class Registration:
             return True
         if not self.is_heard(row):
             self._signals.notify(ROLL, runner_topic(name))
-        standing = self.standing(row)
+        standing = self._standing(row)
         return row.state in ("draining", "revoked") or (standing is not None and standing.draining)
 
     def runners(self) -> Sequence[RunnerRow]:
@@ -149,7 +155,13 @@ class Registration:
             rows = tx.runners.all()
         places, servers = self._inside()
         rows = [row for row in rows if servers or not row.embedded]
-        return [replace(row, capacity=places, seen_at=self._clock()) if row.embedded else row for row in rows]
+        now, load = self._clock(), asdict(self._load())
+        return [replace(row, capacity=places, seen_at=now, load=load) if row.embedded else row for row in rows]
+
+    def machines(self) -> Mapping[str, Machine]:
+        """Return the runners that were not revoked as placement sees them, by name."""
+        with self._database.read() as tx:
+            return self._machines(tx, self._clock())
 
     def busy(self) -> Mapping[str, int]:
         """Return how many attempts each runner has, by its name."""

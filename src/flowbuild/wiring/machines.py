@@ -12,6 +12,7 @@ from flowbuild.services.decisions import Clock
 from flowbuild.services.registration import Registration
 from flowbuild.services.results import Results
 from flowbuild.services.runner_keys import RunnerKeys
+from flowbuild.wiring.facts import load_of
 from flowbuild.wiring.local import Local
 
 
@@ -19,7 +20,15 @@ def machines(local: Local, clock: Clock) -> Machines:
     """Return them; `local` is open."""
     return Machines(
         runners=local.runners,
-        registration=Registration(local.database, local.signals, clock, lambda: _inside(local), local.placing.standing),
+        registration=Registration(
+            local.database,
+            local.signals,
+            clock,
+            lambda: _inside(local),
+            standing=local.placing.standing,
+            machines=local.placing.machines,
+            load=lambda: load_of(local.settings.home),
+        ),
         keys=RunnerKeys(local.database, local.signals, clock, max_days=local.settings.runner_key_days),
         tokens=AttemptTokens(local.database),
         results=Results(local.database),

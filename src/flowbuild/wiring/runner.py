@@ -1,7 +1,8 @@
 """`flow runner`: executes attempts on this machine for a server elsewhere.
 
 Start/stop contract: `run_runner` returns after SIGTERM or SIGINT, and when the runner was drained. After a signal
-containers go on running: the next start finds them, as long as their leases last.
+containers go on running: the next start finds them, as long as their leases last. When the cluster drains the machine there is no
+next start, so what it has is finished first.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.runner.watchdog import Watchdog
 from flowbuild.runner.worker import Worker
 from flowbuild.settings import NETWORK_PREFIX, Settings
-from flowbuild.wiring.facts import facts_of
+from flowbuild.wiring.facts import facts_of, load_of
 from flowbuild.wiring.journal import close_journal, open_journal
 from flowbuild.workspace.slots import Slots
 
@@ -60,7 +61,7 @@ async def run_runner(settings: Settings, request: RunnerRequest) -> None:
             print(f"runner {identity.name} of {', '.join(identity.urls)}", flush=True)  # noqa: T201 (for who started it)
             watchdog = stack.enter_context(Watchdog(_restart))
             async with machine(home, identity, settings.capacity, engine, alive=watchdog.alive) as worker:
-                await _until_told(worker)
+                await _until_told(worker, settings.leave_seconds)
             if worker.refused is not None:
                 raise worker.refused
         finally:
@@ -146,6 +147,7 @@ async def machine(
             repositories=repositories,
             patience=LONG,
             alive=alive,
+            load=lambda: load_of(home),
         )
         yield worker
         if worker.drained:
@@ -156,8 +158,8 @@ async def machine(
         await repositories.close()
 
 
-async def _until_told(worker: Worker) -> None:
-    """Run the worker until it is drained, or a signal comes."""
+async def _until_told(worker: Worker, leave_seconds: float) -> None:
+    """Run the worker until it is drained, or a signal comes and the machine is not being drained."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
@@ -168,10 +170,22 @@ async def _until_told(worker: Worker) -> None:
             working.result()
             return
         log.info("stopping")
+        if await worker.is_to_finish():
+            await _finish(worker, working, leave_seconds)
     finally:
         for task in (working, stopping):
             task.cancel()
         await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+async def _finish(worker: Worker, working: asyncio.Task[None], seconds: float) -> None:
+    """Let the worker finish what it has; what takes longer than some seconds (0: for ever) is given up."""
+    log.info("finishing")
+    await asyncio.wait({working}, timeout=seconds or None)
+    if not working.done():
+        worker.give_up("its machine is being drained, and it took too long")
+        await asyncio.wait({working})
+    working.result()
 
 
 def _restart() -> None:

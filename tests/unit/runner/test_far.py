@@ -290,6 +290,30 @@ async def test_a_drained_runner_ends_when_it_has_nothing_left(home, open_site, f
         assert far.leftovers() == []  # the rest of the run is done elsewhere, from what was pushed
 
 
+@pytest.mark.parametrize(("serves", "retries"), [(False, 0), (True, 0), (False, 1)])
+async def test_what_a_machine_that_goes_away_gives_up_counts_as_lost(home, open_site, far, serves, retries):
+    """It is not cancelled, which nobody asked for; so it may be tried again elsewhere."""
+    more = {"background": True} if serves else {"retry": {"max": retries, "on": ["infra_lost"]}}
+    home.write({"a": step(health=serves, log="on it\n", sleep=100_000, more=more), "b": step(sleep=100_000)})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            run = (await served.life.start(home)).id
+            await served.life.until(run, "a", "serving" if serves else "run")
+            await served.life.until(run, "b", "run")
+            await served.post("/api/v1/runners/far/cordon", "admin")
+            worker.give_up("its machine is being drained, and it took too long")
+            if not retries:
+                view = await over(served, run)
+                told = "succeeded" if serves else "errored"  # what a service did until then stays done
+                assert (view.state, view.steps[0].outcome, view.steps[1].reason) == ("errored", told, "infra_lost")
+                assert view.steps[0].message == "its machine is being drained, and it took too long"
+                await clean(far, worker)
+            else:
+                view = await served.life.until(run, "a", "queued")
+                assert [each.reason for each in view.steps[0].attempts] == ["infra_lost", None]
+
+
 async def test_a_revoked_runner_stops_and_leaves_nothing(home, open_site, far):
     home.write({"a": step(log="on it\n", sleep=100_000)})
     async with open_site() as served:

@@ -196,3 +196,12 @@ async def test_a_worker_that_is_not_known_any_more_ends_what_it_does(attempts, m
         await task
     assert worker.drained
     assert worker.refused.message == "revoked"
+
+
+async def test_told_to_end_it_asks_whether_its_machine_is_being_drained(attempts, make):
+    server = Server()
+    worker = make(server)
+    for answer, finishes in ((Beat(), False), (ServerUnreachable("away"), False), (Beat(draining=True), True)):
+        server.beats.put_nowait(answer)
+        assert await worker.is_to_finish() is finishes
+    assert worker.drained  # it had nothing
