@@ -51,6 +51,7 @@ def add_runner(app: typer.Typer, operator: Operator) -> None:
 def add_commands(app: typer.Typer, choice: Choice) -> None:
     """Add the commands about runners of a server."""
     runners = group(app, "runners", "Look after the runners of a server.")
+    _add_states(runners, choice)
 
     @runners.command("list")
     def list_runners(as_json: options.Json = False) -> None:
@@ -92,6 +93,21 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
         for line in _details(found):
             print(clean(f"    {line}"))
 
+    @runners.command("rotate")
+    def rotate(runner: Name) -> None:
+        """Have a runner make a new key for itself; the one it has ends when it uses that."""
+        asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "rotate")))
+        say(f"{runner} makes itself a new key as soon as it is heard of; flow runners list shows when")
+
+    @runners.command("revoke")
+    def revoke(runner: Name) -> None:
+        """Never let a runner in again; what it works on is lost."""
+        asking(choice, lambda client: client.ask("DELETE", path_of("runners", runner)))
+
+
+def _add_states(runners: typer.Typer, choice: Choice) -> None:
+    """Add the commands that say whether a runner gets work."""
+
     @runners.command("cordon")
     def cordon(runner: Name) -> None:
         """Give a runner no more work; it goes on with what it has, and stays. `activate` gives it work again."""
@@ -106,17 +122,6 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
     def activate(runner: Name) -> None:
         """Give a runner work again that got none."""
         asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "activate")))
-
-    @runners.command("rotate")
-    def rotate(runner: Name) -> None:
-        """Have a runner make a new key for itself; the one it has ends when it uses that."""
-        asking(choice, lambda client: client.ask("POST", path_of("runners", runner, "rotate")))
-        say(f"{runner} makes itself a new key as soon as it is heard of; flow runners list shows when")
-
-    @runners.command("revoke")
-    def revoke(runner: Name) -> None:
-        """Never let a runner in again; what it works on is lost."""
-        asking(choice, lambda client: client.ask("DELETE", path_of("runners", runner)))
 
 
 def _line(runner: Mapping[str, Any], now: float) -> str:
