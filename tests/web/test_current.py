@@ -109,6 +109,27 @@ def test_a_drained_runner_that_is_silent_is_told_of_by_what_it_has(visit, site, 
     site.ask("DELETE", "runners/gone")
 
 
+def test_a_machine_tells_what_it_offers_and_can_be_cordoned(visit, site):
+    page, life = settled(visit("/runners")), f"box/{'2' * 16}"
+    facts = {**FACTS, "hostname": "box-7", "arch": "aarch64", "generic": {"GPU": 2}}
+    key = register(site, "box", capacity=1, labels={"disk": "ssd"}, facts=facts)
+    say(site, key, "hello", runner=life, capacity=1, facts=facts)
+    load = {"processes": 1.5, "memory_free": 3 << 30, "disk_free": 9 << 30, "kept": 0}
+    say(site, key, "heartbeat", runner=life, report={"held": [], "forgetting": [], "load": load}, wait=0)
+    page.reload()
+    box = card(page, "box")
+    expect(box).to_contain_text("1.5; free: 3.0 GiB of memory")
+    box.get_by_text("What constraints of steps see").click()
+    for told in ("node.hostname == box-7", "node.platform.arch == aarch64", "node.labels.disk == ssd"):
+        expect(box).to_contain_text(told)
+    box.get_by_role("button", name="Cordon").click()
+    expect(box).to_contain_text("cordoned")
+    expect(box).to_contain_text("It gets no work until it is activated")
+    box.get_by_role("button", name="Activate").click()
+    expect(box).to_contain_text("ready")
+    site.ask("DELETE", "runners/box")
+
+
 def test_the_runner_inside_the_server_is_one_of_them(visit, site):
     page = settled(visit("/runners"))
     local = card(page, "local")

@@ -2,7 +2,7 @@ import { Badge, Button, Paper } from '@mantine/core';
 import { IconServer2 } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
-import { api, type Facts, type RunnerInfo, type WorkView } from '@/api';
+import { api, type Facts, type LoadInfo, type RunnerInfo, type WorkView } from '@/api';
 import { useMay } from '@/app/session';
 import { Confirm } from '@/ui/confirm';
 import { bytes } from '@/ui/small';
@@ -12,7 +12,7 @@ import { told } from '@/ui/told';
 import { useFreshRunners } from './runners';
 import classes from './runners.module.css';
 import { StepLink } from './step-link';
-import { stateOf, workKey } from './work';
+import { reservedWords, stateOf, workKey } from './work';
 
 export function RunnerCard({ runner, work }: { runner: RunnerInfo; work: WorkView[] }) {
   const { look, word, advice } = stateOf(runner);
@@ -28,6 +28,7 @@ export function RunnerCard({ runner, work }: { runner: RunnerInfo; work: WorkVie
       {(advice ?? runner.busy === 0) && <p className={classes.idle}>{advice ?? 'It has nothing to do.'}</p>}
       <About runner={runner} />
       <Labels labels={runner.labels} />
+      <Attributes attributes={runner.attributes} />
       <Actions runner={runner} />
     </Paper>
   );
@@ -85,6 +86,8 @@ function About({ runner }: { runner: RunnerInfo }) {
           .filter(Boolean)
           .join(', ')}
       </Fact>
+      <Fact name="Reserved">{reservedWords(runner)}</Fact>
+      <Fact name="Load">{runner.load && loadWords(runner.load)}</Fact>
     </dl>
   );
 }
@@ -96,6 +99,29 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>
+  );
+}
+
+function loadWords({ processes, memory_free, disk_free }: LoadInfo): string {
+  return `${processes}; free: ${bytes(memory_free)} of memory, ${bytes(disk_free)} of the disk`;
+}
+
+function Attributes({ attributes }: { attributes: RunnerInfo['attributes'] }) {
+  const all = Object.entries(attributes);
+  if (all.length === 0) return null;
+  return (
+    <details className={classes.attributes}>
+      <summary>What constraints of steps see</summary>
+      <ul>
+        {all.map(([name, value]) => (
+          <li key={name}>
+            <code>
+              {name} == {value}
+            </code>
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 
@@ -113,29 +139,42 @@ function Labels({ labels }: { labels: RunnerInfo['labels'] }) {
   );
 }
 
+type Change = 'activate' | 'cordon' | 'drain';
+
+const CHANGED: Record<Change, string> = {
+  activate: 'gets work again',
+  cordon: 'gets no more work, and stays',
+  drain: 'gets no more work',
+};
+
 function Actions({ runner }: { runner: RunnerInfo }) {
   const may = useMay();
   const freshen = useFreshRunners();
   const path = { name: runner.name };
-  const draining = runner.state === 'draining';
-  const drain = useMutation({
-    mutationFn: async () => {
-      await (draining ? api.activateRunner({ path }) : api.drainRunner({ path }));
+  const change = useMutation({
+    mutationFn: async (to: Change) => {
+      const acts = { activate: api.activateRunner, cordon: api.cordonRunner, drain: api.drainRunner };
+      await acts[to]({ path });
     },
-    onSuccess: () => told(draining ? `${runner.name} gets work again` : `${runner.name} gets no more work`),
+    onSuccess: (_, to) => told(`${runner.name} ${CHANGED[to]}`),
     onSettled: freshen,
   });
   if (!may('runner.drain')) return null;
+  const button = (to: Change, label: string, title: string) => (
+    <Button
+      variant="default"
+      loading={change.isPending && change.variables === to}
+      onClick={() => change.mutate(to)}
+      title={title}
+    >
+      {label}
+    </Button>
+  );
   return (
     <div className={classes.actions}>
-      <Button
-        variant="default"
-        loading={drain.isPending}
-        onClick={() => drain.mutate()}
-        title={draining ? 'Give it work again' : drainWords(runner)}
-      >
-        {draining ? 'Activate' : 'Drain'}
-      </Button>
+      {runner.state !== 'active' && button('activate', 'Activate', 'Give it work again')}
+      {runner.state === 'active' && !runner.embedded && button('cordon', 'Cordon', 'Give it no more work; it stays')}
+      {runner.state !== 'draining' && button('drain', 'Drain', drainWords(runner))}
       {may('runner.register') && !runner.embedded && (
         <Confirm
           label="Revoke"
