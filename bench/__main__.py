@@ -20,13 +20,14 @@ from bench.chain import Ground, chain, parallel, run
 from bench.idle import idle
 from bench.large import large
 from bench.logs import logs
+from bench.queue import queue
 from bench.runs import runs
 from bench.store import store
 from bench.web import build, web
 from bench.webhooks import webhooks
 
 HERE = Path(__file__).parent
-NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api", "runs", "logs", "idle", "web")
+NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api", "runs", "queue", "logs", "idle", "web")
 
 
 def machine() -> dict[str, object]:
@@ -75,7 +76,7 @@ def main() -> None:
             figures = work[name]()
             print(figures.table(), flush=True)
             results[name] = figures.as_dict()
-        several = {"store": store, "webhooks": webhooks, "api": api, "runs": runs, "logs": logs}
+        several = {"store": store, "webhooks": webhooks, "api": api, "runs": runs, "queue": queue, "logs": logs}
         several["web"] = lambda top: web(top / "web", rounds=options.rounds, number=options.runs)
         for name in (name for name in several if name in names):
             for figures in several[name](top):
