@@ -15,7 +15,7 @@ test:  ## everything CI checks
 
 lint:  ## ruff, layers, sizes, shellcheck
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/python scripts/check_sizes.py
-	shellcheck $$(grep -lE '^#!.*\b(bash|sh)$$|^# shellcheck shell' scripts/* .ci/run)
+	shellcheck $$(grep -lE '^#!.*\b(bash|sh)$$|^# shellcheck shell' scripts/* src/flowbuild/testing/*.sh .ci/run)
 
 types:  ## mypy, strict
 	.venv/bin/mypy
