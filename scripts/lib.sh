@@ -75,6 +75,24 @@ apt_sources() {
          print "deb " signed $1, $2, $3 }'
 }
 
+# bootstrap TAR PACKAGES [OPTION...]: a minimal Debian or Ubuntu of release $suite, without manuals, from the machine's own apt
+# sources. $work is a directory for what is between.
+# shellcheck disable=SC2154 # suite and work are of who calls this
+bootstrap() {
+  local tar=$1 packages=$2 line settings=()
+  shift 2
+  while read -r line; do settings+=(--aptopt="$line"); done < <(apt-config dump | grep -E '^Acquire::(https?|ftp)::(Proxy|CaInfo)' || true)
+  apt_sources "$suite" >"$work/sources.$packages"
+  [ -s "$work/sources.$packages" ] || die "apt has no package lists of $suite on this machine." "Run apt-get update first."
+  as_root_or_user mmdebstrap --quiet --variant=minbase --include="$packages" "${settings[@]}" \
+    --aptopt='APT::Install-Recommends "false"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    "$@" "$suite" "$tar" - <"$work/sources.$packages"
+}
+
+as_root_or_user() { if may_be_root; then as_root "$@"; else "$@"; fi; }
+
 # setup_machine SCRIPT ARGUMENTS [-- SETUP_OPTIONS]: run scripts/setup; when it changed our groups, start SCRIPT again with them.
 setup_machine() {
   local options=$1 status=0
