@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from flowbuild.core.errors import InvalidRequest
 
 NETWORK_PREFIX = 26  # bits of the subnet of a run
+SECRET_LENGTH = 32  # characters, at least, of a secret that many machines know and that does not end
 
 
 def _default_home() -> Path:
@@ -63,6 +64,13 @@ def _database(text: str) -> str:
     return text
 
 
+def _long(token: SecretStr) -> SecretStr:
+    """Return a secret that opens a door for ever; raises ValueError when it could be guessed."""
+    if token and len(token.get_secret_value()) < SECRET_LENGTH:
+        raise ValueError(f"shorter than {SECRET_LENGTH} characters: openssl rand -hex 32 makes a good one")
+    return token
+
+
 class Settings(BaseSettings):
     """Options, read from the environment once at start; an empty variable is as none."""
 
@@ -109,6 +117,10 @@ class Settings(BaseSettings):
         le=3650,
         description="days after which the key of a runner opens nothing any more; runners get new ones after half of them; 0: keys do not end",
     )
+    join_token: Annotated[SecretStr, AfterValidator(_long)] = Field(
+        default=SecretStr(""),
+        description=f"secret of at least {SECRET_LENGTH} characters with which runners register by themselves, as those of a cluster do; the same at the server and at them; empty: they need codes",
+    )
     public_url: str = Field(
         default="", description="address of the server as its users write it, when something stands in front of it"
     )
@@ -150,6 +162,10 @@ class Settings(BaseSettings):
         default=False,
         description="whether who comes for the first time gets an account; else an admin adds them with their e-mail address",
     )
+    secrets: Path | None = Field(
+        default=None,
+        description="directory with files that are named as options and hold their values, like /run/secrets of containers; variables come first",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="level of the program's own log, flow.log in the home directory"
     )
@@ -157,8 +173,11 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """Read the options from the environment; raises InvalidRequest naming all that are wrong."""
+    directory = os.environ.get("FLOW_SECRETS") or None
+    if directory is not None and not Path(directory).is_dir():
+        raise InvalidRequest(f"FLOW_SECRETS: there is no directory {directory}")
     try:
-        return Settings()
+        return Settings(_secrets_dir=directory)
     except ValidationError as error:
         problems = [f"FLOW_{str(problem['loc'][0]).upper()}: {_words(problem['msg'])}" for problem in error.errors()]
         raise InvalidRequest("\n".join(problems), hint="docs/server.md lists the options") from error

@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from flowbuild.core.errors import EngineError
@@ -42,6 +43,7 @@ from flowbuild.engine.container import IMAGE_ID_LABEL, Body, container_body, con
 from flowbuild.engine.follow import follow
 from flowbuild.engine.helper import Helper
 from flowbuild.engine.images import REMOVED, Images, Problem, classify
+from flowbuild.engine.inside import place_on_machine
 from flowbuild.engine.networks import Networks
 from flowbuild.engine.observe import inspected
 from flowbuild.engine.plan import document, make_plan, network_name, own_networks, unit_labels
@@ -94,6 +96,10 @@ class ComposeEngine:
     async def info(self) -> EngineInfo:
         """Return what this engine is; raises EngineError with advice when something is missing or too old."""
         return await doctor.examine(self._api, self._compose, self._env)
+
+    async def place_on_machine(self, path: Path) -> Path:
+        """See engine.inside."""
+        return await place_on_machine(self._api, path)
 
     async def ready(self) -> None:
         """Look whether the engine answers and is new enough. Compose is looked at when it is needed."""

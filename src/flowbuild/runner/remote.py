@@ -62,11 +62,22 @@ class RemoteClient:
         await self._http.aclose()
 
     async def register(
-        self, code: str, name: str, *, capacity: int, labels: Mapping[str, str], facts: Facts
+        self,
+        code: str,
+        name: str,
+        *,
+        capacity: int,
+        labels: Mapping[str, str],
+        facts: Facts,
+        insist: bool = False,
     ) -> wire.Registered:
-        """Register a new runner; return its name and key. Raises Unauthenticated, InvalidRequest, Conflict."""
+        """Register a new runner; return its name and key. Raises Unauthenticated, InvalidRequest, Conflict.
+
+        `insist`: a server that is away is waited for, which is for who may come twice.
+        """
         body = wire.register.dump_json(wire.Register(code, name, capacity, labels, facts))
-        return _read(wire.registered, await self._ask("POST", "/register", body))
+        ask = self._insist if insist else self._ask
+        return _read(wire.registered, await ask("POST", "/register", body))
 
     async def hello(self, runner: str, *, capacity: int, facts: Facts) -> Sequence[wire.Inherited]:
         """Begin a life of a runner; return what its earlier lives held."""

@@ -20,6 +20,7 @@ from flowbuild.core.placement import Machine
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock
 from flowbuild.services.ids import new_id
+from flowbuild.services.joining import is_join_token, require_free
 from flowbuild.services.news import runner_topic
 from flowbuild.services.placing import Standing
 from flowbuild.services.signals import Signals
@@ -47,6 +48,7 @@ class Registration:
 
     `inside` tells how many attempts may run at once in servers, and in how many of them; `standing` what the cluster says of the
     machine of a runner; `machines` all of them as placement sees them; `load` how loaded the machine of this server is.
+    With `join_token`, if there is one, machines register by themselves (see `services.joining`).
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Registration:
         standing: Callable[[RunnerRow], Standing | None] = lambda _row: None,
         machines: Callable[[Transaction, float], Mapping[str, Machine]] = lambda _tx, _now: {},
         load: Callable[[], MachineLoad] = MachineLoad,
+        join_token: str = "",
     ) -> None:
         self._database = database
         self._signals = signals
@@ -67,6 +70,7 @@ class Registration:
         self._standing = standing
         self._machines = machines
         self._load = load
+        self._join_token = join_token
 
     def invite(self, by: Actor) -> Invitation:
         """Make a code for a new runner."""
@@ -79,22 +83,22 @@ class Registration:
     def register(
         self, code: str, name: str, *, capacity: int, labels: Mapping[str, str], facts: Facts, address: str
     ) -> Registered:
-        """Let a runner in. Raises Unauthenticated for a code that is no good, InvalidRequest, Conflict for a taken name.
+        """Let a runner in that has a code or the join token. Raises Unauthenticated, InvalidRequest, Conflict for a taken name.
 
-        The name of a runner that was revoked is free, and that of one whose key never arrived: it was never heard of.
-        A code is used up by a good registration only.
+        A code is used up by a good registration only. Who joins under the name of a runner that is being drained is drained.
         """
         _check(name, capacity, labels, facts)
-        now, key = self._clock(), new_token(TokenKind.RUNNER)
+        now, key, joins = self._clock(), new_token(TokenKind.RUNNER), is_join_token(code, self._join_token)
         with self._database.write() as tx:
-            if not tx.runners.use_code(fingerprint(code), now):
+            if not joins and not tx.runners.use_code(fingerprint(code), now):
                 raise Unauthenticated(
                     "the code is not known, used up or over", hint="an admin makes a new one: flow runners add"
                 )
             present = tx.runners.by_name(name)
-            if present is not None and present.state != "revoked" and present.seen_at is not None:
-                raise Conflict(f"there is a runner {name!r}", hint="choose another name, or revoke that one")
-            row = RunnerRow(new_id(now), name, fingerprint(key), capacity, "active", now, dict(labels), asdict(facts))
+            heard = present is not None and self.is_heard(present)
+            require_free(present, joins=joins, heard=heard, facts=facts)
+            state = present.state if joins and present is not None else "active"
+            row = RunnerRow(new_id(now), name, fingerprint(key), capacity, state, now, dict(labels), asdict(facts))
             tx.runners.add(row)
             note(
                 tx,
@@ -102,7 +106,7 @@ class Registration:
                 Actor(f"runner {name}", address),
                 "runner.register",
                 name,
-                detail={"replaces": present is not None},
+                detail={"replaces": present is not None, "by": "join token" if joins else "code"},
             )
         self._signals.notify(runner_topic(name))
         return Registered(name, key)

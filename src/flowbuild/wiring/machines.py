@@ -28,6 +28,7 @@ def machines(local: Local, clock: Clock) -> Machines:
             standing=local.placing.standing,
             machines=local.placing.machines,
             load=lambda: load_of(local.settings.home),
+            join_token=local.settings.join_token.get_secret_value(),
         ),
         keys=RunnerKeys(local.database, local.signals, clock, max_days=local.settings.runner_key_days),
         tokens=AttemptTokens(local.database),

@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import platform
 import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
 
 from flowbuild.auth.tokens import TokenKind, new_token
 from flowbuild.client.base import RunnerRequest
-from flowbuild.core.errors import Conflict, InvalidRequest, WorkspaceError
+from flowbuild.client.runner import Facts
+from flowbuild.core.errors import Conflict, InvalidRequest, Unauthenticated, WorkspaceError
 from flowbuild.engine.base import Engine
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.runner.identity import Identity, keep_identity, kept_identity
@@ -49,23 +50,37 @@ IDENTITY = "identity.json"
 
 async def run_runner(settings: Settings, request: RunnerRequest) -> None:
     """Work for a server until told to stop. Raises the errors of `core.errors` when it cannot begin."""
-    home = settings.home / "runner"
-    with ExitStack() as stack:
-        stack.enter_context(alone(home))
-        stack.callback(close_journal, open_journal(home / "flow.log", settings.log_level))
-        engine = ComposeEngine(
-            host=settings.docker_host, network_pool=settings.network_pool, network_prefix=NETWORK_PREFIX
-        )
-        try:
-            identity = await identify(home, request, settings.capacity, engine)
-            print(f"runner {identity.name} of {', '.join(identity.urls)}", flush=True)  # noqa: T201 (for who started it)
-            watchdog = stack.enter_context(Watchdog(_restart))
-            async with machine(home, identity, settings.capacity, engine, alive=watchdog.alive) as worker:
+    engine = ComposeEngine(host=settings.docker_host, network_pool=settings.network_pool, network_prefix=NETWORK_PREFIX)
+    try:
+        home = await engine.place_on_machine(settings.home) / "runner"
+        with ExitStack() as stack:
+            stack.enter_context(alone(home))
+            stack.callback(close_journal, open_journal(home / "flow.log", settings.log_level))
+            async with _living(home, settings, request, engine) as worker:
                 await _until_told(worker, settings.leave_seconds)
             if worker.refused is not None:
                 raise worker.refused
-        finally:
-            await engine.close()
+    finally:
+        await engine.close()
+
+
+@asynccontextmanager
+async def _living(home: Path, settings: Settings, request: RunnerRequest, engine: Engine) -> AsyncIterator[Worker]:
+    """Begin a life as who this runner is. With the join token, one that the server does not know (any more) joins anew."""
+    join, capacity = settings.join_token.get_secret_value(), settings.capacity
+    identity = await identify(home, request, capacity, engine, join=join)
+    async with AsyncExitStack() as stack:
+        alive = stack.enter_context(Watchdog(_restart)).alive
+        try:
+            worker = await stack.enter_async_context(machine(home, identity, capacity, engine, alive=alive))
+        except Unauthenticated:
+            if not join:
+                raise
+            servers = replace(request, servers=identity.urls)
+            identity = await register(home, servers, join, capacity, engine, insist=True)
+            worker = await stack.enter_async_context(machine(home, identity, capacity, engine, alive=alive))
+        print(f"runner {identity.name} of {', '.join(identity.urls)}", flush=True)  # noqa: T201 (for who started it)
+        yield worker
 
 
 @contextmanager
@@ -83,33 +98,55 @@ def alone(home: Path) -> Iterator[None]:
         raise WorkspaceError(f"the data directory {home} cannot be used: {error.strerror}") from error
 
 
-async def identify(home: Path, request: RunnerRequest, capacity: int, engine: Engine) -> Identity:
-    """Return who this runner is; with a code it registers. Raises InvalidRequest when that is not known."""
+async def identify(home: Path, request: RunnerRequest, capacity: int, engine: Engine, *, join: str = "") -> Identity:
+    """Return who this runner is; with a code it registers, and with the join token when it is none of that server's.
+
+    Raises InvalidRequest when that is not known.
+    """
+    if request.code:
+        return await register(home, request, request.code, capacity, engine)
     path = home / IDENTITY
     known = await asyncio.to_thread(kept_identity, path)
-    if not request.code:
-        if known is None or not set(request.servers or known.urls) & set(known.urls):
-            raise InvalidRequest(
-                "this machine is no runner of that server yet",
-                hint="flow runners add makes a code: --server URL --code CODE",
-            )
-        if request.servers not in ((), known.urls):  # it has further addresses now, or fewer
-            known = replace(known, urls=request.servers)
-            await asyncio.to_thread(keep_identity, path, known)
-        return known
+    if known is None or not set(request.servers or known.urls) & set(known.urls):
+        if join:
+            return await register(home, request, join, capacity, engine, insist=True)
+        raise InvalidRequest(
+            "this machine is no runner of that server yet",
+            hint="flow runners add makes a code: --server URL --code CODE",
+        )
+    if request.servers not in ((), known.urls):  # it has further addresses now, or fewer
+        known = replace(known, urls=request.servers)
+        await asyncio.to_thread(keep_identity, path, known)
+    return known
+
+
+async def register(
+    home: Path, request: RunnerRequest, code: str, capacity: int, engine: Engine, *, insist: bool = False
+) -> Identity:
+    """Become a runner of a server with a code or its join token; `insist`: wait for a server that is away.
+
+    What the machine made in the engine as another runner stays its own.
+    """
     if not request.servers:
         raise InvalidRequest("a code of which server?", hint="give --server URL")
+    path = home / IDENTITY
+    known = await asyncio.to_thread(kept_identity, path)
     client = RemoteClient(Servers(request.servers), "")
     try:
         facts = await facts_of(engine)
-        name = request.name or platform.node().partition(".")[0].lower()
-        made = await client.register(request.code, name, capacity=capacity, labels=request.labels, facts=facts)
+        name = request.name or facts.hostname.partition(".")[0].lower()
+        made = await client.register(code, name, capacity=capacity, labels=request.labels, facts=facts, insist=insist)
     finally:
         await client.close()
-    instance = known.instance if known is not None else secrets.token_hex(6)
+    instance = known.instance if known is not None else _instance(facts, made.name)
     identity = Identity(request.servers, made.name, made.key, instance)
     await asyncio.to_thread(keep_identity, path, identity)
     return identity
+
+
+def _instance(facts: Facts, name: str) -> str:
+    """Return how a new runner marks what it makes in the engine: on a node of a Swarm as before its disk was lost."""
+    return sha256(f"{facts.node}/{name}".encode()).hexdigest()[:12] if facts.node else secrets.token_hex(6)
 
 
 @asynccontextmanager

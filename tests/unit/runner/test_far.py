@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import time
@@ -13,17 +14,19 @@ from flowbuild.client.base import RunnerRequest
 from flowbuild.client.runner import LEASE_SECONDS, Lease
 from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, Unauthenticated
 from flowbuild.runner import attempt
+from flowbuild.runner.identity import keep_identity, kept_identity
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
 from flowbuild.runner.servers import Servers
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.decisions import run_topic
 from flowbuild.services.leases import MARGIN, Leases
+from flowbuild.settings import Settings
 from flowbuild.testing import site
 from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import LIMIT, step
 from flowbuild.testing.program import git
-from flowbuild.wiring.runner import alone, identify
+from flowbuild.wiring.runner import IDENTITY, _living, alone, identify
 from flowbuild.workspace.repo import RunRepository
 
 LARGE = 1 << 20  # bytes from which a file is an LFS object
@@ -410,6 +413,28 @@ async def test_who_a_machine_is(home, open_site, far):
         both = (served.url, "http://elsewhere.example")
         assert (await identify(far.home, RunnerRequest(both), 1, far.engine())).urls == both  # one more address
         assert (await identify(far.home, RunnerRequest(), 1, far.engine())).urls == both  # from now on
+
+
+async def test_a_machine_joins_with_the_token_and_anew_when_its_key_opens_nothing(open_site, far):
+    token = "join-" + "x" * 32
+    async with open_site() as served:
+        served.backend.machines.registration._join_token = token
+        far.home.mkdir(parents=True)
+        asked = RunnerRequest((served.url,))
+        joined = await identify(far.home, asked, 1, far.engine(), join=token)
+        assert joined.name == "dummy", "what its engine is called"
+        assert await identify(far.home, asked, 1, far.engine(), join=token) == joined, "it is one already"
+        keep_identity(far.home / IDENTITY, replace(joined, key="flowr_" + "A" * 43))
+        settings = Settings(home=far.home, capacity=1)
+        with pytest.raises(Unauthenticated):
+            async with _living(far.home, settings, asked, far.engine()):
+                pass
+        settings = Settings(home=far.home, capacity=1, join_token=token)
+        async with _living(far.home, settings, asked, far.engine()) as worker:
+            assert worker.refused is None
+        anew = kept_identity(far.home / IDENTITY)
+        assert anew == replace(joined, key=anew.key), "what it made in the engine is still its own"
+        assert anew.key != joined.key
 
 
 def test_one_program_per_machine(far):

@@ -3,7 +3,7 @@
 import pytest
 
 from flowbuild.auth.tokens import TokenKind, kind_of
-from flowbuild.client.runner import Facts, MachineLoad
+from flowbuild.client.runner import LEASE_SECONDS, Facts, MachineLoad
 from flowbuild.core.access import Action, allowed
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.services.audit import Actor
@@ -173,3 +173,80 @@ def test_a_runner_that_is_not_there(registration):
     for change in (registration.drain, registration.activate, registration.revoke):
         with pytest.raises(NotFound):
             change("one", ADA)
+
+
+TOKEN = "join-" + "x" * 32
+
+
+@pytest.fixture
+def joining(database, clock):
+    return Registration(database, Signals(), clock, join_token=TOKEN)
+
+
+def test_machines_join_by_themselves_with_the_token(joining, database, keys):
+    for name in ("one", "two"):
+        made = register(joining, name, TOKEN)
+        assert keys.principal(made.key).name == name
+    assert actions(database) == [(f"runner {name}", "runner.register", name) for name in ("one", "two")]
+    with database.read() as tx:
+        assert [row.detail["by"] for row in tx.audit.page(before=None, limit=100)] == ["join token"] * 2
+
+
+@pytest.mark.parametrize("token", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\ud800"])
+def test_no_other_text_joins(joining, token):
+    with pytest.raises(Unauthenticated):
+        register(joining, "one", token)
+
+
+def test_a_server_without_a_token_lets_nobody_join(registration):
+    for token in ("", TOKEN):
+        with pytest.raises(Unauthenticated):
+            register(registration, "one", token)
+
+
+def test_codes_are_good_beside_the_token(joining):
+    register(joining, "one", joining.invite(ADA).code)
+
+
+def test_who_joins_takes_the_name_of_a_silent_runner_and_of_none_that_works(joining, clock, keys):
+    key = register(joining, "one", TOKEN).key
+    joining.heard("one")
+    with pytest.raises(Conflict, match="there is a runner 'one'"):
+        register(joining, "one", TOKEN)
+    assert keys.principal(key).name == "one"
+    clock.now += LEASE_SECONDS
+    register(joining, "one", TOKEN)
+    with pytest.raises(Unauthenticated):
+        keys.principal(key)
+
+
+@pytest.mark.parametrize(("before", "now", "free"), [("a", "a", True), ("a", "b", False), ("", "", False)])
+def test_a_node_of_a_swarm_may_join_again(joining, before, now, free):
+    register(joining, "one", TOKEN, facts=Facts(node=before))
+    joining.heard("one")
+    if free:
+        register(joining, "one", TOKEN, facts=Facts(node=now))
+    else:
+        with pytest.raises(Conflict):
+            register(joining, "one", TOKEN, facts=Facts(node=now))
+    joining.heard("one")
+    with pytest.raises(Conflict):  # a code is for a new machine
+        register(joining, "one", facts=Facts(node=before))
+
+
+def test_a_revoked_runner_does_not_come_back_by_itself(joining, clock):
+    register(joining, "one", TOKEN, facts=Facts(node="a"))
+    joining.heard("one")
+    joining.revoke("one", ADA)
+    clock.now += 10 * LEASE_SECONDS
+    with pytest.raises(Conflict, match="was revoked"):
+        register(joining, "one", TOKEN, facts=Facts(node="a"))
+    register(joining, "one", joining.invite(ADA).code)
+
+
+def test_a_drained_runner_that_joins_anew_stays_drained(joining):
+    register(joining, "one", TOKEN, facts=Facts(node="a"))
+    joining.heard("one")
+    joining.drain("one", ADA)
+    register(joining, "one", TOKEN, facts=Facts(node="a"))
+    assert [row.state for row in joining.runners()] == ["draining"]
