@@ -22,7 +22,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -200,9 +200,9 @@ class Node:
             with contextlib.suppress(RuntimeError):  # there is nothing to take away
                 run("tc", "qdisc", "delete", "dev", device, "root")
 
-    def docker(self, *arguments: str, stdin: bytes = b"") -> str:
+    def docker(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
         """Ask its engine with docker's command line; return what it printed. Raises RuntimeError."""
-        return _run("docker", "--host", self.host, *arguments, stdin=stdin)
+        return _run("docker", "--host", self.host, *arguments, stdin=stdin, environment=environment)
 
     @property
     def log(self) -> str:
@@ -253,10 +253,22 @@ class Lab:
         options = ("--dispatcher-heartbeat", f"{heartbeat}s", "--task-history-limit", "1")
         first.docker("swarm", "init", "--advertise-addr", first.address, *options)
         for position, node in enumerate(others, 1):  # one after the other: the quorum changes with each manager
-            role = "manager" if position < managers else "worker"
-            token = first.docker("swarm", "join-token", "--quiet", role).strip()
-            node.docker("swarm", "join", "--token", token, "--advertise-addr", node.address, first.address)
+            self._join(node, "manager" if position < managers else "worker")
         self.until(lambda: set(self.states().values()) == {"ready"}, "all nodes are ready")
+
+    def add(self, *images: str) -> Node:
+        """Start one more node, give it images and have it join as a worker; return it."""
+        node = Node(self, len(self.nodes) + 1)
+        self.nodes[node.name] = node
+        node.on()
+        self.load(*images, nodes=[node.name])
+        self._join(node, "worker")
+        return node
+
+    def _join(self, node: Node, role: str) -> None:
+        manager = self.manager
+        token = manager.docker("swarm", "join-token", "--quiet", role).strip()
+        node.docker("swarm", "join", "--token", token, "--advertise-addr", node.address, manager.address)
 
     def down(self) -> None:
         """End everything and remove what it left."""
@@ -339,9 +351,9 @@ def _children(process: int) -> Iterator[str]:
         yield from Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
-def _run(*argv: str, stdin: bytes = b"") -> str:
-    environment = {**os.environ, "PATH": PATH}
-    done = subprocess.run(argv, input=stdin, check=False, capture_output=True, timeout=LONG, env=environment)
+def _run(*argv: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
+    own = {**os.environ, "PATH": PATH, **(environment or {})}
+    done = subprocess.run(argv, input=stdin, check=False, capture_output=True, timeout=LONG, env=own)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode()

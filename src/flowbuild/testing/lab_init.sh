@@ -20,6 +20,7 @@ settle() {
   mount --rbind "$folder/cgroup" /sys/fs/cgroup
   umount --lazy "$folder/cgroup"
   mount -t tmpfs -o mode=755 tmpfs /run
+  [ ! -d /etc/docker ] || mount -t tmpfs tmpfs /etc/docker # settings of this machine's engine, and who that is
   hostname "$1"
 }
 

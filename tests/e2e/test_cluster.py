@@ -1,0 +1,132 @@
+"""The stack on a real Swarm: three engines, each as on a machine of its own, server and runners out of the built image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowbuild.testing.cluster import MINUTES, STACK, Cluster, deployed
+from flowbuild.testing.program import make_repository
+
+PIPELINES = """
+x-box: &box {image: flow-demo/busybox}
+pipelines:
+  fan:
+    steps:
+      make:
+        compose: {services: {make: {<<: *box, command: [sh, -c, "mkdir parts; echo made > parts/base; head -c 3000000 /dev/urandom > large"]}}}
+        success: [left, right]
+      left:
+        compose: {services: {left: {<<: *box, volumes: ["./parts:/parts"], command: [sh, -c, "cat /parts/base; echo left > /parts/left"]}}}
+        success: [both]
+      right:
+        compose: {services: {right: {<<: *box, volumes: [".:/code"], command: [sh, -c, "wc -c < /code/large; echo right > right"]}}}
+        success: [both]
+      both:
+        compose: {services: {both: {<<: *box, command: [sh, -c, "cat parts/base parts/left right; test -d .git"]}}}
+  slow:
+    steps:
+      wait:
+        compose: {services: {wait: {<<: *box, init: true, command: [sh, -c, "echo working; until [ -e /tmp/go ]; do sleep 0.1; done; echo over > result; exit 7"]}}}
+        fail: [after]
+      after:
+        compose: {services: {after: {<<: *box, command: [echo, went on]}}}
+"""
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Machines n1 (a manager), n2 and n3, of which n3 came when the stack was there; with a project "shop"."""
+    top = tmp_path_factory.mktemp("cluster")
+    source = top / "source"
+    source.mkdir()
+    (source / ".flow.yml").write_text(PIPELINES)
+    with deployed(top, workers=1) as cluster:
+        assert cluster.add() == "n3"
+        repository = make_repository(source, cluster.shared / "shop", message="Cluster", tag="v1")
+        cluster.flow("projects", "add", "shop", str(repository))
+        yield cluster
+
+
+def working_directories(cluster: Cluster, node: str) -> list[str]:
+    (volume,) = cluster.lab[node].docker("volume", "ls", "--quiet", "--filter", f"name={STACK}_runner").split()
+    place = Path(cluster.lab[node].docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume).strip())
+    return [path.name for path in (place / "runner/work").iterdir() if path.name != ".trash"]
+
+
+def working_step(cluster: Cluster) -> tuple[str, str, str]:
+    """Return a run whose first step works, the node that has it, and its container there."""
+    run = cluster.start("shop", "slow")
+    cluster.lab.until(lambda: "working" in cluster.flow("logs", run, "wait"), "the step works")
+    (node,) = (each for each in ("n2", "n3") if cluster.containers(each, f"label=flow.run={run}", "status=running"))
+    (container,) = cluster.containers(node, f"label=flow.run={run}", "label=flow.step=wait", "status=running")
+    return run, node, container
+
+
+def went_on(cluster: Cluster, run: str) -> bool:
+    """Whether the run ended as it would have with nothing happening to it: with one attempt of each step."""
+    wait, after = cluster.ended(run)["steps"]
+    assert [(each["outcome"], each["exit_code"], each["epoch"]) for each in wait["attempts"]] == [("failed", 7, 1)]
+    assert [each["outcome"] for each in after["attempts"]] == ["succeeded"]
+    return "went on" in cluster.flow("logs", run, "after")
+
+
+def test_every_worker_has_a_runner_that_joined_by_itself(cluster):
+    runners = cluster.runners()
+    info = ("info", "--format", "{{.Swarm.NodeID}}")
+    nodes = {name: cluster.lab[name].docker(*info).strip() for name in ("n2", "n3")}
+    assert {name: each["facts"]["node"] for name, each in runners.items()} == nodes
+    assert {each["facts"]["role"] for each in runners.values()} == {"worker"}
+    assert [len(cluster.tasks("runner", node)) for node in ("n1", "n2", "n3")] == [0, 1, 1]
+
+
+def test_a_run_goes_through_and_leaves_nothing(cluster):
+    run = cluster.start("shop", "fan")
+    view = cluster.ended(run)
+    assert view["state"] == "succeeded", cluster.flow("logs", run)
+    assert {step["attempts"][0]["node"] for step in view["steps"]} <= {"n2", "n3"}
+    assert cluster.flow("logs", run, "right").split()[-1] == "3000000"
+    assert cluster.flow("logs", run, "both").split()[-3:] == ["made", "left", "right"]
+    networks = ("network", "ls", "--quiet", "--filter", "label=flow.run")
+    for name in ("n2", "n3"):
+
+        def left(name: str = name) -> list[str]:
+            here = [*cluster.containers(name, "label=flow.run"), *cluster.lab[name].docker(*networks).split()]
+            return here + working_directories(cluster, name)
+
+        cluster.lab.until(lambda left=left: left() == [], f"nothing is left on {name}")
+
+
+def test_a_step_goes_on_while_its_runner_is_replaced(cluster):
+    run, node, step = working_step(cluster)
+    (before,) = cluster.tasks("runner", node)
+    cluster.lab[node].docker("kill", before)
+    cluster.lab.until(lambda: cluster.tasks("runner", node) not in ([], [before]), "Swarm starts another runner")
+    cluster.lab[node].docker("exec", step, "touch", "/tmp/go")
+    assert went_on(cluster, run)
+
+
+def test_steps_go_on_while_everything_is_replaced(cluster):
+    run, node, step = working_step(cluster)
+    before = [*cluster.tasks("server", "n1"), *cluster.tasks("runner", "n2"), *cluster.tasks("runner", "n3")]
+    cluster.deploy(FLOW_LOG_LEVEL="debug")
+
+    def replaced() -> bool:
+        now = [*cluster.tasks("server", "n1"), *cluster.tasks("runner", "n2"), *cluster.tasks("runner", "n3")]
+        return len(now) == len(before) and not {*now} & {*before}
+
+    cluster.lab.until(replaced, "server and runners are others", MINUTES)
+    cluster.lab.until(cluster.is_ready, "the server is ready", MINUTES)
+    cluster.lab[node].docker("exec", step, "touch", "/tmp/go")
+    assert went_on(cluster, run)
+
+
+def test_a_backup_is_made_in_the_container_of_the_server(cluster):
+    (server,) = cluster.tasks("server", "n1")
+    said = cluster.lab["n1"].docker("exec", server, "flow", "server", "backup", f"{cluster.shared}/backup")
+    assert said.startswith("backup of")
+    assert any((cluster.shared / "backup").iterdir())
