@@ -41,7 +41,7 @@ def add_runner(app: typer.Typer, operator: Operator) -> None:
     ) -> None:
         """Execute steps of a server on this machine, which needs Docker, git and git-lfs.
 
-        The first time with --server and --code; it then knows who it is. SIGTERM or Ctrl-C stops it, and containers go on:
+        The first time with --server and --code, or FLOW_JOIN_TOKEN; it then knows who it is. SIGTERM or Ctrl-C stops it, and containers go on:
         the next start finds them, within a minute. `flow runners drain` lets it finish what it has.
         """
         servers = tuple(dict.fromkeys(normal(each) for each in server or ()))

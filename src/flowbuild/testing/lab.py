@@ -81,13 +81,13 @@ class Place:
                 os.kill(int(child), signal.SIGKILL)
         self.close()
 
-    def close(self) -> None:
+    def close(self, seconds: float = SECONDS) -> None:
         """End it by the end of its input; return when it is gone."""
         for stream in (self._outer.stdin, self._outer.stdout):
             if stream is not None:
                 stream.close()
         try:
-            self._outer.wait(SECONDS)
+            self._outer.wait(seconds)
         finally:
             self._outer.kill()  # no process any more, unless it hung
             self._outer.wait()
@@ -275,7 +275,7 @@ class Lab:
         for forward in self._forwards:
             forward.close()
         _together([node.off for node in self.nodes.values() if node.is_on])
-        self.switch.close()
+        self.switch.close(LONG)
 
     @property
     def manager(self) -> Node:

@@ -68,7 +68,7 @@ node() {
 }
 
 switch() {
-  local address=$1 cgroup=$2 tries group
+  local address=$1 cgroup=$2 tries node
   ip link set lo up
   ip link add bridge0 type bridge mcast_snooping 0
   ip address add "$address/24" dev bridge0
@@ -80,6 +80,8 @@ switch() {
     remove_groups "$cgroup" && break
     sleep 0.05
   done
+  for node in "$folder"/*; do rm -rf "$node" & done # each has thousands of files
+  wait
   rm -rf "$folder"
 }
 
