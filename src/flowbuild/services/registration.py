@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from flowbuild.auth.limits import LoginLimits
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
 from flowbuild.client.runner import LEASE_SECONDS, Facts, MachineLoad
 from flowbuild.client.wire import Registered
@@ -71,6 +72,7 @@ class Registration:
         self._machines = machines
         self._load = load
         self._join_token = join_token
+        self._limits = LoginLimits(clock)
 
     def invite(self, by: Actor) -> Invitation:
         """Make a code for a new runner."""
@@ -83,11 +85,13 @@ class Registration:
     def register(
         self, code: str, name: str, *, capacity: int, labels: Mapping[str, str], facts: Facts, address: str
     ) -> Registered:
-        """Let a runner in that has a code or the join token. Raises Unauthenticated, InvalidRequest, Conflict for a taken name.
+        """Let a runner in that has a code or the join token.
 
+        Raises Unauthenticated, RateLimited who tried others too often, InvalidRequest, Conflict for a taken name.
         A code is used up by a good registration only. Who joins under the name of a runner that is being drained is drained.
         """
         _check(name, capacity, labels, facts)
+        self._limits.attempt(address, name)
         now, key, joins = self._clock(), new_token(TokenKind.RUNNER), is_join_token(code, self._join_token)
         with self._database.write() as tx:
             if not joins and not tx.runners.use_code(fingerprint(code), now):
@@ -95,6 +99,7 @@ class Registration:
                     "the code is not known, used up or over", hint="an admin makes a new one: flow runners add"
                 )
             present = tx.runners.by_name(name)
+            self._limits.succeeded(address, name)
             heard = present is not None and self.is_heard(present)
             require_free(present, joins=joins, heard=heard, facts=facts)
             state = present.state if joins and present is not None else "active"

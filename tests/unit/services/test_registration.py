@@ -5,7 +5,7 @@ import pytest
 from flowbuild.auth.tokens import TokenKind, kind_of
 from flowbuild.client.runner import LEASE_SECONDS, Facts, MachineLoad
 from flowbuild.core.access import Action, allowed
-from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
+from flowbuild.core.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthenticated
 from flowbuild.services.audit import Actor
 from flowbuild.services.placing import Standing
 from flowbuild.services.registration import CODE_SECONDS, Registration
@@ -196,6 +196,18 @@ def test_machines_join_by_themselves_with_the_token(joining, database, keys):
 def test_no_other_text_joins(joining, token):
     with pytest.raises(Unauthenticated):
         register(joining, "one", token)
+
+
+def test_who_guesses_the_token_has_to_wait_and_who_knows_it_has_not(joining, clock):
+    for name in (f"m{number}" for number in range(40)):  # of one address
+        register(joining, name, TOKEN)
+    for number in range(5):
+        with pytest.raises(Unauthenticated):
+            register(joining, "one", f"{number:32}")
+    with pytest.raises(RateLimited):
+        register(joining, "one", TOKEN)
+    clock.now += 60
+    register(joining, "one", TOKEN)
 
 
 def test_a_server_without_a_token_lets_nobody_join(registration):
