@@ -17,12 +17,15 @@ pipelines:
     steps:
       make:
         compose: {services: {make: {<<: *box, command: [sh, -c, "mkdir parts; echo made > parts/base; head -c 3000000 /dev/urandom > large"]}}}
-        success: [left, right]
+        success: [left, right, built]
       left:
         compose: {services: {left: {<<: *box, volumes: ["./parts:/parts"], command: [sh, -c, "cat /parts/base; echo left > /parts/left"]}}}
         success: [both]
       right:
         compose: {services: {right: {<<: *box, volumes: [".:/code"], command: [sh, -c, "wc -c < /code/large; echo right > right"]}}}
+        success: [both]
+      built:
+        compose: {services: {built: {build: ., command: [cat, /seen]}}}
         success: [both]
       both:
         compose: {services: {both: {<<: *box, command: [sh, -c, "cat parts/base parts/left right; test -d .git"]}}}
@@ -45,6 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     source = top / "source"
     source.mkdir()
     (source / ".flow.yml").write_text(PIPELINES)
+    (source / "Dockerfile").write_text("FROM flow-demo/busybox\nCOPY parts/base /seen\n")
     with deployed(top, workers=1) as cluster:
         assert cluster.add() == "n3"
         repository = make_repository(source, cluster.shared / "shop", message="Cluster", tag="v1")
@@ -90,6 +94,7 @@ def test_a_run_goes_through_and_leaves_nothing(cluster):
     assert view["state"] == "succeeded", cluster.flow("logs", run)
     assert {step["attempts"][0]["node"] for step in view["steps"]} <= {"n2", "n3"}
     assert cluster.flow("logs", run, "right").split()[-1] == "3000000"
+    assert cluster.flow("logs", run, "built").split()[-1] == "made"
     assert cluster.flow("logs", run, "both").split()[-3:] == ["made", "left", "right"]
     networks = ("network", "ls", "--quiet", "--filter", "label=flow.run")
     for name in ("n2", "n3"):
@@ -122,6 +127,16 @@ def test_steps_go_on_while_everything_is_replaced(cluster):
     cluster.lab.until(replaced, "server and runners are others", MINUTES)
     cluster.lab.until(cluster.is_ready, "the server is ready", MINUTES)
     cluster.lab[node].docker("exec", step, "touch", "/tmp/go")
+    assert went_on(cluster, run)
+
+
+def test_steps_go_on_while_there_is_no_database(cluster):
+    run, node, step = working_step(cluster)
+    (before,) = cluster.tasks("postgres", "n1")
+    cluster.lab["n1"].docker("kill", before)
+    cluster.lab[node].docker("exec", step, "touch", "/tmp/go")
+    cluster.lab.until(lambda: cluster.tasks("postgres", "n1") not in ([], [before]), "Swarm starts another PostgreSQL")
+    cluster.lab.until(cluster.is_ready, "the server is ready", MINUTES)
     assert went_on(cluster, run)
 
 

@@ -82,7 +82,7 @@ LEASE = "/attempts/{run}/{step}/{attempt}/{epoch}"
 
 @router.post("/register", dependencies=[Depends(Public())])
 def register_runner(body: wire.Register, request: Request, backend: Back) -> wire.Registered:
-    """Let a machine in that has a code from an admin; the answer holds its key, once."""
+    """Let a machine in that has a code from an admin or the join token; the answer holds its key, once."""
     return backend.machines.registration.register(
         body.code,
         body.name,
