@@ -83,6 +83,9 @@ bootstrap() {
   shift 2
   while read -r line; do settings+=(--aptopt="$line"); done < <(apt-config dump | grep -E '^Acquire::(https?|ftp)::(Proxy|CaInfo)' || true)
   apt_sources "$suite" >"$work/sources.$packages"
+  # A release that this machine does not have: from the same mirror.
+  [ -s "$work/sources.$packages" ] ||
+    apt_sources "$(os VERSION_CODENAME)" | sed -n "s/ $(os VERSION_CODENAME) / $suite /p" >"$work/sources.$packages"
   [ -s "$work/sources.$packages" ] || die "apt has no package lists of $suite on this machine." "Run apt-get update first."
   as_root_or_user mmdebstrap --quiet --variant=minbase --include="$packages" "${settings[@]}" \
     --aptopt='APT::Install-Recommends "false"' \
