@@ -79,6 +79,11 @@ class Incoming:
         """The ref that may be pushed."""
         return attempt_ref(*self._attempt)
 
+    @property
+    def base(self) -> str:
+        """What is pushed follows from this commit."""
+        return self._parent
+
     def open(self) -> None:
         """Remove what a push that was cut off left."""
         if self._repository.refs.read(self._place) is not None:

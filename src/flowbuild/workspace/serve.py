@@ -45,6 +45,8 @@ _CONFIG = {
     "receive.denyDeletes": "true",
     "receive.denyNonFastForwards": "true",
     "receive.advertisePushOptions": "false",
+    # Objects go out as they lie in our packs: looking for deltas costs the processor more than a LAN saves, and readers too.
+    "pack.window": "0",
 }
 
 
@@ -86,9 +88,13 @@ class GitServer:
         self.bounds = bounds or Bounds()
         self._free = asyncio.Semaphore(self.bounds.children)
 
-    def advertise(self, repository: Path, service: str) -> GitAnswer:
-        """Answer which refs there are, as the first question of a fetch or push."""
-        return GitAnswer(self, repository, "/info/refs", service)
+    def advertise(self, repository: Path, service: str, base: str = "") -> GitAnswer:
+        """Answer which refs there are, as the first question of a fetch or push.
+
+        `base`: the commit that a push builds on. It is told instead of all refs, so that the answer stays short and only
+        what is new since then is sent.
+        """
+        return GitAnswer(self, repository, "/info/refs", service, base=base)
 
     def fetch(self, repository: Path) -> GitAnswer:
         """Answer a fetch."""
@@ -137,6 +143,7 @@ class GitAnswer:
     path: str
     service: str
     door: Door | None = None
+    base: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer. Raises FlowError as long as nothing was answered."""
@@ -167,6 +174,8 @@ class GitAnswer:
             answer = await _all(child.stdout)
             if body.error is None and b"unpack ok" in answer and b"ng refs/" not in answer:
                 await asyncio.to_thread(self.door.accept, commit)
+        elif self.base and status == 200:
+            answer = _built_on(self.base, await _all(child.stdout))
         if body.error is not None:
             raise body.error
         await self._send(send, {"type": "http.response.start", "status": status, "headers": headers})
@@ -193,7 +202,7 @@ class GitAnswer:
             "REQUEST_METHOD": scope["method"],
             "CONTENT_TYPE": headers.get(b"content-type", b"").decode("latin-1"),
             "HTTP_CONTENT_ENCODING": headers.get(b"content-encoding", b"").decode("latin-1"),
-            "GIT_PROTOCOL": _protocol(headers.get(b"git-protocol", b"")),
+            "GIT_PROTOCOL": "" if pushing else _protocol(headers.get(b"git-protocol", b"")),
         }
         if pushing:
             config["receive.maxInputSize"] = str(self.server.bounds.push_bytes)
@@ -322,6 +331,14 @@ async def _all(stdout: asyncio.StreamReader) -> bytes:
     while piece := await stdout.read(_CHUNK):
         kept += piece[: max(0, _ANSWER_MAX - len(kept))]
     return kept
+
+
+def _built_on(base: str, answer: bytes) -> bytes:
+    """Return what receive-pack says about itself, with one commit instead of its refs: `.have`, as for those of alternates."""
+    start = answer.index(b"0000") + 4  # after the name of the service
+    _, _, abilities = answer[start + 4 : start + int(answer[start : start + 4], 16)].partition(b"\0")
+    line = b"%s .have\0%s" % (base.encode(), abilities)
+    return answer[:start] + b"%04x%s0000" % (len(line) + 4, line)
 
 
 def _protocol(value: bytes) -> str:

@@ -90,10 +90,13 @@ def advertise(
     """Answer the first question of git."""
     if service not in (UPLOAD, RECEIVE):
         raise Forbidden("this git client is too old", hint="git 1.6.6 and newer speak the smart protocol")
+    base = ""
     if service == RECEIVE:
         require(visit.caller, Action.WORKSPACE_WRITE, visit.project)
-        backend.repositories.incoming(visit.run, visit.caller.name).open()  # else it builds on what a cut push left
-    answer = backend.git.advertise(backend.repositories.path(visit.run), service)
+        door = backend.repositories.incoming(visit.run, visit.caller.name)
+        door.open()  # else it builds on what a cut push left
+        base = door.base
+    answer = backend.git.advertise(backend.repositories.path(visit.run), service, base)
     return Long(place_of(backend.downloads.clones, visit.caller, address), answer)
 
 
