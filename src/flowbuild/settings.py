@@ -146,6 +146,11 @@ class Settings(BaseSettings):
         description="seconds after which a client, of git or any other, that takes nothing of its answer is given up",
     )
     git_push_bytes: int = Field(default=4 << 30, ge=1 << 20, description="bytes that a runner may push for one step")
+    store_bytes: int = Field(
+        default=20 << 30,
+        ge=0,
+        description="bytes that `flow runner` keeps of runs, sources and large files; what was used longest ago goes first; 0: no limit",
+    )
     key_file: Path | None = Field(
         default=None, description="the keys that seal secrets (default: vault.keys in the home directory)"
     )

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from flowbuild.client.runner import Assignment, RunnerClient
+from flowbuild.client.runner import Assignment, Lease, RunnerClient
 from flowbuild.core.ids import CommitId
 from flowbuild.engine.base import Engine
 from flowbuild.runner.patience import Patience
@@ -47,6 +47,10 @@ class Repositories(Protocol):
         """Record the result of an attempt under its ref, where the server looks for it. Raises Conflict, WorkspaceError."""
         ...
 
+    def release(self, lease: Lease) -> None:
+        """Take note that an attempt, for which something was fetched, is over here."""
+        ...
+
     async def forget(self, run: str) -> None:
         """Let go of what is kept of a run."""
         ...
@@ -75,6 +79,9 @@ class NearRepositories:
         lease = assignment.lease
         write = partial(repository.write_attempt_ref, lease.step, lease.attempt, lease.epoch, commit)
         await self._patience(lambda: asyncio.to_thread(write))
+
+    def release(self, lease: Lease) -> None:
+        """See Repositories."""
 
     async def forget(self, run: str) -> None:
         """See Repositories."""

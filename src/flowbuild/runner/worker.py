@@ -177,6 +177,7 @@ class Worker:
             log.error("attempt_failed", run=lease.run, step=lease.step, error=error.message)
         finally:
             self._running.pop(lease, None)
+            self._repositories.release(lease)
             attempt.free()
             attempt.rest()
             self._look_whether_drained()
@@ -286,6 +287,7 @@ class Worker:
             spec = await asyncio.to_thread(plan.predict)
             if run in self._gone:  # it ended meanwhile, and took its directories along
                 await asyncio.to_thread(self._slots.drop_run, run)
+                await self._repositories.forget(run)
             else:
                 self._prepared.begin(spec, images)
         except FlowError as error:

@@ -71,14 +71,15 @@ async def _living(home: Path, settings: Settings, request: RunnerRequest, engine
     identity = await identify(home, request, capacity, engine, join=join)
     async with AsyncExitStack() as stack:
         alive = stack.enter_context(Watchdog(_restart)).alive
+        begin = partial(machine, home, store_bytes=settings.store_bytes, alive=alive)
         try:
-            worker = await stack.enter_async_context(machine(home, identity, capacity, engine, alive=alive))
+            worker = await stack.enter_async_context(begin(identity, capacity, engine))
         except Unauthenticated:
             if not join:
                 raise
             servers = replace(request, servers=identity.urls)
             identity = await register(home, servers, join, capacity, engine, insist=True)
-            worker = await stack.enter_async_context(machine(home, identity, capacity, engine, alive=alive))
+            worker = await stack.enter_async_context(begin(identity, capacity, engine))
         print(f"runner {identity.name} of {', '.join(identity.urls)}", flush=True)  # noqa: T201 (for who started it)
         yield worker
 
@@ -151,7 +152,13 @@ def _instance(facts: Facts, name: str) -> str:
 
 @asynccontextmanager
 async def machine(
-    home: Path, identity: Identity, capacity: int, engine: Engine, *, alive: Callable[[], None] = lambda: None
+    home: Path,
+    identity: Identity,
+    capacity: int,
+    engine: Engine,
+    *,
+    alive: Callable[[], None] = lambda: None,
+    store_bytes: int = 0,
 ) -> AsyncIterator[Worker]:
     """Begin a life of a runner: yields the worker, to be run; what earlier lives left is swept first."""
     await engine.ready()
@@ -160,7 +167,7 @@ async def machine(
     keys = Keys(home / IDENTITY, identity, partial(new_token, TokenKind.RUNNER))
     client = RemoteClient(servers, identity.key, keys=keys)
     slots, spool = Slots(home / "work"), Spool(home / "spool")
-    repositories = FarRepositories(servers, home / "runs", home / "lfs")
+    repositories = FarRepositories(servers, home / "runs", home / "lfs", limit=store_bytes)
     try:
         held = await client.hello(name, capacity=capacity, facts=await facts_of(engine))
         launched = frozenset(project_name(each.lease) for each in held if each.launched)

@@ -88,10 +88,14 @@ def data_pieces(fd: int, size: int, limit: int = 1 << 16) -> tuple[tuple[int, in
 
 
 class LfsStore:
-    """Objects of git-lfs under `root`: `objects/aa/bb/<sha256>`, read-only files, complete whenever they are visible."""
+    """Objects of git-lfs under `root`: `objects/aa/bb/<sha256>`, read-only files, complete whenever they are visible.
 
-    def __init__(self, root: Path) -> None:
+    `told` hears of each object before it is stored, or found to be here already.
+    """
+
+    def __init__(self, root: Path, told: Callable[[Pointer], None] = lambda _: None) -> None:
         self.root = Path(root)
+        self._told = told
         self._objects = self.root / "objects"
         self._temporary = self.root / "tmp"
         self._temporary.mkdir(parents=True, exist_ok=True)
@@ -108,6 +112,10 @@ class LfsStore:
             return self.path(pointer.oid).stat().st_size == pointer.size
         except FileNotFoundError:
             return False
+
+    def use(self, pointer: Pointer) -> bool:
+        """Tell whether the object is here, as `has`; if so, it was used now."""
+        return self._young(pointer)
 
     def put(self, source: int, size: int, pieces: tuple[tuple[int, int], ...] | None = None) -> Pointer:
         """Store the first `size` bytes of an open regular file; `pieces` says where it has data (see `data_pieces`).
@@ -251,6 +259,7 @@ class LfsStore:
 
     def _young(self, pointer: Pointer) -> bool:
         """Make an object that is here young again; False when it is not here."""
+        self._told(pointer)
         if not self.has(pointer):
             return False
         try:

@@ -13,7 +13,7 @@ import os
 import secrets
 import struct
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -184,7 +184,7 @@ class PackWriter:
         with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as content:
             checksum = sha256(content).digest()  # the count in the header comes first: only now can it be computed
         os.pwrite(self._file, checksum, self._offset)
-        index = self._index(checksum)
+        index = pack_index(self._entries, checksum)
         final = self._directory / f"pack-{checksum.hex()}.pack"
         temporary_index = self._temporary.with_suffix(".idx")
         try:
@@ -199,25 +199,26 @@ class PackWriter:
         self._end()
         return final
 
-    def _index(self, checksum: bytes) -> bytes:
-        oids = sorted(self._entries)
-        fanout = [bisect(oids, bytes((first,)) + b"\xff" * (OID_BYTES - 1)) for first in range(256)]
-        offsets, checks = zip(*[self._entries[oid] for oid in oids], strict=True)
-        far: list[int] = []
-        if self._offset > _FAR:
-            far = [offset for offset in offsets if offset >= _FAR]
-            places = iter(range(_FAR_FLAG, _FAR_FLAG + len(far)))
-            offsets = tuple(offset if offset < _FAR else next(places) for offset in offsets)
-        count = len(oids)
-        index = b"".join(
-            (
-                b"\xfftOc\0\0\0\2",
-                struct.pack(">256I", *fanout),
-                *oids,
-                struct.pack(f">{count}I", *checks),
-                struct.pack(f">{count}I", *offsets),
-                struct.pack(f">{len(far)}Q", *far),
-                checksum,
-            )
+
+def pack_index(entries: Mapping[bytes, tuple[int, int]], checksum: bytes) -> bytes:
+    """Return the index of a pack with that SHA-256: offset and CRC-32 of the packed bytes by object id."""
+    oids = sorted(entries)
+    fanout = [bisect(oids, bytes((first,)) + b"\xff" * (OID_BYTES - 1)) for first in range(256)]
+    offsets, checks = zip(*[entries[oid] for oid in oids], strict=True)
+    far = [offset for offset in offsets if offset >= _FAR]
+    if far:
+        places = iter(range(_FAR_FLAG, _FAR_FLAG + len(far)))
+        offsets = tuple(offset if offset < _FAR else next(places) for offset in offsets)
+    count = len(oids)
+    index = b"".join(
+        (
+            b"\xfftOc\0\0\0\2",
+            struct.pack(">256I", *fanout),
+            *oids,
+            struct.pack(f">{count}I", *checks),
+            struct.pack(f">{count}I", *offsets),
+            struct.pack(f">{len(far)}Q", *far),
+            checksum,
         )
-        return index + sha256(index).digest()
+    )
+    return index + sha256(index).digest()

@@ -28,6 +28,7 @@ from flowbuild.workspace import commits, diff, dirs, layout, variables
 from flowbuild.workspace.commits import Commit
 from flowbuild.workspace.layout import Layout, TreeKeeper
 from flowbuild.workspace.materialise import materialise, update
+from flowbuild.workspace.objects import MissingObject
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.snapshot import Dropped, Options, snapshot
 from flowbuild.workspace.statcache import StatCache
@@ -272,7 +273,10 @@ def _distance(repo: RunRepository, content: _Content, wanted: Layout) -> int:
     if (content.tree, content.meta) == (wanted.workspace, wanted.meta):
         return 0
     differences = layout.differences(content.tree, wanted.workspace, repo.db.tree)
-    return 1 + sum(1 for _ in islice(differences, _NEAR))
+    try:
+        return 1 + sum(1 for _ in islice(differences, _NEAR))
+    except MissingObject:  # the repository was fetched anew since, with what is wanted alone
+        return 1 + _NEAR
 
 
 def _lines(dropped: tuple[Dropped, ...]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from flowbuild.runner import repositories
+from flowbuild.runner import transfer
 from flowbuild.testing import site
 from flowbuild.testing.far import FarMachine
 from flowbuild.testing.home import LIMIT, Home, step
@@ -53,8 +53,8 @@ class Cutting:
 
 @pytest.mark.parametrize("requests", [False, True])
 async def test_connections_that_break_off(tmp_path, monkeypatch, requests):
-    monkeypatch.setattr(repositories, "RETRY_MOST", 0.01)
-    monkeypatch.setattr(repositories, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(transfer, "RETRY_MOST", 0.01)
+    monkeypatch.setattr(transfer, "RETRY_SECONDS", 0.01)
     home, far = Home(tmp_path / "server"), FarMachine(tmp_path / "far")
     home.top.mkdir()
     home.write({"a": step(write="a=x*200000", log="from a\n", then="b"), "b": step(write="b=1")})

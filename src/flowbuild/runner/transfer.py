@@ -1,0 +1,203 @@
+"""Moves objects between the repositories of a server elsewhere and those here: commits by git, large files by git-lfs' API.
+
+Only what the other side lacks is sent. Large files move several at once, piece by piece; what comes is hashed on its way,
+and a download that breaks off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, TypeVar
+from urllib.parse import urljoin
+
+import httpx2
+import structlog
+
+from flowbuild.client import wire
+from flowbuild.client.problems import error_of
+from flowbuild.client.runner import Assignment
+from flowbuild.core.errors import FlowError, ServerUnreachable, WorkspaceError, is_full
+from flowbuild.core.ids import CommitId
+from flowbuild.runner.remote import AWAY, RETRY_MOST, RETRY_SECONDS
+from flowbuild.runner.servers import Servers
+from flowbuild.workspace import fetching, lfs_batch
+from flowbuild.workspace.fetching import PackReceiver
+from flowbuild.workspace.git import GitError, GitFailure
+from flowbuild.workspace.lfs import LfsStore, Pointer
+from flowbuild.workspace.lfs_batch import Action, Operation
+from flowbuild.workspace.remote import Unreachable
+from flowbuild.workspace.repo import RunRepository
+
+log = structlog.get_logger()
+T = TypeVar("T")
+SILENT = 60.0  # seconds in which nothing of a transfer moves
+AT_ONCE = 4  # large files of one attempt
+PIECE = 1 << 20
+_PARTIAL = 206
+
+
+class Transfer:
+    """What moves to and from one of `servers`; one that is away, and a full disk, are waited for, `patience` seconds."""
+
+    def __init__(self, servers: Servers, patience: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._servers = servers
+        self._patience = patience
+        self._sleep = sleep
+        self._http = httpx2.AsyncClient(timeout=httpx2.Timeout(SILENT))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def commit(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
+        """Bring a commit, and what belongs to it, into a repository, unless it is there. Waits for nothing."""
+        if repository.refs.read(fetching.HAVE + commit) is not None:
+            return
+        body = fetching.request(commit, await asyncio.to_thread(fetching.tips, repository))
+        where = urljoin(self._servers.url, f"{assignment.repository}/git-upload-pack")
+        headers = {**fetching.HEADERS, **_proof(assignment)}
+        with PackReceiver(repository.path) as receiver:
+            async with self._http.stream("POST", where, content=body, headers=headers) as answer:
+                if not answer.is_success:
+                    _refuse("the input", answer.status_code, await answer.aread())
+                async for piece in answer.aiter_bytes(PIECE):
+                    await asyncio.to_thread(receiver.take, piece)
+            await asyncio.to_thread(receiver.close)
+        repository.db.refresh()
+        await asyncio.to_thread(repository.commit, commit)  # has it come?
+        await asyncio.to_thread(repository.refs.update, fetching.HAVE + commit, commit, old=None)
+
+    async def download(self, assignment: Assignment, pointers: Collection[Pointer], store: LfsStore) -> None:
+        """Bring large files into a store."""
+        async for told in self._told(assignment, "download", pointers):
+            await _several(partial(self._download, pointer, actions["download"], store) for pointer, actions in told)
+
+    async def upload(self, assignment: Assignment, pointers: Collection[Pointer], store: LfsStore) -> None:
+        """Send large files that the server does not have yet."""
+        async for told in self._told(assignment, "upload", pointers):
+            await _several(partial(self._upload, pointer, actions, store) for pointer, actions in told)
+
+    async def patiently(self, work: Callable[[], Awaitable[T]], passes: Callable[[Exception], bool] | None = None) -> T:
+        """Do work that may be repeated until the server is there for all of it. Raises FlowError.
+
+        `passes` tells of which errors it may be the end if one waits: a server that is away, and a full disk.
+        """
+        passes = passes or (lambda error: _away(error) or _full(error))
+        waited, pause = 0.0, RETRY_SECONDS
+        while True:
+            url = self._servers.url
+            try:
+                return await work()
+            except (ServerUnreachable, Unreachable, httpx2.TransportError, GitError, OSError) as error:
+                if not passes(error) or waited >= self._patience:
+                    raise _as_ours(error) from error
+                log.warning("repository_away", error=str(error))
+                self._servers.silent(url)
+            jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
+            await self._sleep(jittered)
+            waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
+
+    async def _told(
+        self, assignment: Assignment, operation: Operation, pointers: Collection[Pointer]
+    ) -> AsyncIterator[list[tuple[Pointer, Mapping[str, Action]]]]:
+        """Yield what is to be done with some large files, part by part: nothing for those that need not be moved."""
+        for part in lfs_batch.batches(pointers):
+            content = await self.patiently(partial(self._ask, assignment, lfs_batch.request(operation, part)))
+            told = lfs_batch.answered(operation, part, content)
+            yield [(pointer, found.actions) for pointer, found in told if found.actions]
+
+    async def _ask(self, assignment: Assignment, body: bytes) -> bytes:
+        where = urljoin(self._servers.url, f"{assignment.repository}/info/lfs/objects/batch")
+        answer = await self._http.post(where, content=body, headers={**lfs_batch.HEADERS, **_proof(assignment)})
+        if not answer.is_success:
+            _refuse("large files", answer.status_code, answer.content)
+        return answer.content
+
+    async def _download(self, pointer: Pointer, place: Action, store: LfsStore) -> None:
+        async def whole() -> None:
+            came = 0
+
+            async def more() -> None:
+                nonlocal came
+                wanted = {"Range": f"bytes={came}-"} if came else {}
+                async with self._http.stream("GET", place.href, headers={**place.header, **wanted}) as answer:
+                    if not answer.is_success:
+                        _refuse("a large file", answer.status_code, await answer.aread())
+                    known = came if answer.status_code != _PARTIAL else 0  # not all servers can go on in the middle
+                    async for piece in answer.aiter_bytes(PIECE):
+                        fresh, known = piece[known:], max(known - len(piece), 0)
+                        await asyncio.to_thread(take, fresh)
+                        came += len(fresh)
+
+            with store.receive(pointer) as take:
+                await self.patiently(more, _away)
+
+        await self.patiently(whole, _full)  # what was written to a full disk is not to be trusted
+
+    async def _upload(self, pointer: Pointer, actions: Mapping[str, Action], store: LfsStore) -> None:
+        await self.patiently(partial(self._send, pointer, actions, store))
+
+    async def _send(self, pointer: Pointer, actions: Mapping[str, Action], store: LfsStore) -> None:
+        place = actions["upload"]
+        headers = {**place.header, "Content-Length": str(pointer.size), "Content-Type": "application/octet-stream"}
+        answer = await self._http.put(place.href, content=_content(store.path(pointer.oid)), headers=headers)
+        if not answer.is_success:
+            _refuse("a large file", answer.status_code, answer.content)
+        if (check := actions.get("verify")) is not None:
+            body = wire.json({"oid": pointer.oid, "size": pointer.size})
+            answer = await self._http.post(check.href, content=body, headers={**check.header, **lfs_batch.HEADERS})
+            if not answer.is_success:
+                _refuse("a large file", answer.status_code, answer.content)
+
+
+async def _several(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Do them, AT_ONCE at a time; the first error ends all."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(work: Callable[[], Awaitable[None]]) -> None:
+        async with turns:
+            await work()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(one(work))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+def _proof(assignment: Assignment) -> dict[str, str]:
+    return {"Authorization": f"Bearer {assignment.token}"}
+
+
+async def _content(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+
+
+def _away(error: Exception) -> bool:
+    if isinstance(error, GitError):
+        return error.failure in (GitFailure.UNREACHABLE, GitFailure.TIMEOUT)
+    return not isinstance(error, OSError)
+
+
+def _full(error: Exception) -> bool:
+    if isinstance(error, GitError):
+        return error.failure is GitFailure.NO_SPACE
+    return isinstance(error, OSError) and is_full(error)
+
+
+def _refuse(what: str, status: int, body: bytes) -> NoReturn:
+    told = error_of(status, body)
+    if status in AWAY:
+        raise ServerUnreachable(told.message)
+    raise WorkspaceError(f"the server refused {what}: {told.message}") from told
+
+
+def _as_ours(error: Exception) -> FlowError:
+    return error if isinstance(error, FlowError) else ServerUnreachable(f"the server cannot be reached: {error}")
