@@ -14,7 +14,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
+import structlog
+
 from flowbuild.client.runner import Assignment, Lease
+from flowbuild.core.errors import FlowError
 from flowbuild.core.giturl import Policy, parse
 from flowbuild.core.ids import CommitId, attempt_ref
 from flowbuild.runner.kept import GONE, Kept
@@ -30,6 +33,7 @@ from flowbuild.workspace.remote import access, reach
 from flowbuild.workspace.repo import RunRepository
 from flowbuild.workspace.slots import remove
 
+log = structlog.get_logger()
 OPERATOR = Policy(plain_http=True, internal=("*",))  # whoever started the runner chose the server
 TRANSFER = 3600.0  # seconds of one transfer
 SHA256_LENGTH = 64  # hexadecimal digits
@@ -167,7 +171,7 @@ class FarRepositories:
         if assignment.state != "launched":  # a result that is here was forgotten: the server was restored since
             await asyncio.to_thread(repository.refs.remove, attempt_ref(*_key(assignment)))
         await self._transfer.commit(assignment, repository, CommitId(assignment.input_commit))
-        await asyncio.to_thread(repository.tidy)
+        await asyncio.to_thread(_tidy, repository)
         await asyncio.to_thread(self._grown, repository, run)
         return repository
 
@@ -246,6 +250,14 @@ def _key(assignment: Assignment) -> tuple[str, int, int]:
 def _sources_of(run: str) -> str:
     """Return who holds the source of a run: it is mounted into containers that wait for their step, too."""
     return f"{run}/source"
+
+
+def _tidy(repository: RunRepository) -> None:
+    """Put small packs together when there are many; a repository that is not tidy is only slower."""
+    try:
+        repository.tidy()
+    except (FlowError, OSError) as error:
+        log.warning("tidy_failed", repository=str(repository.path), error=str(error))
 
 
 def _size(repository: Path) -> int:

@@ -27,6 +27,7 @@ class FarMachine:
     home: Path
     name: str = "far"
     capacity: int = 2
+    store_bytes: int = 0
     machine: Machine = field(default_factory=Machine)
 
     def engine(self) -> DummyEngine:
@@ -46,7 +47,9 @@ class FarMachine:
         """Live as a runner; at the end the program is gone, and containers go on. `urls`: where the server is now."""
         identity = await runner.identify(self.home, RunnerRequest(), self.capacity, engine or self.engine())
         identity = replace(identity, urls=urls or identity.urls)
-        async with runner.machine(self.home, identity, self.capacity, engine or self.engine()) as worker:
+        engine = engine or self.engine()
+        living = runner.machine(self.home, identity, self.capacity, engine, store_bytes=self.store_bytes)
+        async with living as worker:
             working = asyncio.create_task(worker.run())
             try:
                 yield worker

@@ -18,6 +18,7 @@ from flowbuild.runner.identity import keep_identity, kept_identity
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
 from flowbuild.runner.servers import Servers
+from flowbuild.runner.transfer import Transfer
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.decisions import run_topic
 from flowbuild.services.leases import MARGIN, Leases
@@ -276,6 +277,35 @@ async def test_cancelling(home, open_site, far):
             await served.life.client.cancel(run)
             assert (await over(served, run)).state == "cancelled"
             await clean(far, worker)
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+async def test_what_is_kept_of_large_files(home, open_site, far, monkeypatch, limit):
+    """A limit that is too small for anything costs the transfers, and nothing else."""
+    home.write({"a": step(write=f"big=x*{LARGE}", then="b"), "b": step(write=f"more=y*{LARGE}")})
+    (home.project / "large.bin").write_bytes(b"z" * LARGE)
+    far.store_bytes, came, download = limit, [], Transfer._download
+
+    async def counted(self, pointer, *more):
+        came.append(pointer)
+        await download(self, pointer, *more)
+
+    monkeypatch.setattr(Transfer, "_download", counted)
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            for _ in range(2):
+                view = await over(served, (await served.life.start(home)).id)
+                assert view.state == "succeeded"
+                await clean(far, worker)
+            kept = worker._repositories.kept_bytes
+    here = len(list(far.home.glob("lfs/objects/*/*/*")))
+    if limit:
+        assert (here, kept) == (0, 0)
+        assert len(came) >= 2
+    else:
+        assert (here, kept) == (3, 3 * LARGE)
+        assert len(came) == 1
 
 
 async def test_a_drained_runner_ends_when_it_has_nothing_left(home, open_site, far):
