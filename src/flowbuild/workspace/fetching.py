@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from flowbuild.core.errors import WorkspaceError
-from flowbuild.workspace.packindex import publish
+from flowbuild.workspace.packindex import PackIndexer, publish
 from flowbuild.workspace.remote import Unreachable
 from flowbuild.workspace.repo import RunRepository
 
@@ -57,7 +57,8 @@ class PackReceiver:
         # The prefix of git itself, so that `git gc` removes what a crash left.
         self._path = git_dir / "objects" / "pack" / f"tmp_pack_{secrets.token_hex(8)}"
         self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444), "wb")
-        self._ahead = bytearray()
+        self._indexer = PackIndexer()
+        self._ahead = b""
         self._begun = self._ended = False
 
     def __enter__(self) -> Self:
@@ -71,40 +72,42 @@ class PackReceiver:
 
     def take(self, piece: bytes) -> None:
         """Take a piece. Raises WorkspaceError for what the server refuses, and for what is no answer of git; OSError."""
-        self._ahead += piece
-        at = 0
-        with memoryview(self._ahead) as view:
-            while len(view) >= at + 4:
-                size = _size(bytes(view[at : at + 4]))
-                if len(view) < at + size:
-                    break
-                self._packet(view[at + 4 : at + size])
-                at += size
-        del self._ahead[:at]
+        data, at, parts = self._ahead + piece, 0, list[bytes]()
+        while len(data) >= at + 4:
+            size = _size(data[at : at + 4])
+            if len(data) < at + size:
+                break
+            parts.append(self._packet(data[at + 4 : at + size]))
+            at += size
+        self._ahead = data[at:]
+        content = b"".join(parts)
+        self._file.write(content)
+        self._indexer.take(content)
 
     def close(self) -> None:
-        """Index what came and make it visible. Raises Unreachable when it is not all, WorkspaceError when it is damaged."""
+        """Make what came visible. Raises Unreachable when it is not all, WorkspaceError when it is damaged."""
         if not self._ended or self._ahead:
             raise Unreachable("the answer to a fetch broke off")
         self._file.close()
-        publish(self._git_dir, self._path)
+        publish(self._git_dir, self._path, self._indexer)
 
-    def _packet(self, content: memoryview) -> None:
+    def _packet(self, content: bytes) -> bytes:
+        """Return what of a packet belongs to the pack."""
         if not content:  # the end of a section: the pack is the last one
             self._ended = self._begun
         elif self._ended:
             raise WorkspaceError("that is no answer of git: something follows its end")
         elif not self._begun:
-            text = bytes(content).rstrip(b"\n")
-            if text.startswith(b"ERR "):
-                raise _refused(text[4:])
-            self._begun = text == b"packfile"
+            if content.startswith(b"ERR "):
+                raise _refused(content[4:])
+            self._begun = content.rstrip(b"\n") == b"packfile"
         elif content[0] == _DATA:
-            self._file.write(content[1:])
+            return content[1:]
         elif content[0] == _ERROR:
-            raise _refused(bytes(content[1:]))
+            raise _refused(content[1:])
         elif content[0] != _PROGRESS:
             raise WorkspaceError("that is no answer of git: it has no such band")
+        return b""
 
 
 def _line(text: str) -> bytes:

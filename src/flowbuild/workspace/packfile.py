@@ -28,8 +28,7 @@ class CorruptPack(Exception):
     """Bytes of a pack do not make sense; the caller, who knows which object was read, makes it a WorkspaceError."""
 
 
-def map_file(path: str) -> mmap.mmap:
-    """Map a file for reading; raises WorkspaceError when it is empty."""
+def _map(path: str) -> mmap.mmap:
     with Path(path).open("rb") as file:
         try:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -40,7 +39,7 @@ def map_file(path: str) -> mmap.mmap:
 def check_pack(pack: Path) -> None:
     """Raise WorkspaceError unless a pack and its index are as they were written: each ends with the SHA-256 of the rest."""
     for path in (pack, pack.with_suffix(".idx")):
-        with contextlib.closing(map_file(str(path))) as content, memoryview(content) as view:
+        with contextlib.closing(_map(str(path))) as content, memoryview(content) as view:
             if sha256(view[:-32]).digest() != bytes(view[-32:]):
                 raise WorkspaceError(f"{path} is damaged")
 
@@ -64,7 +63,7 @@ class PackFile:
     def __init__(self, index_path: str, oid_bytes: int) -> None:
         self.path = index_path[:-4] + ".pack"
         self._oid_bytes = oid_bytes
-        self._index = index = map_file(index_path)
+        self._index = index = _map(index_path)
         if len(index) < _TABLE_AT + 2 * oid_bytes or index[:8] != b"\xfftOc\0\0\0\2":
             raise WorkspaceError(f"{index_path} is not a pack index of version 2")
         self._fanout = (0, *struct.unpack_from(">256I", index, _FANOUT_AT))
@@ -76,7 +75,7 @@ class PackFile:
             raise WorkspaceError(f"{index_path} is damaged: its tables do not fit into the file")
         self._lookups = 0
         self._table: dict[bytes, int] | None = None
-        self._pack = map_file(self.path)
+        self._pack = _map(self.path)
         if self._pack[:4] != b"PACK" or self._pack[8:12] != count.to_bytes(4, "big"):
             raise WorkspaceError(f"{self.path} does not belong to its index")
 

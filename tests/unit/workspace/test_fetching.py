@@ -12,7 +12,7 @@ from flowbuild.core.errors import WorkspaceError
 from flowbuild.testing.workspaces import Bench
 from flowbuild.workspace.fetching import PackReceiver
 from flowbuild.workspace.objects import ObjectDatabase
-from flowbuild.workspace.packindex import publish
+from flowbuild.workspace.packindex import PackIndexer, publish
 from flowbuild.workspace.packs import PackWriter
 from flowbuild.workspace.remote import Unreachable
 
@@ -98,7 +98,7 @@ def test_a_damaged_pack_is_not_taken(bench, sent):
     for at in (0, 7, 11, 12, 13, 40, len(pack) // 2, len(pack) - 40, len(pack) - 1):
         broken = bytearray(pack)
         broken[at] ^= 0x55
-        with pytest.raises(WorkspaceError, match="damaged"):
+        with pytest.raises(WorkspaceError, match="damaged|bad object"):  # if it looks like a delta then, git says it
             receive(bench.git_dir, answer(bytes(broken)))
     for body in (pack[:-33], pack[:-32] + b"x", pack[:12] + b"\x95" + pack[13:-32], b"PACK\0\0\0\3" + pack[8:-32]):
         with pytest.raises(WorkspaceError, match="damaged"):
@@ -130,7 +130,10 @@ def test_packs_of_other_servers(bench, tmp_path, deltas):
     pack = subprocess.run(command, input=oids.encode(), capture_output=True, check=True).stdout
     target = bench.git_dir / "objects/pack/tmp_pack_1"
     target.write_bytes(pack)
-    publish(bench.git_dir, target)
+    indexer = PackIndexer()
+    for at in range(0, len(pack), 1000):
+        indexer.take(pack[at : at + 1000])
+    publish(bench.git_dir, target, indexer)
     assert files(bench) == [".idx", ".pack"]
     (index,) = (bench.git_dir / "objects/pack").glob("*.idx")
     assert ("chain length" in bench.git("verify-pack", "-v", str(index))) == deltas
