@@ -11,6 +11,7 @@ import base64
 import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -64,8 +65,10 @@ class FarRepositories:
         self._lfs = lfs
         self._open: dict[str, RunRepository] = {}
         self._sources = root.parent / "sources"
+        self._past = root.parent / "past"  # of each source the repository of the run that ended last
         # The source of each run, when that is here; a server that was moved calls it anew.
         self._known: dict[str, str] = {}
+        self._of: dict[str, str] = {}  # the source of each run that is here
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by run, and by source
         self._transfer = Transfer(servers, patience, sleep)
         self._kept = Kept(limit)
@@ -86,6 +89,7 @@ class FarRepositories:
         """See Repositories. Waits for a server that is away."""
         run, commit = assignment.lease.run, CommitId(assignment.input_commit)
         self._working[run].add(assignment.lease)
+        self._of[run] = assignment.source
         async with self._turns[run]:
             repository = await self._transfer.patiently(lambda: self._fetch(assignment))
             await self._download(assignment, repository, commit)
@@ -130,11 +134,14 @@ class FarRepositories:
 
     async def forget(self, run: str) -> None:
         """See Repositories."""
-        for known in (self._open, self._known, self._turns, self._working):
+        source = self._of.get(run)
+        for known in (self._open, self._known, self._of, self._turns, self._working):
             known.pop(run, None)
         for holder in (run, _sources_of(run)):
             self._kept.release(holder)
         self._awaited.discard(run)
+        if source:
+            await asyncio.to_thread(self._remember, run, source)
         await asyncio.to_thread(self._kept.drop, self._root / run)
         await self._trim()
 
@@ -143,7 +150,8 @@ class FarRepositories:
         for path in self._root.iterdir():
             if path.name not in keep:
                 remove(path)
-        for path in (*self._sources.glob(f"{GONE}*"), *self._lfs.glob("tmp/*")):
+        places = (self._sources, self._past)
+        for path in (*(path for place in places for path in place.glob(f"{GONE}*")), *self._lfs.glob("tmp/*")):
             remove(path)
         found = [(path.stat().st_mtime, path, size) for path, size in self._found()]
         self._kept.begin((path, size) for _, path, size in sorted(found))
@@ -154,7 +162,7 @@ class FarRepositories:
     def _found(self) -> Iterator[tuple[Path, int]]:
         for path in self._root.iterdir():
             yield path, _size(path / "repository.git")
-        for path in self._sources.glob("*"):
+        for path in (*self._sources.glob("*"), *self._past.glob("*")):
             yield path, _size(path)
         for path in self._lfs.glob("objects/??/??/*"):
             yield path, path.stat().st_size
@@ -170,7 +178,8 @@ class FarRepositories:
         repository = await asyncio.to_thread(self._repository, run)
         if assignment.state != "launched":  # a result that is here was forgotten: the server was restored since
             await asyncio.to_thread(repository.refs.remove, attempt_ref(*_key(assignment)))
-        await self._transfer.commit(assignment, repository, CommitId(assignment.input_commit))
+        commit = CommitId(assignment.input_commit)
+        await self._transfer.commit(assignment, repository, commit, lambda: self._alike(assignment))
         await asyncio.to_thread(_tidy, repository)
         await asyncio.to_thread(self._grown, repository, run)
         return repository
@@ -209,6 +218,32 @@ class FarRepositories:
             self._open[run] = made
         os.utime(place)
         return self._open[run]
+
+    def _alike(self, assignment: Assignment) -> RunRepository | None:
+        """Return the repository of another run of the same source, one that goes on or the one that ended last."""
+        run, source = assignment.lease.run, assignment.source
+        others = [other for other, its in tuple(self._of.items()) if its == source != "" and other != run]
+        for repository in filter(None, map(self._open.get, others)):
+            return repository
+        path = self._past / source
+        if not source or not path.exists():
+            return None
+        self._kept.use(path, _size(path), run)
+        try:
+            os.utime(path)
+            return RunRepository.open(path)
+        except (FlowError, OSError) as error:
+            log.warning("past_unreadable", repository=str(path), error=str(error))
+            return None
+
+    def _remember(self, run: str, source: str) -> None:
+        """Keep the repository of a run that ended for those like it."""
+        path = self._past / source
+        self._kept.drop(path)
+        self._past.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):  # nothing was fetched
+            (self._root / run / "repository.git").rename(path)
+            self._kept.use(path, _size(path))
 
     def _grown(self, repository: RunRepository, run: str) -> None:
         self._kept.use(self._root / run, _size(repository.path), run)
@@ -261,5 +296,6 @@ def _tidy(repository: RunRepository) -> None:
 
 
 def _size(repository: Path) -> int:
-    """Return how much the packs of a repository take; there are few of them."""
-    return sum(path.stat().st_size for path in repository.glob("objects/pack/pack-*"))
+    """Return how much the packs of a repository take, there are few of them; its part of those that it shares."""
+    found = (path.stat() for path in repository.glob("objects/pack/pack-*"))
+    return sum(each.st_size // each.st_nlink for each in found)

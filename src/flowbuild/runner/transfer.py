@@ -24,7 +24,7 @@ from flowbuild.core.errors import FlowError, ServerUnreachable, WorkspaceError, 
 from flowbuild.core.ids import CommitId
 from flowbuild.runner.remote import AWAY, RETRY_MOST, RETRY_SECONDS
 from flowbuild.runner.servers import Servers
-from flowbuild.workspace import fetching, lfs_batch
+from flowbuild.workspace import fetching, lfs_batch, resembling
 from flowbuild.workspace.fetching import PackReceiver
 from flowbuild.workspace.git import GitError, GitFailure
 from flowbuild.workspace.lfs import LfsStore, Pointer
@@ -53,11 +53,31 @@ class Transfer:
         """Let go of the connections."""
         await self._http.aclose()
 
-    async def commit(self, assignment: Assignment, repository: RunRepository, commit: CommitId) -> None:
-        """Bring a commit, and what belongs to it, into a repository, unless it is there. Waits for nothing."""
+    async def commit(
+        self,
+        assignment: Assignment,
+        repository: RunRepository,
+        commit: CommitId,
+        alike: Callable[[], RunRepository | None],
+    ) -> None:
+        """Bring a commit, and what belongs to it, into a repository, unless it is there. Waits for nothing.
+
+        An empty one takes what it can from the one that resembles it, if there is such.
+        """
         if repository.refs.read(fetching.HAVE + commit) is not None:
             return
-        body = fetching.request(commit, await asyncio.to_thread(fetching.tips, repository))
+        haves = await asyncio.to_thread(fetching.tips, repository)
+        like = None if haves else await asyncio.to_thread(alike)
+        await self._objects(assignment, repository, fetching.request([commit], haves, blobs=like is None))
+        if like is not None:
+            wanted = await asyncio.to_thread(resembling.missing, repository, commit)
+            await asyncio.to_thread(resembling.take_over, repository, like, wanted)
+            if left := [oid.hex() for oid in wanted if oid not in repository.db]:
+                await self._objects(assignment, repository, fetching.request(left))
+        await asyncio.to_thread(repository.commit, commit)  # has it come?
+        await asyncio.to_thread(repository.refs.update, fetching.HAVE + commit, commit, old=None)
+
+    async def _objects(self, assignment: Assignment, repository: RunRepository, body: bytes) -> None:
         where = urljoin(self._servers.url, f"{assignment.repository}/git-upload-pack")
         headers = {**fetching.HEADERS, **_proof(assignment)}
         with PackReceiver(repository.path) as receiver:
@@ -68,8 +88,6 @@ class Transfer:
                     await asyncio.to_thread(receiver.take, piece)
             await asyncio.to_thread(receiver.close)
         repository.db.refresh()
-        await asyncio.to_thread(repository.commit, commit)  # has it come?
-        await asyncio.to_thread(repository.refs.update, fetching.HAVE + commit, commit, old=None)
 
     async def download(self, assignment: Assignment, pointers: Collection[Pointer], store: LfsStore) -> None:
         """Bring large files into a store."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,9 +30,10 @@ _DATA, _PROGRESS, _ERROR = 1, 2, 3  # bands
 _SHOWN = 300  # bytes of what a server says is wrong
 
 
-def request(want: str, haves: Collection[str]) -> bytes:
-    """Return the body that asks for a commit and all that follows it but what belongs to some others."""
-    words = ["no-progress", f"want {want}", *(f"have {oid}" for oid in sorted(haves)), "done"]
+def request(wants: Iterable[str], haves: Iterable[str] = (), *, blobs: bool = True) -> bytes:
+    """Return the body that asks for objects and all that belongs to them, without what belongs to some others."""
+    words = ["no-progress", *([] if blobs else ["filter blob:none"])]
+    words += [*(f"want {oid}" for oid in sorted(wants)), *(f"have {oid}" for oid in sorted(haves)), "done"]
     head = _line("command=fetch") + _line("object-format=sha256") + _DELIMITER
     return head + b"".join(map(_line, words)) + _FLUSH
 

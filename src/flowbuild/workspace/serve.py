@@ -47,6 +47,10 @@ _CONFIG = {
     "receive.advertisePushOptions": "false",
     # Objects go out as they lie in our packs: looking for deltas costs the processor more than a LAN saves, and readers too.
     "pack.window": "0",
+    # Who has files of another run like this one asks for the lists of files first.
+    "uploadpack.allowFilter": "true",
+    "uploadpackfilter.allow": "false",
+    "uploadpackfilter.blob:none.allow": "true",
 }
 
 

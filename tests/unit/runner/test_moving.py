@@ -30,6 +30,7 @@ class Served:
     """The repository of a run, as a server offers it to attempts; counts what goes over the wire."""
 
     def __init__(self, top):
+        top.mkdir(exist_ok=True)
         self.repository = RunRepository.create(top / "server.git", lfs=top / "server-lfs")
         self.slots = Slots(top / "server-work")
         self.git = GitServer()
@@ -101,13 +102,14 @@ async def machine(served, top, limit=0):
             await repositories.close()
 
 
-def assignment(commit, step="x", run=RUN):
+def assignment(commit, step="x", run=RUN, source=""):
     return SimpleNamespace(
         lease=Lease(run, step, 1, 1),
         state="leased",
         input_commit=commit,
         repository=f"/git/runs/{RUN}.git",
         token="any",
+        source=source,
     )
 
 
@@ -281,3 +283,47 @@ async def test_the_next_life_knows_how_much_there_is(served, tmp_path):
         repositories.release(assignment(base, run="other").lease)
         await repositories.fetch(assignment(base, "y"))
         assert [path.name for path in (tmp_path / "far/runs").iterdir()] == [RUN]
+
+
+def blobs(path, oids):
+    told = git.run(path, "cat-file", "--batch-check=%(objecttype)", stdin="\n".join(oids).encode()).stdout
+    return {oid for oid, kind in zip(oids, told.split(), strict=True) if kind == b"blob"}
+
+
+@pytest.mark.parametrize(("ended", "damaged"), [(False, False), (True, False), (True, True)])
+async def test_what_runs_of_a_source_have_in_common_comes_once(tmp_path, ended, damaged):
+    files = {f"f{number}": b"%d\n" % number + TEXT for number in range(2 * FILES)}
+    there = [Served(tmp_path / name) for name in ("one", "two", "other")]
+    commits = [each.result("a", each.start, {**files, "f1": b"%d" % at}) for at, each in enumerate(there)]
+    commits = [each.result("b", commit, {"f2": b"of b"}) for each, commit in zip(there, commits, strict=True)]
+    repositories, far = None, tmp_path / "far"
+    for served, commit, run, source in zip(there, commits, (RUN, "two", "other"), ("s", "s", "t"), strict=True):
+        work = assignment(commit, run=run, source=source)
+        async with serving(served) as url:
+            repositories = repositories or FarRepositories(Servers([url]), far / "runs", far / "lfs", patience=0.0)
+            repositories._transfer._servers = Servers([url])
+            repository = await repositories.fetch(work)
+            paths, _, given = served.counted()
+            whole(repository.path)
+            expected = reachable(served.repository.path, commit)
+            assert expected <= set(packed(repository.path))
+            size = size_of(served.repository.path, expected)
+            if run == "two" and not damaged:
+                assert paths == [UPLOAD, UPLOAD]
+                new = blobs(served.repository.path, sorted(expected)) - set(packed(there[0].repository.path))
+                assert given < size_of(served.repository.path, new) + 0.05 * size
+            else:
+                assert given > size
+            repositories.release(work.lease)
+            if ended:
+                await repositories.forget(run)
+                assert not (far / "runs" / run).exists()
+        if damaged:
+            for pack in far.glob("**/pack-*.pack"):
+                content = bytearray(pack.read_bytes())
+                for at in range(100, len(content), 1000):
+                    content[at] ^= 1
+                pack.unlink()
+                pack.write_bytes(content)
+    assert sorted(path.name for path in far.glob("past/*")) == (["s", "t"] if ended else [])
+    await repositories.close()

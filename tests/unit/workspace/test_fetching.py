@@ -98,7 +98,7 @@ def test_a_damaged_pack_is_not_taken(bench, sent):
     for at in (0, 7, 11, 12, 13, 40, len(pack) // 2, len(pack) - 40, len(pack) - 1):
         broken = bytearray(pack)
         broken[at] ^= 0x55
-        with pytest.raises(WorkspaceError, match="damaged|bad object"):  # if it looks like a delta then, git says it
+        with pytest.raises(WorkspaceError, match=r"damaged|bad object"):  # if it looks like a delta then, git says it
             receive(bench.git_dir, answer(bytes(broken)))
     for body in (pack[:-33], pack[:-32] + b"x", pack[:12] + b"\x95" + pack[13:-32], b"PACK\0\0\0\3" + pack[8:-32]):
         with pytest.raises(WorkspaceError, match="damaged"):
