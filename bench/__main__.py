@@ -27,7 +27,21 @@ from bench.web import build, web
 from bench.webhooks import webhooks
 
 HERE = Path(__file__).parent
-NAMES = ("chain", "parallel", "large", "workspace", "store", "webhooks", "api", "runs", "queue", "logs", "idle", "web")
+NAMES = (
+    "chain",
+    "parallel",
+    "large",
+    "workspace",
+    "store",
+    "webhooks",
+    "api",
+    "runs",
+    "queue",
+    "logs",
+    "idle",
+    "web",
+    "transfer",
+)
 
 
 def machine() -> dict[str, object]:
@@ -85,15 +99,19 @@ def main() -> None:
     finally:
         shutil.rmtree(top, ignore_errors=True)
     if "workspace" in names:
-        results["workspace"] = workspace(options.json.with_name("workspace.json"), options.dir, options.rounds)
+        command = [str(HERE / "workspace.py")]
+        results["workspace"] = program(command, options.json.with_name("workspace.json"), options.dir, options.rounds)
+    if "transfer" in names:
+        command = ["-m", "bench.transfer"]
+        results["transfer"] = program(command, options.json.with_name("transfer.json"), options.dir, options.rounds)
     options.json.write_text(json.dumps(results, indent=1))
     print(f"\nwritten: {options.json}")
 
 
-def workspace(file: Path, where: Path | None, rounds: int) -> object:
-    """(b) is a program of its own: it needs a fresh process, its memory is measured by nobody else."""
+def program(command: list[str], file: Path, where: Path | None, rounds: int) -> object:
+    """(b) needs a fresh process, its memory is measured by nobody else; (l) goes into a network of its own."""
     arguments = ["--rounds", str(rounds), "--json", str(file), *(() if where is None else ("--dir", str(where)))]
-    subprocess.run([sys.executable, str(HERE / "workspace.py"), *arguments], check=True)
+    subprocess.run([sys.executable, *command, *arguments], check=True)
     return json.loads(file.read_text())
 
 

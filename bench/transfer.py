@@ -2,10 +2,11 @@
 
     python -m bench.transfer [--dir DIR] [--files 50000] [--megabytes 1000] [--rate 1gbit] [--rounds 3] [--json FILE]
 
-Two network namespaces with a pair of veths between them stand for the machines; needs root, iproute2, rsync, zstd and tar. Nothing
-of the network outside of them is touched. The server is `flow server` as a process; what a runner does before a step runs is
-done by what `flow runner` does it with: fetch, then make the directory. Each round has a fresh home (cold), then takes over a
-commit in which 1 % of the files changed. rsync goes on in the directory that it made; tar has nothing like that, and brings all of it.
+Two network namespaces with a pair of veths between them stand for the machines; needs root, iproute2, rsync, zstd and tar.
+Nothing of the network outside of them is touched. The server is `flow server` as a process; what a runner does before a step
+runs is done by what `flow runner` does it with: fetch, then make the directory. Each round has a fresh home (cold), then takes
+over a commit in which 1 % of the files changed, then begins the next run of the project with what that has. rsync goes on in
+the directory that it made; tar has nothing like that, and brings all of it.
 
 Figures are medians and their ratios within this run, and the megabytes that came over the link. Both sides share the processors.
 """
@@ -130,30 +131,21 @@ def came() -> int:
 
 
 class Run:
-    """A run on the server that waits for a runner, with the workspace as it was and as it is now in its repository."""
+    """A run on the server that waits for a runner, with directories in its repository as if steps had left them."""
 
-    def __init__(self, top: Path, home: Home, token: str) -> None:
+    def __init__(self, top: Path, home: Home, http: httpx2.Client, token: str, names: tuple[str, ...]) -> None:
         self.token = token
-        headers = {"Authorization": f"Bearer {token}"}
-        with httpx2.Client(base_url=f"http://{NEAR}:{HTTP}", headers=headers, timeout=60) as http:
-            self._post(http, "/api/v1/projects", {"name": top.name, "url": str(home.project)})
-            self._post(http, f"/api/v1/projects/{top.name}/fetch", None)
-            self.id = self._post(http, f"/api/v1/projects/{top.name}/pipelines/test/runs", {})["id"]
+        self.id = post(http, f"/api/v1/projects/{top.name}/pipelines/test/runs", {})["id"]
         (path,) = home.data.glob(f"**/{self.id}*/**/HEAD")
         repository, slots = RunRepository.open(path.parent), Slots(top / "store")
-        main = repository.main()
-        assert main is not None
-        self.before = self._commit(repository, slots, main, top / "before")
-        self.after = self._commit(repository, slots, self.before, top / "after")
-
-    def _post(self, http: httpx2.Client, path: str, body: object) -> Any:
-        answer = http.post(path, json=body)
-        if not answer.is_success:
-            raise RuntimeError(f"{path}: {answer.text}")
-        return answer.json()
+        base = repository.main()
+        assert base is not None
+        self.commits: dict[str, CommitId] = {}
+        for name in names:
+            base = self.commits[name] = self._commit(repository, slots, base, top / name)
 
     def _commit(self, repository: RunRepository, slots: Slots, base: CommitId, source: Path) -> CommitId:
-        """Commit a directory, as if a step had left it so and its runner had sent that."""
+        """Commit a directory, as if its runner had sent it."""
         slot = slots.acquire(repository, self.id, base, slots.root / self.id / source.name)
         sh("rsync", "-a", "--delete", f"{source}/", f"{slot.workspace}/")
         made = slots.commit(slot, repository, message=source.name, trailers={}).commit
@@ -163,15 +155,33 @@ class Run:
             sent(pointer)
         return made
 
-    def work(self, commit: CommitId) -> Any:
+    def work(self, name: str) -> Any:
         """Return an assignment, as far as it is about the repository."""
         return SimpleNamespace(
             lease=Lease(self.id, "a", 1, 1),
             state="leased",
-            input_commit=commit,
+            input_commit=self.commits[name],
             repository=f"/git/runs/{self.id}.git",
             token=self.token,
+            source="bench",
         )
+
+
+def post(http: httpx2.Client, path: str, body: object) -> Any:
+    answer = http.post(path, json=body)
+    if not answer.is_success:
+        raise RuntimeError(f"{path}: {answer.text}")
+    return answer.json()
+
+
+def runs(top: Path, home: Home, token: str) -> tuple[Run, Run]:
+    """Start two runs of one project; the second one has what the first one ended with."""
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx2.Client(base_url=f"http://{NEAR}:{HTTP}", headers=headers, timeout=60) as http:
+        post(http, "/api/v1/projects", {"name": top.name, "url": str(home.project)})
+        post(http, f"/api/v1/projects/{top.name}/fetch", None)
+        first = Run(top, home, http, token, ("before", "after"))
+        return first, Run(top, home, http, token, ("after",))
 
 
 def measure(kind: str, top: Path, near: str, rounds: int) -> Figures:
@@ -191,11 +201,11 @@ def measure(kind: str, top: Path, near: str, rounds: int) -> Figures:
         beside(near, RSYNC, daemon),
         beside(near, TAR, giver),
     ):
-        run = Run(top, home, token)
+        first, second = runs(top, home, token)
         for number in range(rounds):
             place = top / f"round-{number}"
             place.mkdir()
-            asyncio.run(flow(figures, run, place / "flow", top if number == 0 else None))
+            asyncio.run(flow(figures, first, second, place / "flow", top if number == 0 else None))
             rsync(figures, place / "rsync")
             tar(figures, place / "tar")
     for what in ("cold", "1 %"):
@@ -212,18 +222,21 @@ def counted(figures: Figures, name: str) -> Iterator[None]:
     figures.note(f"{name}: MB", (came() - before) / 1e6)
 
 
-async def flow(figures: Figures, run: Run, home: Path, check: Path | None) -> None:
+async def flow(figures: Figures, first: Run, second: Run, home: Path, check: Path | None) -> None:
     """`check`: where to look whether it is what it should be."""
     repositories = FarRepositories(Servers([f"http://{NEAR}:{HTTP}"]), home / "runs", home / "lfs", patience=0)
     slots = Slots(home / "work")
     try:
-        for what, commit, name in (("cold", run.before, "before"), ("1 %", run.after, "after")):
+        for what, run, name in (("cold", first, "before"), ("1 %", first, "after"), ("next run", second, "after")):
+            if run is second:
+                await repositories.forget(first.id)
+            work = run.work(name)
             with counted(figures, f"flow, {what}"):
                 began = time.perf_counter()
-                repository = await repositories.fetch(run.work(commit))
+                repository = await repositories.fetch(work)
                 figures.add(f"of it the fetch, {what}", time.perf_counter() - began)
                 at = slots.root / run.id / name
-                slot = await asyncio.to_thread(slots.acquire, repository, run.id, commit, at)
+                slot = await asyncio.to_thread(slots.acquire, repository, run.id, work.input_commit, at)
             if check is not None:
                 wrong = differences(scan(check / name), scan(slot.workspace))
                 if wrong:
