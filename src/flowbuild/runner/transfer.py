@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -38,6 +39,7 @@ SILENT = 60.0  # seconds in which nothing of a transfer moves
 AT_ONCE = 4  # large files of one attempt
 PIECE = 1 << 20
 _PARTIAL = 206
+_TROUBLE = (ServerUnreachable, Unreachable, httpx2.TransportError, GitError, OSError)  # which may pass
 
 
 class Transfer:
@@ -99,20 +101,21 @@ class Transfer:
         async for told in self._told(assignment, "upload", pointers):
             await _several(partial(self._upload, pointer, actions, store) for pointer, actions in told)
 
-    async def patiently(self, work: Callable[[], Awaitable[T]], passes: Callable[[Exception], bool] | None = None) -> T:
-        """Do work that may be repeated until the server is there for all of it. Raises FlowError.
+    async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work that may be repeated until the server is there for all of it, and room on the disk. Raises FlowError."""
+        with _ours():
+            return await self._until_done(work, lambda error: _away(error) or _full(error))
 
-        `passes` tells of which errors it may be the end if one waits: a server that is away, and a full disk.
-        """
-        passes = passes or (lambda error: _away(error) or _full(error))
+    async def _until_done(self, work: Callable[[], Awaitable[T]], passes: Callable[[Exception], bool]) -> T:
+        """Do work again as long as its error is one that passes, and there is patience."""
         waited, pause = 0.0, RETRY_SECONDS
         while True:
             url = self._servers.url
             try:
                 return await work()
-            except (ServerUnreachable, Unreachable, httpx2.TransportError, GitError, OSError) as error:
+            except _TROUBLE as error:
                 if not passes(error) or waited >= self._patience:
-                    raise _as_ours(error) from error
+                    raise
                 log.warning("repository_away", error=str(error))
                 self._servers.silent(url)
             jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
@@ -152,9 +155,10 @@ class Transfer:
                         came += len(fresh)
 
             with store.receive(pointer) as take:
-                await self.patiently(more, _away)
+                await self._until_done(more, _away)
 
-        await self.patiently(whole, _full)  # what was written to a full disk is not to be trusted
+        with _ours():
+            await self._until_done(whole, _full)  # what was written to a full disk is not to be trusted
 
     async def _upload(self, pointer: Pointer, actions: Mapping[str, Action], store: LfsStore) -> None:
         await self.patiently(partial(self._send, pointer, actions, store))
@@ -217,5 +221,12 @@ def _refuse(what: str, status: int, body: bytes) -> NoReturn:
     raise WorkspaceError(f"the server refused {what}: {told.message}") from told
 
 
-def _as_ours(error: Exception) -> FlowError:
-    return error if isinstance(error, FlowError) else ServerUnreachable(f"the server cannot be reached: {error}")
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Tell errors of the network, and of what is here, as errors of ours."""
+    try:
+        yield
+    except FlowError:
+        raise
+    except _TROUBLE as error:
+        raise ServerUnreachable(f"the server cannot be reached: {error}") from error

@@ -1,10 +1,11 @@
 """Large files on their way between a server and a runner: several at once, going on where they broke off, checked on the way."""
 
 import asyncio
+import errno
 import json
 import os
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
 from types import SimpleNamespace
 
@@ -175,3 +176,26 @@ async def test_a_refusal(store):
     async with moving(server) as moved:
         with pytest.raises(WorkspaceError, match="does not download"):
             await moved.download(WORK, pointers, store)
+
+
+async def test_a_full_disk_is_waited_for(store, monkeypatch):
+    """And what was written to it does not count."""
+    server, receive, full = Server(contents(1)), store.receive, [True, True]
+
+    @contextmanager
+    def cramped(pointer):
+        with receive(pointer) as take:
+
+            def took(piece):
+                take(piece)
+                if full:
+                    full.pop()
+                    raise OSError(errno.ENOSPC, "No space left on device")
+
+            yield took
+
+    monkeypatch.setattr(store, "receive", cramped)
+    async with moving(server) as moved:
+        await moved.download(WORK, server.pointers, store)
+    assert all(store.verify(each) for each in server.pointers)
+    assert [asked for verb, asked in server.asked if verb == "GET"] == ["", "", ""]
