@@ -1,9 +1,11 @@
 """What travels between a server and a runner, counted in objects, bytes and requests: nothing that the other side has."""
 
 import asyncio
+import gc
 import itertools
 from collections import Counter
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -132,6 +134,11 @@ def packed(path):
     return found
 
 
+def still_open(name):
+    """Return which removed files take room as long as this program has them."""
+    return [line for line in Path("/proc/self/maps").read_text().splitlines() if name in line]
+
+
 def whole(path):
     git.run(path, "fsck", "--strict", "--full", "--no-dangling", "--no-progress")
 
@@ -158,6 +165,13 @@ async def test_a_fetch_brings_what_is_missing_as_it_is(served, tmp_path):
         await repositories.fetch(assignment(after))
         assert served.counted() == ([], 0, 0)
         whole(repository.path)
+    async with machine(
+        served, tmp_path / "another"
+    ) as repositories:  # what gets both packs at once has no deltas, either
+        repository = await repositories.fetch(assignment(after))
+        expected = reachable(served.repository.path, after)
+        assert packed(repository.path) == Counter(expected)
+        assert served.counted()[2] > size_of(served.repository.path, expected)
 
 
 async def test_a_merge_brings_nothing_that_is_here_however_much_that_is(served, tmp_path, monkeypatch):
@@ -232,6 +246,7 @@ async def test_what_nobody_works_with_goes_and_comes_again(served, tmp_path):
     """Directories of the run stay warm meanwhile, though nothing is known any more of what was in them."""
     base = served.result("a", served.start, {f"f{number}": b"%d\n" % number + TEXT for number in range(FILES)})
     after = served.result("b", base, {"f1": b"changed\n" + TEXT})
+    beside = served.result("c", served.start, {f"f{number}": b"c %d\n" % number + TEXT for number in range(FILES)})
     work, other = assignment(base), assignment(base, run="other")
     far = Slots(tmp_path / "far/work")
 
@@ -250,11 +265,13 @@ async def test_what_nobody_works_with_goes_and_comes_again(served, tmp_path):
         await repositories.fetch(assignment(after, run="other"))
         assert [path.name for path in (tmp_path / "far/runs").iterdir()] == ["other"]
         assert 3_000_000 < repositories.kept_bytes < 4_000_000
+        del repository
+        gc.collect()
+        assert not still_open("far/runs/.gone")
         served.counted()
-        again = await repositories.fetch(assignment(after))
-        assert again is not repository
-        assert served.counted()[2] > size_of(served.repository.path, reachable(served.repository.path, after))
-        slot = await asyncio.to_thread(used, again, after, "y")
+        again = await repositories.fetch(assignment(beside))
+        assert served.counted()[2] > size_of(served.repository.path, reachable(served.repository.path, beside))
+        slot = await asyncio.to_thread(used, again, beside, "y")
         assert slot.warm
         await repositories.forget(RUN)
         await repositories.forget("other")
