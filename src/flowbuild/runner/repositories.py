@@ -211,6 +211,8 @@ class FarRepositories:
         if run not in self._open or not path.exists():
             if path.exists() and not (path / "HEAD").exists():
                 remove(path)  # an earlier life died while it made this
+            for leftover in path.glob("objects/pack/tmp_*"):  # or while it got something
+                leftover.unlink()
             made = RunRepository.open(path) if path.exists() else RunRepository.create(path, lfs=self._lfs)
             made.lfs = LfsStore(
                 self._lfs, lambda pointer: self._kept.use(made.lfs.path(pointer.oid), pointer.size, run)

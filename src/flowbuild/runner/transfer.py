@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -93,13 +94,13 @@ class Transfer:
 
     async def download(self, assignment: Assignment, pointers: Collection[Pointer], store: LfsStore) -> None:
         """Bring large files into a store."""
-        async for told in self._told(assignment, "download", pointers):
-            await _several(partial(self._download, pointer, actions["download"], store) for pointer, actions in told)
+        async for ways in self._ways(assignment, "download", pointers):
+            await _several(partial(self._download, way, store) for way in ways)
 
     async def upload(self, assignment: Assignment, pointers: Collection[Pointer], store: LfsStore) -> None:
         """Send large files that the server does not have yet."""
-        async for told in self._told(assignment, "upload", pointers):
-            await _several(partial(self._upload, pointer, actions, store) for pointer, actions in told)
+        async for ways in self._ways(assignment, "upload", pointers):
+            await _several(partial(self._upload, way, store) for way in ways)
 
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do work that may be repeated until the server is there for all of it, and room on the disk. Raises FlowError."""
@@ -122,28 +123,35 @@ class Transfer:
             await self._sleep(jittered)
             waited, pause = waited + jittered, min(2 * pause, RETRY_MOST)
 
-    async def _told(
+    async def _ways(
         self, assignment: Assignment, operation: Operation, pointers: Collection[Pointer]
-    ) -> AsyncIterator[list[tuple[Pointer, Mapping[str, Action]]]]:
+    ) -> AsyncIterator[list[_Way]]:
         """Yield what is to be done with some large files, part by part: nothing for those that need not be moved."""
         for part in lfs_batch.batches(pointers):
-            content = await self.patiently(partial(self._ask, assignment, lfs_batch.request(operation, part)))
-            told = lfs_batch.answered(operation, part, content)
-            yield [(pointer, found.actions) for pointer, found in told if found.actions]
+            ask = partial(self._ask, assignment, operation)
+            found = await self.patiently(partial(ask, part))
+            yield [_Way(ask, pointer, *found[pointer]) for pointer in part if found[pointer][1]]
 
-    async def _ask(self, assignment: Assignment, body: bytes) -> bytes:
-        where = urljoin(self._servers.url, f"{assignment.repository}/info/lfs/objects/batch")
-        answer = await self._http.post(where, content=body, headers={**lfs_batch.HEADERS, **_proof(assignment)})
+    async def _ask(
+        self, assignment: Assignment, operation: Operation, pointers: Sequence[Pointer]
+    ) -> dict[Pointer, tuple[str, Mapping[str, Action]]]:
+        """Return, for each large file, which server says what is to be done with it."""
+        url = self._servers.url
+        where = urljoin(url, f"{assignment.repository}/info/lfs/objects/batch")
+        headers = {**lfs_batch.HEADERS, **_proof(assignment)}
+        answer = await self._http.post(where, content=lfs_batch.request(operation, pointers), headers=headers)
         if not answer.is_success:
             _refuse("large files", answer.status_code, answer.content)
-        return answer.content
+        told = lfs_batch.answered(operation, pointers, answer.content)
+        return {pointer: (url, found.actions) for pointer, found in told}
 
-    async def _download(self, pointer: Pointer, place: Action, store: LfsStore) -> None:
+    async def _download(self, way: _Way, store: LfsStore) -> None:
         async def whole() -> None:
             came = 0
 
             async def more() -> None:
                 nonlocal came
+                place = (await way.at(self._servers.url))["download"]
                 wanted = {"Range": f"bytes={came}-"} if came else {}
                 async with self._http.stream("GET", place.href, headers={**place.header, **wanted}) as answer:
                     if not answer.is_success:
@@ -154,17 +162,19 @@ class Transfer:
                         await asyncio.to_thread(take, fresh)
                         came += len(fresh)
 
-            with store.receive(pointer) as take:
+            with store.receive(way.pointer) as take:
                 await self._until_done(more, _away)
 
         with _ours():
             await self._until_done(whole, _full)  # what was written to a full disk is not to be trusted
 
-    async def _upload(self, pointer: Pointer, actions: Mapping[str, Action], store: LfsStore) -> None:
-        await self.patiently(partial(self._send, pointer, actions, store))
+    async def _upload(self, way: _Way, store: LfsStore) -> None:
+        await self.patiently(partial(self._send, way, store))
 
-    async def _send(self, pointer: Pointer, actions: Mapping[str, Action], store: LfsStore) -> None:
-        place = actions["upload"]
+    async def _send(self, way: _Way, store: LfsStore) -> None:
+        pointer, actions = way.pointer, await way.at(self._servers.url)
+        if (place := actions.get("upload")) is None:
+            return
         headers = {**place.header, "Content-Length": str(pointer.size), "Content-Type": "application/octet-stream"}
         answer = await self._http.put(place.href, content=_content(store.path(pointer.oid)), headers=headers)
         if not answer.is_success:
@@ -174,6 +184,22 @@ class Transfer:
             answer = await self._http.post(check.href, content=body, headers={**check.header, **lfs_batch.HEADERS})
             if not answer.is_success:
                 _refuse("a large file", answer.status_code, answer.content)
+
+
+@dataclass(slots=True)
+class _Way:
+    """What is to be done with a large file, as the server `url` says; others are asked again."""
+
+    _ask: Callable[[Sequence[Pointer]], Awaitable[Mapping[Pointer, tuple[str, Mapping[str, Action]]]]]
+    pointer: Pointer
+    _url: str
+    _actions: Mapping[str, Action]
+
+    async def at(self, url: str) -> Mapping[str, Action]:
+        """Return what the server at an address says."""
+        if url != self._url:
+            self._url, self._actions = (await self._ask([self.pointer]))[self.pointer]
+        return self._actions
 
 
 async def _several(works: Iterable[Callable[[], Awaitable[None]]]) -> None:

@@ -286,9 +286,9 @@ async def test_what_is_kept_of_large_files(home, open_site, far, monkeypatch, li
     (home.project / "large.bin").write_bytes(b"z" * LARGE)
     far.store_bytes, came, download = limit, [], Transfer._download
 
-    async def counted(self, pointer, *more):
-        came.append(pointer)
-        await download(self, pointer, *more)
+    async def counted(self, way, store):
+        came.append(way.pointer)
+        await download(self, way, store)
 
     monkeypatch.setattr(Transfer, "_download", counted)
     async with open_site() as served:

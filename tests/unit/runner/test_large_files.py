@@ -140,6 +140,22 @@ async def test_a_download_goes_on_where_it_broke_off(store):
     assert server.given < SIZE + 3 * (transfer.PIECE + PIECE)  # what was on its way when it broke off comes again
 
 
+async def test_a_download_goes_on_at_another_server(store):
+    """Which knows nothing of what the first one said."""
+    first = Server(contents(1), cuts=[SIZE // 2, *[0] * 1000])
+    second = Server(first.objects.values())
+    async with serving(first) as one, serving(second) as other, asyncio.timeout(LIMIT):
+        moved = Transfer(Servers([one, other]), 10.0, asyncio.sleep)
+        await moved.download(WORK, first.pointers, store)
+        first.sent, second.sent, first.cuts = {}, {}, [0] * 1000
+        await moved.upload(WORK, first.pointers, store)
+        await moved.close()
+    assert all(store.verify(each) for each in first.pointers)
+    assert [verb for verb, _ in second.asked] == ["POST", "GET", "POST", "PUT"]
+    assert second.asked[1][1].startswith("bytes=")
+    assert second.given < SIZE
+
+
 async def test_servers_that_begin_again(store):
     """The control: without ranges all of it comes again, and is none the worse."""
     server = Server(contents(1), cuts=(SIZE // 2, SIZE * 3 // 4), ranges=False)

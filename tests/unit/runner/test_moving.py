@@ -4,7 +4,7 @@ import asyncio
 import gc
 import itertools
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -287,6 +287,8 @@ async def test_the_next_life_knows_how_much_there_is(served, tmp_path):
             await repositories.fetch(assignment(base, run=run))
         before = repositories.kept_bytes
     (tmp_path / "far/lfs/tmp/half").write_bytes(b"half")
+    half = tmp_path / "far/runs" / RUN / "repository.git/objects/pack/tmp_pack_1"
+    half.write_bytes(b"half")
     (tmp_path / "far/sources" / f"{GONE}1" / "objects").mkdir(parents=True)
     (tmp_path / "far/runs" / f"{GONE}2" / "repository.git").mkdir(parents=True)
     async with machine(served, tmp_path, limit=1) as repositories:
@@ -294,6 +296,7 @@ async def test_the_next_life_knows_how_much_there_is(served, tmp_path):
         assert repositories.kept_bytes == before * 2 // 3
         assert [list((tmp_path / "far" / name).iterdir()) for name in ("lfs/tmp", "sources")] == [[], []]
         await repositories.fetch(assignment(base))
+        assert not half.exists()
         assert sorted(path.name for path in (tmp_path / "far/runs").iterdir()) == sorted([RUN, "other"])
         await repositories.fetch(assignment(base, run="other"))
         assert len(list((tmp_path / "far/runs").iterdir())) == 2
@@ -344,3 +347,13 @@ async def test_what_runs_of_a_source_have_in_common_comes_once(tmp_path, ended, 
                 pack.write_bytes(content)
     assert sorted(path.name for path in far.glob("past/*")) == (["s", "t"] if ended else [])
     await repositories.close()
+
+
+@pytest.mark.parametrize(("what", "allowed"), [("blob:none", True), ("tree:0", False), ("blob:limit=1", False)])
+async def test_what_may_be_left_out_of_an_answer(served, tmp_path, what, allowed):
+    """Other filters cost the server more than they save."""
+    control = RunRepository.create(tmp_path / "control.git", lfs=tmp_path / "control-lfs")
+    async with serving(served) as url:
+        words = ("fetch", "--quiet", "--no-tags", f"--filter={what}", f"{url}/r.git", served.start)
+        with nullcontext() if allowed else pytest.raises(git.GitError, match="not supported"):
+            await asyncio.to_thread(git.run, control.path, *words, config={"protocol.http.allow": "always"})
