@@ -130,6 +130,7 @@ class FarRepositories:
             self._kept.release(lease.run)
             if lease.run not in self._open:  # it was forgotten meanwhile
                 self._known.pop(lease.run, None)
+                self._of.pop(lease.run, None)
                 self._kept.release(_sources_of(lease.run))
 
     async def forget(self, run: str) -> None:
@@ -226,7 +227,8 @@ class FarRepositories:
         run, source = assignment.lease.run, assignment.source
         others = [other for other, its in tuple(self._of.items()) if its == source != "" and other != run]
         for repository in filter(None, map(self._open.get, others)):
-            return repository
+            if repository.refs.list(HAVE):
+                return repository
         path = self._past / source
         if not source or not path.exists():
             return None
@@ -299,5 +301,9 @@ def _tidy(repository: RunRepository) -> None:
 
 def _size(repository: Path) -> int:
     """Return how much the packs of a repository take, there are few of them; its part of those that it shares."""
-    found = (path.stat() for path in repository.glob("objects/pack/pack-*"))
-    return sum(each.st_size // each.st_nlink for each in found)
+    size = 0
+    for path in repository.glob("objects/pack/pack-*"):
+        with suppress(FileNotFoundError):  # put together with others just now
+            found = path.stat()
+            size += found.st_size // found.st_nlink
+    return size
