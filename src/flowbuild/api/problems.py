@@ -36,6 +36,7 @@ STATUS: Mapping[type[errors.FlowError], int] = {  # the nearest class in the tre
     errors.RateLimited: 429,
     errors.TooLarge: 413,
     errors.EngineError: 502,
+    errors.ClusterError: 502,
     errors.StoreError: 503,
     errors.ProviderError: 502,
     errors.ServerUnreachable: 503,

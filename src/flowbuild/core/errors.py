@@ -16,6 +16,8 @@ FlowError                     what a person is told: code, message, hint
 ├─ StepFailed                 the user's step did not work: `failed`
 └─ SystemFailed               we did not work: `errored`
    ├─ EngineError             Docker Engine or compose
+   ├─ ClusterError            the Swarm, or the manager that speaks for it
+   │  └─ SubnetTaken          the addresses of a new network belong to another one
    ├─ WorkspaceError          run repository, object store, file system
    │  └─ Unreadable           something of a workspace may not be read by this user
    ├─ StoreError              database
@@ -129,6 +131,18 @@ class EngineError(SystemFailed):
     """Docker Engine or compose did not do what it was asked."""
 
     code = "engine_error"
+
+
+class ClusterError(SystemFailed):
+    """The Swarm did not do what it was asked: no manager, no leader, not reached, refused."""
+
+    code = "cluster_error"
+
+
+class SubnetTaken(ClusterError):
+    """A network of the Swarm has some of the addresses that a new one was to get."""
+
+    code = "subnet_taken"
 
 
 class WorkspaceError(SystemFailed):

@@ -31,6 +31,11 @@ def runner_name(runner: str) -> str:
     return runner.partition("/")[0]
 
 
+def network_name(run: str) -> str:
+    """Return what the network of a run is called, on one machine or across several."""
+    return f"flow-{run.lower()}"
+
+
 def summary_path(step: str) -> str:
     """Return where in the workspace a step leaves its summary. Steps side by side must not write one file."""
     return f".flow-summary.{step}.md"

@@ -13,6 +13,7 @@ from typing import Any
 from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.errors import StepFailed
 from flowbuild.core.expr import ExpressionError
+from flowbuild.core.ids import network_name
 from flowbuild.engine.base import Labels, UnitSpec
 from flowbuild.runner.dockerfiles import copy_dockerfiles
 from flowbuild.runner.tools import RunnerPlaces
@@ -136,11 +137,6 @@ def project_name(lease: Lease) -> str:
     if step != lease.step:  # two steps may differ in what was folded
         step += "-" + hashlib.sha256(lease.step.encode()).hexdigest()[:6]
     return f"flow-{lease.run[-12:].lower()}-{step}-{lease.attempt}-{lease.epoch}"
-
-
-def network_name(run: str) -> str:
-    """Return the network of a run."""
-    return f"flow-{run.lower()}"
 
 
 def _confine(workspace: Path, paths: tuple[str, ...], mounts: tuple[str, ...]) -> None:
