@@ -17,6 +17,7 @@ from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.claiming import claim_oldest
+from flowbuild.testing.network_suite import NetworkSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.postgres import running
 from flowbuild.testing.project_suite import ProjectSuite
@@ -56,6 +57,10 @@ class TestPostgresProjects(ProjectSuite):
 
 
 class TestPostgresRunLists(RunListSuite):
+    pass
+
+
+class TestPostgresNetworks(NetworkSuite):
     pass
 
 

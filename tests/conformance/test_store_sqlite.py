@@ -21,6 +21,7 @@ from flowbuild.store.run_lists import RunFilter
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.databases import fill
 from flowbuild.testing.lease_suite import LeaseSuite
+from flowbuild.testing.network_suite import NetworkSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.project_suite import ProjectSuite
 from flowbuild.testing.run_list_suite import RunListSuite
@@ -68,6 +69,10 @@ class TestSqliteRunLists(RunListSuite):
     pass
 
 
+class TestSqliteNetworks(NetworkSuite):
+    pass
+
+
 def test_a_deferred_begin_loses_writes(tmp_path):
     """Negative control of `test_readers_that_become_writers_all_succeed`."""
     path = tmp_path / "deferred.db"
@@ -93,7 +98,7 @@ def test_a_deferred_begin_loses_writes(tmp_path):
         assert sum(pool.map(count, range(16))) > 0
 
 
-TABLES = 28  # the migrations make, all together
+TABLES = 29  # the migrations make, all together
 
 
 @pytest.mark.parametrize("tables", range(TABLES + 1))

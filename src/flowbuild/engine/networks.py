@@ -7,44 +7,19 @@ time, the loser takes the next one.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from flowbuild.core.errors import EngineError
+from flowbuild.core.subnets import Subnet, free_subnets
 from flowbuild.engine.api import Api, EngineRefused
 
-Subnet = ipaddress.IPv4Network
 ROUTES = Path("/proc/net/route")
 CLAIM_TRIES = 64
 OVERLAP_TEXTS = ("overlap", "already in use", "could not find an available")
-
-
-def free_subnets(pool: Subnet, prefix: int, used: Iterable[Subnet], start: str) -> Iterator[Subnet]:
-    """Yield the subnets of `pool` that overlap none of `used`, beginning at a place that depends on `start`.
-
-    Different names begin at different places, so parallel claims rarely meet.
-    """
-    size = 1 << (pool.max_prefixlen - prefix)
-    count = pool.num_addresses // size
-    first = zlib.crc32(start.encode())
-    taken = {
-        slot
-        for subnet in used
-        if subnet.overlaps(pool)
-        for slot in range(
-            max(0, (int(subnet.network_address) - int(pool.network_address)) // size),
-            min(count - 1, (int(subnet.broadcast_address) - int(pool.network_address)) // size) + 1,
-        )
-    }
-    for offset in range(count):
-        slot = (first + offset) % count
-        if slot not in taken:
-            yield Subnet((int(pool.network_address) + slot * size, prefix))
 
 
 def routed_subnets(table: str) -> list[Subnet]:

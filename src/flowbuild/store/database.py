@@ -30,6 +30,7 @@ from flowbuild.store.hooks import Hooks
 from flowbuild.store.leftovers import Leftovers
 from flowbuild.store.locks import Locks
 from flowbuild.store.members import Members
+from flowbuild.store.networks import Networks
 from flowbuild.store.notices import Notices
 from flowbuild.store.outbox import Outbox
 from flowbuild.store.owners import Owners
@@ -75,6 +76,7 @@ class Transaction:
         self.audit = Audit(connection)
         self.secrets = Secrets(connection)
         self.leftovers = Leftovers(connection)
+        self.networks = Networks(connection)
         self.runners = Runners(connection)
         self.places = Places(connection)
         self.projects = Projects(connection)

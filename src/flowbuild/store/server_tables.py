@@ -245,6 +245,14 @@ leftovers = Table(  # what a runner may have of a run, from its first attempt th
     Index("ix_leftovers_run_id", "run_id"),
 )
 
+networks = Table(  # of runs whose steps reach each other across machines; until it is removed from the cluster
+    "networks",
+    metadata,
+    Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("subnet", String(18), nullable=False),
+    UniqueConstraint("subnet"),
+)
+
 concurrency = Table(  # runs that have begun or wait, by group
     "concurrency",
     metadata,

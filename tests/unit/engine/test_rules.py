@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbuild.core.states import Outcome, Reason
+from flowbuild.core.subnets import free_subnets
 from flowbuild.engine.base import Labels, UnitSpec
 from flowbuild.engine.images import Problem, classify
 from flowbuild.engine.logstream import FrameParser, Sequencer, TerminalParser
-from flowbuild.engine.networks import free_subnets, routed_subnets
+from flowbuild.engine.networks import routed_subnets
 from flowbuild.engine.plan import document, has_only_containers, make_plan
 from flowbuild.engine.verdict import ContainerState, judge, parse_time
 

@@ -7,6 +7,7 @@ from sqlalchemy.dialects import sqlite
 from flowbuild.core.ids import RunId
 from flowbuild.core.states import RunState
 from flowbuild.store.figures import attempts_of
+from flowbuild.store.networks import collectable
 from flowbuild.store.run_lists import RunFilter, figures, page
 from flowbuild.store.runs import _begins
 from flowbuild.store.tables import runs
@@ -81,6 +82,12 @@ def test_a_run_is_found_by_the_beginning_of_its_id(database):
     steps = plan(database, select(runs.c.id).where(_begins("01ABC")))
     assert "sqlite_autoindex_runs_1" in " ".join(steps)
     assert sorts_or_scans(steps) == []
+
+
+def test_networks_that_can_go_are_found_by_the_few_that_there_are(database):
+    steps = plan(database, collectable())
+    looked = [step.split()[:2] for step in steps if step.startswith(("SCAN", "SEARCH"))]
+    assert sorted(looked) == [["SCAN", "networks"], ["SEARCH", "leftovers"], ["SEARCH", "runs"]]
 
 
 def test_a_query_without_an_index_is_seen(database):

@@ -1,4 +1,4 @@
-"""Where attempts may run, and what runners are loaded with."""
+"""Where attempts may run, what runners are loaded with, and networks of runs across machines."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,12 +16,21 @@ COLUMNS = (
 
 
 def upgrade() -> None:
-    """Add columns. Runs that are open go on as they began: each machine has a network of theirs."""
+    """Add columns and a table. Runs that are open go on as they began: each machine has a network of theirs."""
     for table, column in COLUMNS:
         op.add_column(table, column)
+    op.create_table(
+        "networks",
+        sa.Column("run_id", sa.String(length=26), nullable=False),
+        sa.Column("subnet", sa.String(length=18), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_networks_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_networks")),
+        sa.UniqueConstraint("subnet", name=op.f("uq_networks_subnet")),
+    )
 
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_table("networks")
     for table, column in reversed(COLUMNS):
         op.drop_column(table, column.name)
