@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Any, Self
@@ -24,6 +23,7 @@ from flowbuild.cluster.base import Network, Node
 from flowbuild.core.errors import ClusterError, SubnetTaken
 from flowbuild.engine.api import Api, EngineRefused
 from flowbuild.engine.base import EngineUnreachable
+from flowbuild.engine.doctor import generic_amounts
 
 CALL_SECONDS = 30.0  # without a leader a manager looks for one for 20 s before it says so
 ADDRESS_SECONDS = 10.0  # until a new network has its addresses: some ms
@@ -213,19 +213,8 @@ def read_node(found: Mapping[str, Any]) -> Node:
         arch=platform.get("Architecture", ""),
         cpus=resources.get("NanoCPUs", 0) / 10**9,
         memory=resources.get("MemoryBytes", 0),
-        generic=_generic(resources.get("GenericResources") or ()),
+        generic=generic_amounts(resources.get("GenericResources") or ()),
     )
-
-
-def _generic(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
-    """Count things by kind: some have names of their own, of others there is a number."""
-    counted: Counter[str] = Counter()
-    for entry in entries:
-        if (named := entry.get("NamedResourceSpec")) is not None:
-            counted[named["Kind"]] += 1
-        if (several := entry.get("DiscreteResourceSpec")) is not None:
-            counted[several["Kind"]] += several["Value"]
-    return dict(counted)
 
 
 def _network(found: Mapping[str, Any]) -> Network:
