@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flowbuild.core.errors import InvalidRequest
 
-NETWORK_PREFIX = 26  # bits of the subnet of a run
+NETWORK_PREFIX = 26  # bits of the subnet of a run on one machine
+OVERLAY_PREFIX = 25  # and of one across machines, each of which takes an address, too
 SECRET_LENGTH = 32  # characters, at least, of a secret that many machines know and that does not end
 
 
@@ -32,15 +34,19 @@ def _user_home() -> Path:
         ) from error
 
 
-def _pool(text: str) -> str:
-    """Return a network pool; raises ValueError when there is no subnet in it."""
-    try:
-        network = ipaddress.IPv4Network(text)
-    except ValueError as error:
-        raise ValueError(f"not a range of IPv4 addresses like 10.201.0.0/16: {error}") from error
-    if network.prefixlen > NETWORK_PREFIX:
-        raise ValueError(f"too small: each run takes a /{NETWORK_PREFIX} of it")
-    return text
+def _pool(prefix: int) -> Callable[[str], str]:
+    """Return what checks a pool of which each run takes a subnet of `prefix` bits; it raises ValueError."""
+
+    def check(text: str) -> str:
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError as error:
+            raise ValueError(f"not a range of IPv4 addresses like 10.201.0.0/16: {error}") from error
+        if network.prefixlen > prefix:
+            raise ValueError(f"too small: each run takes a /{prefix} of it")
+        return text
+
+    return check
 
 
 def _list(text: object) -> object:
@@ -90,9 +96,17 @@ class Settings(BaseSettings):
         le=256,
         description="attempts whose containers run at once; background steps that are up do not count",
     )
-    network_pool: Annotated[str, AfterValidator(_pool)] = Field(
+    network_pool: Annotated[str, AfterValidator(_pool(NETWORK_PREFIX))] = Field(
         default="10.201.0.0/16",
         description=f"addresses for the networks of runs; each run gets a /{NETWORK_PREFIX} of it",
+    )
+    cluster: Literal["", "swarm"] = Field(
+        default="",
+        description="swarm: the engine of DOCKER_HOST is a manager of a Swarm; runs whose services are reached by steps on other machines get networks across it, and its nodes are known; empty: none",
+    )
+    overlay_pool: Annotated[str, AfterValidator(_pool(OVERLAY_PREFIX))] = Field(
+        default="10.224.0.0/12",
+        description=f"addresses for networks of runs across machines; each such run gets a /{OVERLAY_PREFIX} of it",
     )
     docker_host: str = Field(
         default="unix:///var/run/docker.sock",

@@ -8,7 +8,7 @@ import pytest
 from flowbuild.cluster import swarm
 from flowbuild.cluster.base import Node
 from flowbuild.cluster.swarm import Swarm, read_node
-from flowbuild.core.errors import ClusterError, SubnetTaken
+from flowbuild.core.errors import ClusterError, NoManager, SubnetTaken
 from flowbuild.testing.cluster_suite import LABELS, ONE, OTHER, ClusterSuite, refused
 from flowbuild.testing.images import BUSYBOX, ensure_busybox
 from flowbuild.testing.lab import Lab
@@ -71,7 +71,7 @@ async def test_what_is_no_manager_says_so(lab):
             worker.ensure_network("n", {}, ONE),
             worker.remove_network("n"),
         ):
-            assert "is no manager" in await refused(ask, ClusterError)
+            assert "is no manager" in await refused(ask, NoManager)
         for ask in (nothing.nodes(), nothing.ensure_network("n", {}, ONE), nothing.remove_network("n")):
             assert "does not exist" in await hint(ask)
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 from aiohttp import StreamReader
 
 from flowbuild.cluster.base import Network, Node
-from flowbuild.core.errors import ClusterError, SubnetTaken
+from flowbuild.core.errors import ClusterError, NoManager, SubnetTaken
 from flowbuild.engine.api import Api, EngineRefused
 from flowbuild.engine.base import EngineUnreachable
 from flowbuild.engine.doctor import generic_amounts
@@ -236,7 +236,7 @@ def _told(host: str, error: EngineRefused) -> ClusterError:
     said = error.message.lower()
     if "not a swarm manager" in said:
         hint = "DOCKER_HOST is to name one: docker swarm init makes the first, docker node promote further ones"
-        return ClusterError(f"the engine at {host} is no manager of a Swarm", hint=hint)
+        return NoManager(f"the engine at {host} is no manager of a Swarm", hint=hint)
     if "leader" in said or "quorum" in said:
         return ClusterError(
             "the Swarm has no leader: it decides nothing as long as not more than half of its managers are up",

@@ -17,6 +17,7 @@ FlowError                     what a person is told: code, message, hint
 └─ SystemFailed               we did not work: `errored`
    ├─ EngineError             Docker Engine or compose
    ├─ ClusterError            the Swarm, or the manager that speaks for it
+   │  ├─ NoManager            the engine that is asked speaks for no Swarm
    │  └─ SubnetTaken          the addresses of a new network belong to another one
    ├─ WorkspaceError          run repository, object store, file system
    │  └─ Unreadable           something of a workspace may not be read by this user
@@ -137,6 +138,12 @@ class ClusterError(SystemFailed):
     """The Swarm did not do what it was asked: no manager, no leader, not reached, refused."""
 
     code = "cluster_error"
+
+
+class NoManager(ClusterError):
+    """The engine that is asked is not a manager of a Swarm: somebody has to make it one, or to name another one."""
+
+    code = "no_manager"
 
 
 class SubnetTaken(ClusterError):
