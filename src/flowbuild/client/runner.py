@@ -42,6 +42,9 @@ class LogEntry:
     data: bytes
 
 
+Network = Literal["", "overlay"]
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """All a runner needs for one attempt. `facts` are the values for `${{ … }}`; `environment` is FLOW_* for services.
@@ -56,6 +59,7 @@ class Assignment:
     `withheld` says why the step does not get secrets that it declared, by name; what is in neither was known once.
     `problem` is why the attempt cannot be begun: it is errored.
     `trusted`: its compose file may use what is for people who may write to the repository.
+    `network`: that of the run is one of this machine, made by the runner, or "overlay": across machines, made by the server.
     """
 
     lease: Lease
@@ -78,6 +82,7 @@ class Assignment:
     token: str = ""
     history: str = ""
     source: str = ""
+    network: Network = ""
     upcoming: tuple[Assignment, ...] = ()
 
 

@@ -116,7 +116,9 @@ class ComposeEngine:
     async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
         """Build, create networks and containers, join attachments; start nothing."""
         body = container_body(spec)
-        unit = await (self._compose_create(spec, progress) if body is None else self._api_create(spec, body))
+        if body is not None:
+            return await self._api_create(spec, body)
+        unit = await self._compose_create(spec, progress)
         await together(
             *(
                 self._attach(unit.containers[service], attachment)

@@ -151,10 +151,21 @@ def _read(service: Mapping[str, Any], table: Mapping[str, tuple[str, Callable[[A
 
 
 def _network(spec: UnitSpec, key: str, service: Mapping[str, Any]) -> tuple[str, Body]:
-    """Return the network and how to join it: none, or one that exists already, with the aliases that compose gives."""
+    """Return the network and how to join it: none, or one that exists already, with the aliases that compose gives.
+
+    A network across machines may be unknown to this one; the engine looks for it when it starts the container.
+    """
+    attachments = [attachment for each in spec.attachments.values() for attachment in each]
     if "network_mode" in service:
         _only("none")(service["network_mode"])
+        if len(attachments) > 1:
+            raise _Unknown
+        for attachment in attachments:
+            aliases = {"Aliases": list(attachment.aliases), "IPAMConfig": {}}
+            return attachment.network, {attachment.network: aliases}
         return "none", {}
+    if attachments:
+        raise _Unknown
     declared = spec.compose.get("networks") or {}
     joined = service.get("networks") or {}
     if len(joined) != 1 or not isinstance(joined, Mapping) or any(joined.values()):

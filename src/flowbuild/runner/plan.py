@@ -14,7 +14,7 @@ from flowbuild.client.runner import Assignment, Lease
 from flowbuild.core.errors import StepFailed
 from flowbuild.core.expr import ExpressionError
 from flowbuild.core.ids import network_name
-from flowbuild.engine.base import Labels, UnitSpec
+from flowbuild.engine.base import Attachment, Labels, UnitSpec
 from flowbuild.runner.dockerfiles import copy_dockerfiles
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.spec import compose, interpolate
@@ -45,6 +45,11 @@ class Plan:
     def borrowing(self, objects: tuple[str, ...]) -> Plan:
         """Return the plan with these object directories of the source."""
         return replace(self, assignment=replace(self.assignment, source_objects=objects))
+
+    @property
+    def across(self) -> bool:
+        """Whether the network of the run is one across machines: the server has made it."""
+        return self.assignment.network == "overlay"
 
     @property
     def predictable(self) -> bool:
@@ -87,12 +92,20 @@ class Plan:
             flow_environment={**self.assignment.environment, "FLOW_NETWORK": self.network},
             image_digests=self.digests,
             trusted=self.assignment.trusted,
+            across=self.across,
         )
         try:
             emitted = compose.emit(self.model, context)
         except InvalidFile as error:
             raise StepFailed("\n".join(str(finding) for finding in error.findings)) from error
-        return UnitSpec(self.project, self.labels, emitted, self.main)
+        return UnitSpec(self.project, self.labels, emitted, self.main, self._attachments())
+
+    def _attachments(self) -> Mapping[str, tuple[Attachment, ...]]:
+        """Return what is joined without compose: on a worker it fails, not knowing a network across machines before it is used there."""
+        if not self.across:
+            return {}
+        names = compose.joining(self.model, self.assignment.lease.step)
+        return {service: (Attachment(self.network, (name,)),) for service, name in names.items()}
 
 
 def make_plan(assignment: Assignment, places: RunnerPlaces) -> Plan:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from flowbuild.client.runner import Assignment, Lease
+from flowbuild.client.runner import Assignment, Lease, Network
 from flowbuild.core.context import StepsView, expression_context
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RunId, summary_path
@@ -72,7 +72,8 @@ class SecretBox:
 class Assignments:
     """Makes assignments.
 
-    `source_objects` tells the object directories of a run's source by its directory, `versions` those of secrets.
+    `source_objects` tells the object directories of a run's source by its directory, `versions` those of secrets, `across`
+    whether the network of a run is one across machines.
     """
 
     def __init__(
@@ -80,15 +81,19 @@ class Assignments:
         secrets: SecretSource,
         source_objects: Callable[[str], Sequence[str]],
         versions: Callable[[Mapping[str, str]], Mapping[str, str]],
+        across: Callable[[RunId], bool] = lambda _run: False,
     ) -> None:
         self._secrets = secrets
         self._source_objects = source_objects
         self._versions = versions
+        self._across = across
 
     def make(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Return the assignment of a claimed attempt, and what will probably follow it."""
-        upcoming = [self._assignment(stored, guess) for guess in _upcoming(stored.run, row)]
-        return replace(self._assignment(stored, row), upcoming=tuple(upcoming))
+        network: Network = "overlay" if self._across(stored.run.id) else ""
+        made = [self._assignment(stored, each) for each in (row, *_upcoming(stored.run, row))]
+        first, *upcoming = (replace(each, network=network) for each in made)
+        return replace(first, upcoming=tuple(upcoming))
 
     def for_debug(
         self,

@@ -30,6 +30,7 @@ from flowbuild.services.runs import Places, RunService
 from flowbuild.services.signals import Signals
 from flowbuild.settings import Settings
 from flowbuild.store.database import Database
+from flowbuild.wiring.cluster import Clustered, clustered
 from flowbuild.wiring.journal import close_journal, open_journal
 from flowbuild.workspace.source import WorkingTree, source_objects
 
@@ -42,6 +43,7 @@ class Local:
     def __init__(self, settings: Settings, directory: str | None) -> None:
         self.project: str | None = None  # known once it is open; None outside of any repository
         self.serves = False  # as a server: what another one began goes on here, so it never counts as interrupted
+        self.clustered: Clustered | None = None  # only of a server
         self._source = None if directory is None else _source(directory)
         home = settings.home
         self.settings = settings
@@ -78,7 +80,11 @@ class Local:
             living = self.ownership.living()
             with self.database.write() as tx:
                 tx.places.offer(self.ownership.token, self.settings.capacity, living=living, now=time())
-        assignments = Assignments(self.secrets, lru_cache(_source_objects), SecretVersions(self.database).of)
+        if serve:
+            self.clustered = clustered(self.settings, self.database, self.signals, self.instance())
+        assignments = Assignments(
+            self.secrets, lru_cache(_source_objects), SecretVersions(self.database).of, self._is_across
+        )
         self.runs = RunService(
             database=self.database,
             decisions=self.decisions,
@@ -124,6 +130,10 @@ class Local:
         """Return what marks objects in the engine as belonging to this home directory."""
         with self.database.write() as tx:
             return tx.setting("instance", uuid.uuid4().hex[:12])
+
+    def _is_across(self, run: RunId) -> bool:
+        """Whether the network of a run is one across machines."""
+        return self.clustered is not None and self.clustered.overlays.has(run)
 
     def dead_owners(self) -> Sequence[str]:
         """Return the owners of open runs that do not live any more."""

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from time import time
 
@@ -76,7 +77,7 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(local.open, drive=True, serve=True)
         try:
             local.ownership.listen(local.signals)
-            async with driving(local) if settings.runner else directing(local):
+            async with _working(local), driving(local) if settings.runner else directing(local):
                 backend = make_backend(local)
                 began = triggering(local, backend.triggers, backend.projects, policy_of(local), backend.public_url)
                 async with began:
@@ -85,6 +86,10 @@ async def serve(settings: Settings) -> None:
         finally:
             local.ownership.release()
             local.close()
+
+
+def _working(local: Local) -> AbstractAsyncContextManager[None]:
+    return contextlib.nullcontext() if local.clustered is None else local.clustered.working()
 
 
 def make_backend(local: Local) -> Backend:

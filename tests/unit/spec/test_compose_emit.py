@@ -100,6 +100,26 @@ def test_one_service_is_on_the_network_of_the_run_only():
     assert service["extra_hosts"] == ["s=127.0.0.1"]
 
 
+def test_a_network_across_machines_is_joined_later():
+    file = emitted(across=True)
+    services = {name.removesuffix(".build"): service for name, service in file["services"].items()}
+    assert set(file["networks"]) == {"default", "inner"}
+    assert services["app"]["networks"] == {"default": {"aliases": ["app", "box"]}}
+    assert services["db"]["networks"] == {"inner": {"aliases": ["db", "store"]}}
+    assert (services["side"]["network_mode"], services["alone"]["network_mode"]) == ("service:app.build", "none")
+    joining = {name: f"{name}.build" for name in ("app", "db", "built", "user")}
+    assert compose.joining(model_of(EVERYTHING), "build") == joining
+    one = compose.emit(
+        model_of("services: {s: {image: i, networks: [n]}}\nnetworks: {n: }"), replace(CONTEXT, across=True)
+    )
+    assert one["networks"] == {}
+    assert (one["services"]["s.build"]["network_mode"], one["services"]["s.build"]["hostname"]) == ("none", "s.build")
+    named = ("networks", "network_mode")  # nothing else is different
+    for name, service in emitted()["services"].items():
+        others = {key: value for key, value in file["services"][name].items() if key not in named}
+        assert others == {key: value for key, value in service.items() if key not in named}
+
+
 def test_environment():
     file = emitted(main=("app",), variables={"PASSED": "p$"})
     assert file["services"]["app.build"]["environment"] == {

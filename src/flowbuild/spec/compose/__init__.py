@@ -14,7 +14,7 @@ from flowbuild.core.model import Position
 from flowbuild.spec.compose.build import FRONTEND_HINT, dockerfile_problem
 from flowbuild.spec.compose.checker import Check
 from flowbuild.spec.compose.complete import complete
-from flowbuild.spec.compose.emit import EmitContext, Mount, emit, service_key
+from flowbuild.spec.compose.emit import EmitContext, Mount, emit, joining, service_key
 from flowbuild.spec.compose.files import Files, Read
 from flowbuild.spec.compose.interpolate import escape
 from flowbuild.spec.compose.model import (
@@ -45,6 +45,7 @@ __all__ = [
     "escape",
     "images",
     "inline_files",
+    "joining",
     "load",
     "main_services",
     "mount_paths",

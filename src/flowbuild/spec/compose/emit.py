@@ -49,7 +49,8 @@ class Mount:
 class EmitContext:
     """What the runner adds to a model. Paths are absolute paths of the machine whose engine runs the step.
 
-    `network` is the run's network, which exists already. `main_environment` holds variables and secrets for main
+    `network` is the run's network, which exists already; with `across` it is one across machines, and the file does not name it:
+    what makes containers may not know it yet, and `joining` tells who is to join it then. `main_environment` holds variables and secrets for main
     services, `flow_environment` the FLOW_* values for all. `variables` are what `${NAME}` in the file may read.
     `image_digests` maps references (see `images`) to what is run instead. `files` is the directory of `inline_files`,
     `dockerfiles` holds by service the checked copy of a Dockerfile that stands in the workspace.
@@ -70,6 +71,7 @@ class EmitContext:
     flow_environment: Mapping[str, str] = field(default_factory=dict)
     image_digests: Mapping[str, str] = field(default_factory=dict)
     trusted: bool = False
+    across: bool = False
 
 
 def service_key(service: str, step: str) -> str:
@@ -92,7 +94,7 @@ def emit(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
         "services": {
             service_key(name, context.step): _service(name, resolved, context, own, builds) for name in services
         },
-        "networks": {_RUN: {"external": True, "name": context.network}},
+        "networks": {} if context.across else {_RUN: {"external": True, "name": context.network}},
     }
     for name in own:
         internal = {"internal": True} if resolved["networks"].get(name, {}).get("internal") else {}
@@ -100,6 +102,11 @@ def emit(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
     if resolved["volumes"]:
         result["volumes"] = {name: {"labels": dict(context.labels)} for name in resolved["volumes"]}
     return result
+
+
+def joining(model: Mapping[str, Any], step: str) -> dict[str, str]:
+    """Return the services that are on the network of the run, with their names there."""
+    return {name: service_key(name, step) for name, service in model["services"].items() if "network_mode" not in service}
 
 
 def _resolve(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
@@ -232,17 +239,18 @@ def _network(name: str, service: Mapping[str, Any], context: EmitContext, own: t
         return {"network_mode": f"service:{service_key(mode.removeprefix('service:'), context.step)}"}
     if mode:
         return {"network_mode": mode}
-    networks: dict[str, Any] = {_RUN: {}}
+    networks: dict[str, Any] = {} if context.across else {_RUN: {}}
     for network, entry in (service.get("networks") or {"default": {}}).items():
         if network in own:
             aliases = dict.fromkeys(
                 [name, *([service["hostname"]] if "hostname" in service else []), *entry.get("aliases", [])]
             )
             networks[network] = {"aliases": list(aliases)}
+    attached = {"networks": networks} if networks else {"network_mode": "none"}  # until it is joined to that of the run
     hostname = service_key(service.get("hostname", name), context.step)
     if len(hostname) > _MAX_HOSTNAME:
-        return {"networks": networks, "extra_hosts": [*service.get("extra_hosts", []), f"{name}=127.0.0.1"]}
-    return {"networks": networks, "hostname": hostname}
+        return {**attached, "extra_hosts": [*service.get("extra_hosts", []), f"{name}=127.0.0.1"]}
+    return {**attached, "hostname": hostname}
 
 
 def _mounts(service: Mapping[str, Any], model: Mapping[str, Any], context: EmitContext) -> list[dict[str, Any]]:
