@@ -12,6 +12,7 @@ from flowbuild.core.context import StepsView, expression_context
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.ids import RunId, summary_path
 from flowbuild.core.model import EdgeKind, Pipeline, Step
+from flowbuild.core.placement import MEMBERS
 from flowbuild.core.redact import check_secrets
 from flowbuild.core.run import Run
 from flowbuild.core.sources import Trust
@@ -72,8 +73,7 @@ class SecretBox:
 class Assignments:
     """Makes assignments.
 
-    `source_objects` tells the object directories of a run's source by its directory, `versions` those of secrets, `across`
-    whether the network of a run is one across machines.
+    `source_objects` tells the object directories of a run's source by its directory, `versions` those of secrets.
     """
 
     def __init__(
@@ -81,16 +81,14 @@ class Assignments:
         secrets: SecretSource,
         source_objects: Callable[[str], Sequence[str]],
         versions: Callable[[Mapping[str, str]], Mapping[str, str]],
-        across: Callable[[RunId], bool] = lambda _run: False,
     ) -> None:
         self._secrets = secrets
         self._source_objects = source_objects
         self._versions = versions
-        self._across = across
 
     def make(self, stored: RunRow, row: AttemptRow) -> Assignment:
         """Return the assignment of a claimed attempt, and what will probably follow it."""
-        network: Network = "overlay" if self._across(stored.run.id) else ""
+        network: Network = "overlay" if stored.network == MEMBERS else ""
         made = [self._assignment(stored, each) for each in (row, *_upcoming(stored.run, row))]
         first, *upcoming = (replace(each, network=network) for each in made)
         return replace(first, upcoming=tuple(upcoming))

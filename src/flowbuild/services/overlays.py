@@ -62,10 +62,6 @@ class Overlays:
         """
         return tx.networks.allocate(run, self._pool, self._prefix, self._foreign) is not None
 
-    def has(self, run: RunId) -> bool:
-        """Whether the network of a run is across machines. Blocking."""
-        return self._row(run) is not None
-
     async def ready(self, run: RunId) -> None:
         """Return when containers on all nodes may join the network of a run; at once when it has none across machines.
 

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from flowbuild.cluster.base import Cluster
+from flowbuild.cluster.base import Cluster, Node
 from flowbuild.cluster.swarm import Swarm
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.subnets import Subnet
+from flowbuild.services import placing
 from flowbuild.services.nodes import NodeBook
 from flowbuild.services.overlays import Overlays
+from flowbuild.services.placing import Standing
 from flowbuild.services.signals import Signals
 from flowbuild.settings import OVERLAY_PREFIX, Settings
 from flowbuild.store.database import Database
@@ -26,6 +28,13 @@ class Clustered:
     nodes: NodeBook
     overlays: Overlays
 
+    def placing(self) -> placing.Cluster:
+        """Return what those who choose the runner of an attempt ask."""
+        return placing.Cluster(
+            standing=lambda node: standing(self.nodes.of(node)),
+            join=lambda tx, key: self.overlays.take(tx, key.run),
+        )
+
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Keep all of it going while the context is open. Raises NoManager when there is no cluster."""
@@ -38,6 +47,14 @@ class Clustered:
                     task.cancel()
         finally:
             await self.cluster.close()
+
+
+def standing(node: Node | None) -> Standing | None:
+    """Return what the place of a node in the cluster means for the runner on it; right after an election all are "unknown"."""
+    if node is None:
+        return None
+    taking = node.availability == "active" and node.state in ("ready", "unknown")
+    return Standing(role=node.role, labels=node.labels, taking=taking, draining=node.availability == "drain")
 
 
 def clustered(settings: Settings, database: Database, signals: Signals, instance: str) -> Clustered | None:

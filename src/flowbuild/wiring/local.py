@@ -23,7 +23,7 @@ from flowbuild.services.gate import Gate
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.looking import Looking
 from flowbuild.services.owners import Owners, Ownership
-from flowbuild.services.placing import Placing
+from flowbuild.services.placing import NO_CLUSTER, Placing
 from flowbuild.services.removal import Removal
 from flowbuild.services.runners import RunnerService
 from flowbuild.services.runs import Places, RunService
@@ -82,9 +82,7 @@ class Local:
                 tx.places.offer(self.ownership.token, self.settings.capacity, living=living, now=time())
         if serve:
             self.clustered = clustered(self.settings, self.database, self.signals, self.instance())
-        assignments = Assignments(
-            self.secrets, lru_cache(_source_objects), SecretVersions(self.database).of, self._is_across
-        )
+        assignments = Assignments(self.secrets, lru_cache(_source_objects), SecretVersions(self.database).of)
         self.runs = RunService(
             database=self.database,
             decisions=self.decisions,
@@ -97,7 +95,8 @@ class Local:
         )
         self.debugging = DebugService(self.database, assignments, time)
         inside = self.settings.capacity * (self.settings.runner or not serve)
-        self.placing = Placing(owner=self.ownership.token, serves=serve, capacity=inside)
+        cluster = NO_CLUSTER if self.clustered is None else self.clustered.placing()
+        self.placing = Placing(owner=self.ownership.token, serves=serve, capacity=inside, cluster=cluster)
         self.runners = RunnerService(
             database=self.database,
             decisions=self.decisions,
@@ -130,10 +129,6 @@ class Local:
         """Return what marks objects in the engine as belonging to this home directory."""
         with self.database.write() as tx:
             return tx.setting("instance", uuid.uuid4().hex[:12])
-
-    def _is_across(self, run: RunId) -> bool:
-        """Whether the network of a run is one across machines."""
-        return self.clustered is not None and self.clustered.overlays.has(run)
 
     def dead_owners(self) -> Sequence[str]:
         """Return the owners of open runs that do not live any more."""

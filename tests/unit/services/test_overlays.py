@@ -83,11 +83,6 @@ def row(overlays, run=ONE):
     return overlays._row(run)
 
 
-@threaded
-def has(overlays, run=ONE):
-    return overlays.has(run)
-
-
 @asynccontextmanager
 async def collecting(overlays):
     task = asyncio.create_task(overlays.run())
@@ -102,13 +97,13 @@ async def collecting(overlays):
 async def test_a_run_without_addresses_has_its_networks_on_machines(overlays, cluster, database):
     await store(database)
     await overlays.ready(ONE)
-    assert not await has(overlays)
+    assert await row(overlays) is None
     assert cluster.asked == []
 
 
 async def test_a_network_is_there_before_anything_joins_it(overlays, cluster, database):
     assert await begin(overlays, database)
-    assert await has(overlays)
+    assert await row(overlays) is not None
     await asyncio.gather(*(overlays.ready(ONE) for _ in range(3)))
     (network,) = cluster.made.values()
     assert (network.name, network.labels) == (network_name(ONE), {**MINE, "flow.run": ONE})
@@ -136,7 +131,7 @@ async def test_a_pool_that_others_have_is_told(cluster, database, signals):
     cluster.made["foreign"] = Network("foreign", "10.0.0.0/8")
     with pytest.raises(ClusterError, match=r"no addresses are left in 10\.224\.0\.0/25"):
         await overlays.ready(ONE)
-    assert await has(overlays)  # it waits, it does not go on without
+    assert await row(overlays) is not None  # it waits, it does not go on without
 
 
 async def test_who_waits_for_addresses_is_told_when_there_are_some(cluster, database, signals):
@@ -171,7 +166,7 @@ async def test_a_network_that_a_dead_node_holds_is_tried_again(overlays, cluster
     monkeypatch.setattr(cluster, "remove_network", told)
     async with collecting(overlays):  # a start of the server
         assert not await tried.get()
-        assert await has(overlays)  # nobody gets its addresses
+        assert await row(overlays) is not None  # nobody gets its addresses
         signals.notify(NODES)
         assert not await tried.get()
         cluster.used.clear()
@@ -181,7 +176,7 @@ async def test_a_network_that_a_dead_node_holds_is_tried_again(overlays, cluster
         await signals.wait(QUEUE, token)
         signals.notify(NODES, NODES)
     assert tried.empty()  # nothing is left to try
-    assert not await has(overlays)
+    assert await row(overlays) is None
 
 
 async def test_what_the_database_does_not_know_goes_at_the_start(overlays, cluster, database, signals):

@@ -8,11 +8,12 @@ from flowbuild.cluster.base import Node
 from flowbuild.core.errors import InvalidRequest, NoManager
 from flowbuild.services.nodes import NodeBook
 from flowbuild.services.overlays import Overlays
+from flowbuild.services.placing import Standing
 from flowbuild.services.signals import Signals
 from flowbuild.settings import Settings
 from flowbuild.testing.cluster import FakeCluster
 from flowbuild.testing.databases import new_sqlite
-from flowbuild.wiring.cluster import Clustered, clustered
+from flowbuild.wiring.cluster import Clustered, clustered, standing
 
 
 @pytest.fixture
@@ -60,3 +61,22 @@ async def test_an_engine_that_is_no_manager_is_refused(database, monkeypatch):
     with pytest.raises(NoManager):
         async with made(FakeCluster(), database).working():
             pass
+
+
+@pytest.mark.parametrize(
+    ("changed", "taking", "draining"),
+    [
+        ({}, True, False),
+        ({"state": "unknown"}, True, False),
+        ({"state": "down"}, False, False),
+        ({"availability": "pause"}, False, False),
+        ({"availability": "drain"}, False, True),
+    ],
+)
+def test_what_a_node_is_to_placement(changed, taking, draining):
+    node = Node("n1", "one", "worker", labels={"disk": "ssd"}, **changed)
+    assert standing(node) == Standing("worker", {"disk": "ssd"}, taking, draining)
+
+
+def test_what_is_not_in_the_cluster_has_no_place_there(database):
+    assert made(FakeCluster(), database).placing().standing("") is None
