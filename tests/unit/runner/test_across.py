@@ -1,15 +1,17 @@
 """Runs whose network is one across machines: the runner makes none, its units join that of the server."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from flowbuild.client import wire
 from flowbuild.client.runner import Assignment, Lease
-from flowbuild.core.ids import StepKey, network_name
+from flowbuild.core.ids import RunId, StepKey, network_name
 from flowbuild.core.model import Position, Step
 from flowbuild.engine.base import Attachment
 from flowbuild.services import assignments
+from flowbuild.services.debugging import Place
 from flowbuild.testing.engine import DummyEngine
 from flowbuild.testing.home import Home, service, step
 
@@ -50,6 +52,9 @@ async def test_units_join_the_network_of_the_server(home, made, monkeypatch, acr
     home.write({"a": step(then="b"), "b": step(more=more)})  # b is prepared while a runs
     async with home.life() as life:
         view = await life.finished((await life.start(home)).id)
+        place = Place(RunId(view.id), "b", None, output=False)
+        shell = await asyncio.to_thread(life.local.debugging.scene, place, {})
+    assert shell.assignment.network == ""  # on this machine, whatever the run had
     assert view.state == "succeeded"
     assert home.leftovers() == []
     units, networks = made
