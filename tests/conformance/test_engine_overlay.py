@@ -12,12 +12,13 @@ from flowbuild.client.runner import Assignment, Lease
 from flowbuild.cluster.swarm import Swarm
 from flowbuild.core.ids import StepKey, network_name
 from flowbuild.core.model import Position, Step
+from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine.base import SERVICE_LABEL, Attachment
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.runner.plan import make_plan
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.spec import compose
-from flowbuild.testing.engine_suite import EngineSuite, Names, quiet
+from flowbuild.testing.engine_suite import EngineSuite, Names, quiet, service
 from flowbuild.testing.images import BUSYBOX, ensure_busybox
 from flowbuild.testing.lab import Lab
 
@@ -83,6 +84,15 @@ async def engine(again, names):
 
 class TestOnAWorker(EngineSuite):
     pass
+
+
+async def test_a_network_that_cannot_be_joined_is_not_the_fault_of_the_step(lab, engine, names):
+    unit = await engine.create(names.spec({"a": service()}), quiet)
+    lab["n1"].docker("network", "rm", network_name(names.run("r1")))
+    verdict = await engine.start(unit)
+    assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.ENGINE_ERROR)
+    assert network_name(names.run("r1")) in verdict.message
+    await engine.remove(unit)
 
 
 SERVE = "exec httpd -f -p 80 -h /workspace"

@@ -22,6 +22,7 @@ from flowbuild.engine.base import ServiceEnd, Verdict
 
 ENDED = frozenset({"exited", "dead", "removing"})
 SHUTDOWN_NS = 30 * 10**9  # an engine that shuts down gives containers 15 s or their own grace time
+JOIN_TEXTS = ("attach to network", "attaching to network")  # of the Swarm; the engine tried for 20 s and says no more
 NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory")
 
 
@@ -117,13 +118,21 @@ def _fault(state: ContainerState, engine_started_ns: int) -> Fault | None:
     if state.error:
         shell_code = unexecutable(state.error)
         if shell_code is None:
-            return Outcome.ERRORED, Reason.ENGINE_ERROR, f"{name}: the engine could not run it: {state.error}", None
+            return Outcome.ERRORED, Reason.ENGINE_ERROR, f"{name}: {_not_run(state.error)}", None
         return Outcome.FAILED, Reason.EXIT_CODE, f"{name}: cannot execute the command: {state.error}", shell_code
     if code == 0:
         return None
     if state.oom_killed:
         return Outcome.FAILED, Reason.OOM, f"{name} was killed by the kernel: out of memory (exit code {code})", code
     return Outcome.FAILED, Reason.EXIT_CODE, f"{name} ended with exit code {code}{_signal(code)}", code
+
+
+def _not_run(error: str) -> str:
+    """Say why the engine did not start a container."""
+    if any(text in error.lower() for text in JOIN_TEXTS):
+        why = "no manager of the Swarm answered, all of its addresses are taken, or it is gone"
+        return f"it could not join the network of the run: {why} ({error})"
+    return f"the engine could not run it: {error}"
 
 
 def lost(state: ContainerState, engine_started_ns: int) -> bool:

@@ -186,3 +186,16 @@ def test_file_for_compose_is_literal_and_labelled():
     assert "labels" not in file["volumes"]["e"]
     assert file["networks"]["default"] == {"external": True, "name": "p_default"}
     assert make_plan(spec).stop_order() == [["a"], ["b"]]
+
+
+def test_a_container_that_cannot_join_a_network_is_not_the_fault_of_the_step():
+    for error in (
+        "Could not attach to network flow-1: context deadline exceeded",
+        "attaching to network failed, make sure your network options are correct and check manager logs: context deadline exceeded",
+    ):
+        verdict = judge({"db": ContainerState("db", "created", 128, error=error)}, ["db"], 0)
+        assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.ENGINE_ERROR)
+        assert "no manager of the Swarm answered" in verdict.message
+        assert error in verdict.message
+    other = judge({"db": ContainerState("db", "created", 128, error="no room")}, ["db"], 0)
+    assert "Swarm" not in other.message
