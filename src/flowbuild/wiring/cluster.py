@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from flowbuild.cluster.base import Cluster, Node
-from flowbuild.cluster.swarm import Swarm
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.subnets import Subnet
 from flowbuild.services import placing
@@ -66,6 +65,8 @@ def clustered(settings: Settings, database: Database, signals: Signals, instance
             f"FLOW_OVERLAY_POOL ({settings.overlay_pool}) and FLOW_NETWORK_POOL ({settings.network_pool}) overlap",
             hint="networks of one machine and those across machines need addresses of their own",
         )
+    from flowbuild.cluster.swarm import Swarm  # noqa: PLC0415 (loads the library of the engine, which other programs do without)
+
     cluster = Swarm(settings.docker_host)
     overlays = Overlays(
         cluster=cluster,
