@@ -106,7 +106,9 @@ def emit(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
 
 def joining(model: Mapping[str, Any], step: str) -> dict[str, str]:
     """Return the services that are on the network of the run, with their names there."""
-    return {name: service_key(name, step) for name, service in model["services"].items() if "network_mode" not in service}
+    return {
+        name: service_key(name, step) for name, service in model["services"].items() if "network_mode" not in service
+    }
 
 
 def _resolve(model: Mapping[str, Any], context: EmitContext) -> dict[str, Any]:
