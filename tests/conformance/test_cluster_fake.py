@@ -3,8 +3,8 @@
 import pytest
 
 from flowbuild.cluster.base import Node
-from flowbuild.testing.fake_cluster import FakeCluster
 from flowbuild.testing.cluster_suite import ClusterSuite
+from flowbuild.testing.fake_cluster import FakeCluster
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from flowbuild.services.overlays import Overlays
 from flowbuild.services.placing import Standing
 from flowbuild.services.signals import Signals
 from flowbuild.settings import Settings
-from flowbuild.testing.cluster import FakeCluster
 from flowbuild.testing.databases import new_sqlite
+from flowbuild.testing.fake_cluster import FakeCluster
 from flowbuild.wiring.cluster import Clustered, clustered, standing
 
 
