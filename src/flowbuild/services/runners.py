@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from flowbuild.services.cache import StepCache
 from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock, Decisions, log_topic, phase_topic, run_topic
 from flowbuild.services.logbook import Logbook
 from flowbuild.services.news import runner_topic
+from flowbuild.services.overlays import LEFTOVERS
 from flowbuild.services.phases import Began, began_of, next_word
 from flowbuild.services.placing import Asking, Placing
 from flowbuild.services.polls import Polls
@@ -42,7 +43,7 @@ PATIENCE = 5.0  # seconds after which who left something for others looks whethe
 class RunnerService:
     """Hands out attempts: to the embedded runner those of one owner's runs, to others those of all servers' runs.
 
-    Which one is for `placing` to say.
+    Which one is for `placing` to say. `ready` returns when the network of a run across machines can be joined.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class RunnerService:
         owner: str,
         clock: Clock,
         placing: Placing,
+        ready: Callable[[RunId], Awaitable[None]] | None = None,
     ) -> None:
         self._placing = placing
+        self._ready = ready
         self._database = database
         self._decisions = decisions
         self._signals = signals
@@ -74,7 +77,13 @@ class RunnerService:
         self._checked: dict[Lease, int] = {}  # leases found live, and at which version of their run
 
     async def claim(self, runner: str, *, request_key: str, wait: float) -> Assignment | None:
-        """See RunnerClient."""
+        """See RunnerClient. Raises ClusterError when the network of the run cannot be made; asking again tries it again."""
+        assignment = await self._found(runner, request_key, wait)
+        if assignment is not None and assignment.network and self._ready is not None:
+            await self._ready(RunId(assignment.lease.run))
+        return assignment
+
+    async def _found(self, runner: str, request_key: str, wait: float) -> Assignment | None:
         deadline = asyncio.get_running_loop().time() + wait
         with self._polls.asking(runner):
             while True:
@@ -139,6 +148,7 @@ class RunnerService:
             self._forgotten.add(RunId(run))
             self._signals.notify(run_topic(run))
         await asyncio.to_thread(self._forget, runner_name(runner), RunId(run))
+        self._signals.notify(LEFTOVERS)
 
     async def settled(self, run: RunId) -> None:
         """Return when nothing of an ended run is left on the machine of the embedded runner."""

@@ -107,6 +107,7 @@ class Local:
             owner=self.ownership.token,
             clock=time,
             placing=self.placing,
+            ready=None if self.clustered is None else self.clustered.overlays.ready,
         )
 
     def client(self, actor: Actor | None = None) -> LocalClient:
