@@ -13,6 +13,7 @@ from flowbuild.cluster.swarm import Swarm
 from flowbuild.core.ids import StepKey, network_name
 from flowbuild.core.model import Position, Step
 from flowbuild.core.states import Outcome, Reason
+from flowbuild.engine import binds
 from flowbuild.engine.base import SERVICE_LABEL, Attachment
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.runner.plan import make_plan
@@ -215,6 +216,20 @@ async def test_what_is_outside_is_reached_as_from_a_network_of_one_machine(lab, 
     with closing(HTTPConnection("127.0.0.1", lab.forward("n2", 8088), timeout=30)) as connection:
         connection.request("GET", "/who")
         assert connection.getresponse().read() == b"r1-published\n"
+
+
+async def test_others_are_paused_while_one_joins_whose_mounts_they_could_redirect(field, monkeypatch):
+    paused, pause = [], binds.paused
+
+    def told(api, containers):
+        paused.append(list(containers))
+        return pause(api, containers)
+
+    monkeypatch.setattr(binds, "paused", told)
+    part = ", volumes: ['./sub:/sub'], depends_on: [db]"
+    both = await field.up("n2", "r1", "mounts", {"db": (IMAGE, SERVE, ""), "side": (IMAGE, STAY, part)})
+    assert paused == [[both["db"][1]]]
+    assert field.asked(both["side"], field.resolved(both["side"], "db.mounts")) == "r1-mounts"  # it goes on
 
 
 async def test_a_long_name_and_healthchecks(field):
