@@ -158,7 +158,7 @@ def test_a_port_of_a_node_can_be_reached(lab):
 
         answering = threading.Thread(target=answer)
         answering.start()
-        with socket.create_connection(("127.0.0.1", lab.forward("n2", PORT)), 10) as here:
+        with socket.create_connection(("127.0.0.1", lab.forward("n2", PORT).port), 10) as here:
             here.sendall(b"hello")
             here.shutdown(socket.SHUT_WR)
             assert here.makefile("rb").read() == b"you said hello"

@@ -140,6 +140,24 @@ def test_steps_go_on_while_there_is_no_database(cluster):
     assert went_on(cluster, run)
 
 
+def test_steps_go_on_while_the_server_moves_to_another_manager(cluster):
+    cluster.lab["n1"].docker("node", "promote", "n2")
+    cluster.lab.until(lambda: cluster.tasks("runner", "n2") == [], "a manager has no runner", MINUTES)
+    run, node, step = working_step(cluster)
+    assert node == "n3"
+    cluster.lab.move(f"{STACK}_server", "n2")
+    cluster.reach("n2")
+    cluster.lab.until(cluster.is_ready, "the server is ready", MINUTES)
+    assert [len(cluster.tasks("server", name)) for name in ("n1", "n2")] == [0, 1]
+    cluster.lab[node].docker("exec", step, "touch", "/tmp/go")
+    assert went_on(cluster, run)
+    cluster.lab.move(f"{STACK}_server", "n1")
+    cluster.reach("n1")
+    cluster.lab.until(cluster.is_ready, "the server is ready", MINUTES)
+    cluster.lab["n1"].docker("node", "demote", "n2")
+    cluster.lab.until(lambda: {*cluster.runners()} == {"n2", "n3"}, "a worker has a runner", MINUTES)
+
+
 def test_a_backup_is_made_in_the_container_of_the_server(cluster):
     (server,) = cluster.tasks("server", "n1")
     said = cluster.lab["n1"].docker("exec", server, "flow", "server", "backup", f"{cluster.shared}/backup")

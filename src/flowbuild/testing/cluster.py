@@ -59,16 +59,29 @@ class Cluster:
         self.lab = lab
         self.shared = lab.shared
         self.top = top
-        self.url = f"http://127.0.0.1:{lab.forward('n1', PORT)}"
+        self.home = lab.shared / "server"  # as on storage that all managers reach
+        self.home.mkdir()
+        self._forward = lab.forward("n1", PORT)
+        self.url = f"http://127.0.0.1:{self._forward.port}"
         environment = {"FLOW_PASSWORD": PASSWORD, "XDG_CONFIG_HOME": str(top / "user")}
         self.program = Program(top / "home", top, environment)
+
+    def reach(self, node: str) -> None:
+        """Look for the server on a node from now on, at the same address."""
+        self._forward.target = (self.lab[node].address, PORT)
 
     def deploy(self, **variables: str) -> None:
         """Deploy the stack, also anew, with these variables besides those of a test."""
         own = self.top / "own.yml"
         own.write_text(OWN.format(shared=self.shared))
         files = ("--compose-file", str(ROOT / "deploy/stack.yml"), "--compose-file", str(own))
-        given = {"FLOW_IMAGE": IMAGE, "FLOW_POSTGRES_IMAGE": POSTGRES, "FLOW_ALLOW_LOCAL": str(self.shared)}
+        given = {
+            "FLOW_IMAGE": IMAGE,
+            "FLOW_POSTGRES_IMAGE": POSTGRES,
+            "FLOW_DATABASE_CONSTRAINT": "node.hostname == n1",
+            "FLOW_SERVER_HOME": str(self.home),
+            "FLOW_ALLOW_LOCAL": str(self.shared),
+        }
         options = ("--resolve-image", "never")  # there is no registry
         self.lab.manager.docker("stack", "deploy", *files, *options, STACK, environment=given | variables)
 

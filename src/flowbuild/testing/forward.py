@@ -15,13 +15,15 @@ CONNECT_SECONDS = 10.0
 
 
 class Forward:
-    """Listens on a free `port` from when it is made; `network` is the file of a namespace, `target` an address in it."""
+    """Listens on a free `port` from when it is made; `network` is the file of a namespace, `target` an address in it, which may change."""
 
     def __init__(self, network: Path, target: tuple[str, int]) -> None:
+        self.target = target
+
         class Connection(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                with contextlib.suppress(OSError), _connected(network, target) as there:
-                    _exchange(self.request, there)
+            def handle(handler) -> None:  # noqa: N805 (self is the other one)
+                with contextlib.suppress(OSError), _connected(network, self.target) as there:
+                    _exchange(handler.request, there)
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
         self._server.daemon_threads = True

@@ -306,16 +306,13 @@ class Lab:
         constraints = manager.docker("service", "inspect", "--format", kept, service).splitlines()
         earlier = [each for each in constraints if each.startswith("node.hostname")]
         options = [word for each in earlier for word in ("--constraint-rm", each)]
-        manager.docker(
-            "service",
-            "update",
-            "--quiet",
-            "--detach=false",
-            *options,
+        options += [
             "--constraint-add",
             f"node.hostname=={name}",
-            service,
-        )
+            "--update-monitor",
+            "1s",
+        ]  # docker waits for that, too
+        manager.docker("service", "update", "--quiet", "--detach=false", *options, service)
 
     def load(self, *images: str, nodes: Sequence[str] = ()) -> None:
         """Give nodes, or all, images of this machine's engine."""
@@ -325,11 +322,11 @@ class Lab:
         _together([partial(node.docker, "load", "--quiet", "--input", str(archive)) for node in chosen])
         archive.unlink()
 
-    def forward(self, name: str, port: int) -> int:
-        """Return a port on this machine's loopback that leads to one of a node, over the switch."""
+    def forward(self, name: str, port: int) -> Forward:
+        """Return what listens on this machine's loopback and leads to a port of a node, over the switch."""
         forward = Forward(self.switch.network, (self.nodes[name].address, port))
         self._forwards.append(forward)
-        return forward.port
+        return forward
 
     def until(self, holds: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
         """Return when something holds that nobody tells of. Raises AssertionError when it takes longer."""
