@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flowbuild.core import scheduling
 from flowbuild.core.ids import EMBEDDED
@@ -114,7 +114,8 @@ class Placing:
         if head is None:
             return None
         machines = self.machines(tx, now)
-        return Prospects(tx.queue.older(head), machines, scheduling.obstacles(_queued(head), machines))
+        queued = replace(_queued(head), not_on="")  # the server that it is of may have a runner inside, too
+        return Prospects(tx.queue.older(head), machines, scheduling.obstacles(queued, machines))
 
     def machines(self, tx: Transaction, now: float) -> Mapping[str, Machine]:
         """Return the runners as machines, by name."""

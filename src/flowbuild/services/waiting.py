@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from flowbuild.client.base import HolderView, RunView, StepView
-from flowbuild.core.ids import RunId, StepKey
+from flowbuild.core.ids import EMBEDDED, RunId, StepKey
 from flowbuild.core.states import EdgeState, StepState
 from flowbuild.services.decisions import Clock
 from flowbuild.services.looking import Looking, require_step
@@ -43,13 +43,24 @@ class Waiting:
 
 
 class WaitService:
-    """Explains. `placing` knows the runners, by the time of `clock`."""
+    """Explains. `placing` knows the runners, by the time of `clock`.
 
-    def __init__(self, database: Database, looking: Looking, placing: Placing, clock: Clock) -> None:
+    `inside` tells how many attempts may run at once in servers, and in how many of them.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        looking: Looking,
+        placing: Placing,
+        clock: Clock,
+        inside: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
         self._database = database
         self._looking = looking
         self._placing = placing
         self._clock = clock
+        self._inside = inside
 
     def why(self, run: RunId, key: str) -> Waiting:
         """Return why a step does not run; raises NotFound."""
@@ -76,16 +87,19 @@ class WaitService:
             prospects = self._placing.prospects(tx, key, self._clock())
         if prospects is None:
             return Waiting(WaitsFor.NOTHING, "it was just given to a runner", attempt.queued_at)
-        return _in_line(prospects, attempt.queued_at)
+        return _in_line(prospects, self._inside(), attempt.queued_at)
 
 
-def _in_line(prospects: Prospects, since: float | None) -> Waiting:
+def _in_line(prospects: Prospects, inside: tuple[int, int], since: float | None) -> Waiting:
     """Return why a queued step does not run: nobody is there, nobody may have it, nobody has room for it, others are first."""
     open_ones = [machine for machine in prospects.machines.values() if not machine.closed]
-    places = sum(machine.places for machine in open_ones)
+    near = [machine for machine in open_ones if machine.name == EMBEDDED]
+    places, runners = sum(machine.places for machine in open_ones), len(open_ones)
+    if near:  # it stands for those inside all servers
+        places, runners = places - near[0].places + max(inside[0], near[0].places), runners - 1 + max(inside[1], 1)
     obstacles = {name: hurdle for name, hurdle in prospects.obstacles.items() if hurdle.kind != "closed"}
     told = {name: hurdle.text for name, hurdle in prospects.obstacles.items()}
-    details = {"ahead": prospects.older, "runners": len(open_ones), "places": places, "obstacles": told}
+    details = {"ahead": prospects.older, "runners": runners, "places": places, "obstacles": told}
     if not open_ones:
         return Waiting(WaitsFor.RUNNER, "no runner is connected", since, details)
     if len(obstacles) == len(open_ones):

@@ -24,7 +24,7 @@ def machines(local: Local, clock: Clock) -> Machines:
             local.database,
             local.signals,
             clock,
-            lambda: _inside(local),
+            lambda: inside(local),
             standing=local.placing.standing,
             machines=local.placing.machines,
             load=lambda: load_of(local.settings.home),
@@ -36,7 +36,7 @@ def machines(local: Local, clock: Clock) -> Machines:
     )
 
 
-def _inside(local: Local) -> tuple[int, int]:
+def inside(local: Local) -> tuple[int, int]:
     """Return how many attempts the servers over the database may run at once by themselves, and how many servers do so."""
     settings = local.settings
     with local.database.read() as tx:

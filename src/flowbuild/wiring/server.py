@@ -45,7 +45,7 @@ from flowbuild.settings import Settings
 from flowbuild.web.pages import Pages
 from flowbuild.wiring.driving import directing, driving
 from flowbuild.wiring.local import Local
-from flowbuild.wiring.machines import known_by, machines
+from flowbuild.wiring.machines import inside, known_by, machines
 from flowbuild.wiring.people import people, providers_of
 from flowbuild.wiring.projects import demo_project, open_vault, policy_of, project_service
 from flowbuild.wiring.triggers import make_triggers, triggering
@@ -126,7 +126,7 @@ def make_backend(local: Local) -> Backend:
         repositories=Repositories(database),
         git=GitServer(_bounds(settings)),
         downloads=Downloads(clones=clones(settings.git_clients)),
-        waiting=WaitService(database, local.looking, local.placing, time),
+        waiting=WaitService(database, local.looking, local.placing, time, lambda: inside(local)),
         client=local.client,
         changes=lambda: local.signals.follow(*FOLLOWED),
         rights=lambda: local.signals.follow(*RIGHTS),
