@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 
@@ -14,7 +14,7 @@ from flowbuild.core.ids import StepKey, network_name
 from flowbuild.core.model import Position, Step
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine import binds
-from flowbuild.engine.base import SERVICE_LABEL, Attachment
+from flowbuild.engine.base import SERVICE_LABEL, Attachment, Labels
 from flowbuild.engine.compose import ComposeEngine
 from flowbuild.runner.plan import make_plan
 from flowbuild.runner.tools import RunnerPlaces
@@ -61,7 +61,12 @@ async def names(lab):
         for network, subnet in networks.items():
             await cluster.ensure_network(network, {"flow.cluster": names.instance}, subnet)
         yield names
-        assert [await cluster.remove_network(network) for network in networks] == [True, True]
+        async with asyncio.timeout(60):  # managers hear a moment later that nothing uses them any more
+            for network in networks:
+                async with aclosing(cluster.changes()) as changes:
+                    async for _ in changes:
+                        if await cluster.remove_network(network):
+                            break
 
 
 @pytest.fixture
@@ -78,9 +83,13 @@ async def again(lab):
 
 @pytest.fixture
 async def engine(again, names):
-    engine = again()
+    engine, anchors = again(), f"{names.instance}a"
+    for run in SUBNETS:
+        network, labels = network_name(names.run(run)), Labels(anchors, run)
+        await asyncio.gather(engine.anchor(network, labels), engine.anchor(network, labels))
     yield engine
     await engine.sweep(names.instance)
+    await engine.sweep(anchors)
 
 
 class TestOnAWorker(EngineSuite):
@@ -89,11 +98,21 @@ class TestOnAWorker(EngineSuite):
 
 async def test_a_network_that_cannot_be_joined_is_not_the_fault_of_the_step(lab, engine, names):
     unit = await engine.create(names.spec({"a": service()}), quiet)
-    lab["n1"].docker("network", "rm", network_name(names.run("r1")))
+    await engine.sweep(f"{names.instance}a")  # the anchors
+    removing = ("network", "rm", network_name(names.run("r1")))
+    lab.until(lambda: _works(lambda: lab["n1"].docker(*removing)), "the network is gone")
     verdict = await engine.start(unit)
     assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.ENGINE_ERROR)
     assert network_name(names.run("r1")) in verdict.message
     await engine.remove(unit)
+
+
+def _works(call):
+    try:
+        call()
+    except RuntimeError:
+        return False
+    return True
 
 
 SERVE = "exec httpd -f -p 80 -h /workspace"
@@ -213,7 +232,7 @@ async def test_what_is_outside_is_reached_as_from_a_network_of_one_machine(lab, 
         reached = field.shell(place, f"nc -w 2 {lab['n1'].address} 2377 </dev/null && echo yes")
         assert reached == "yes", place  # another machine
         assert field.shell(place, f"nc -w 2 {lab['n1'].address} 2378 </dev/null && echo yes") == ""  # the control
-    with closing(HTTPConnection("127.0.0.1", lab.forward("n2", 8088), timeout=30)) as connection:
+    with closing(HTTPConnection("127.0.0.1", lab.forward("n2", 8088).port, timeout=30)) as connection:
         connection.request("GET", "/who")
         assert connection.getresponse().read() == b"r1-published\n"
 
@@ -239,3 +258,12 @@ async def test_a_long_name_and_healthchecks(field):
     long = await field.up("n2", "r1", step, {"a" * 30: (BUILD, STAY, "")})
     waited = await field.up("n2", "r1", "waited", both)
     assert field.resolved(waited["web"], f"{'a' * 30}.{step}") == field.addresses(long["a" * 30])[0]
+
+
+async def test_an_anchor_is_one_container_that_goes_with_its_run(engine, names):
+    network, labels = network_name(names.run("r1")), Labels(names.instance, "anchored")
+    await engine.anchor(network, labels)  # the fixture made it already: of others
+    assert (await engine.sweep(names.instance)).containers == ()
+    assert len((await engine.sweep(f"{names.instance}a", run="r1")).containers) == 1
+    await asyncio.gather(engine.anchor(network, labels), engine.anchor(network, labels))
+    assert len((await engine.sweep(names.instance, run="anchored")).containers) == 1

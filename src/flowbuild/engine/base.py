@@ -222,6 +222,10 @@ class Engine(Protocol):
         """Make the network of a run exist, with an explicit small subnet. Idempotent, may race with itself."""
         ...
 
+    async def anchor(self, network: str, labels: Labels) -> None:
+        """Keep a network across machines on this one until the run is swept. Idempotent, may race with itself."""
+        ...
+
     async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
         """Build images where asked, create networks of the project and all containers, start none.
 

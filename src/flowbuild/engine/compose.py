@@ -19,6 +19,7 @@ from typing import Any, Self
 from flowbuild.core.errors import EngineError
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.engine import doctor, process, startup
+from flowbuild.engine.anchor import Anchors
 from flowbuild.engine.api import Api, EngineRefused, finished, together
 from flowbuild.engine.base import (
     SERVICE_LABEL,
@@ -85,6 +86,7 @@ class ComposeEngine:
         self._networks = Networks(self._api, network_pool, network_prefix)
         self._cleaner = Cleaner(self._api)
         self._helper = Helper(self._api)
+        self._anchors = Anchors(self._api)
         self._begun: dict[str, dict[str, asyncio.Event]] = {}  # by project, by service: started, or never will be
 
     async def __aenter__(self) -> Self:
@@ -112,6 +114,10 @@ class ComposeEngine:
     async def network(self, name: str, labels: Labels) -> None:
         """Make the bridge network of a run exist."""
         await self._networks.ensure(name, labels.as_dict())
+
+    async def anchor(self, network: str, labels: Labels) -> None:
+        """See engine.anchor."""
+        await self._anchors.drop(network, labels)
 
     async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
         """Build, create networks and containers, join attachments; start nothing."""

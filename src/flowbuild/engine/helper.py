@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowbuild.core.errors import EngineError
@@ -34,10 +34,7 @@ class Helper:
         """See Engine.run_here."""
         if not self._api.local:
             raise EngineError("the engine is on another machine: it does not have the files of this one")
-        if await self._api.call("GET", f"images/{IMAGE}/json", facts={404}) is None:
-            await self._api.send(
-                "images/create", {"fromSrc": "-", "repo": "flow-helper", "tag": "empty"}, EMPTY_ARCHIVE
-            )
+        await empty_image(self._api)
         created = await self._api.call("POST", "containers/create", body=_container(program))
         path = f"containers/{created['Id']}"
         try:
@@ -59,6 +56,18 @@ class Helper:
                 for stream, data in parser.feed(chunk):
                     found[stream] += data
         return found
+
+
+async def empty_image(api: Api) -> str:
+    """Return the name of an image without files, which is there."""
+    if await api.call("GET", f"images/{IMAGE}/json", facts={404}) is None:
+        await api.send("images/create", {"fromSrc": "-", "repo": "flow-helper", "tag": "empty"}, EMPTY_ARCHIVE)
+    return IMAGE
+
+
+def system_mounts() -> Iterator[dict[str, Any]]:
+    """Yield the mounts that programs of the machine need."""
+    yield from _binds(dict.fromkeys(SYSTEM, True))
 
 
 def _container(program: HostProgram) -> dict[str, Any]:
@@ -83,7 +92,10 @@ def _container(program: HostProgram) -> dict[str, Any]:
 
 
 def _mounts(program: HostProgram) -> Iterator[dict[str, Any]]:
-    paths = dict.fromkeys((*SYSTEM, *program.readable), True) | dict.fromkeys(program.writable, False)
+    yield from _binds(dict.fromkeys((*SYSTEM, *program.readable), True) | dict.fromkeys(program.writable, False))
+
+
+def _binds(paths: Mapping[str, bool]) -> Iterator[dict[str, Any]]:
     for path, read_only in paths.items():
         if os.path.exists(path):  # noqa: PTH110  some systems have it, others do not
             yield {"Type": "bind", "Source": os.path.realpath(path), "Target": path, "ReadOnly": read_only}

@@ -25,17 +25,25 @@ async def place_on_machine(api: Api, path: Path) -> Path:
 
     Raises InvalidRequest when the directory is inside of the container, where the machine cannot reach it, and EngineError.
     """
+    found = await own_container(api)
+    if found is None:
+        return path
+    mount = covering(found["Mounts"], path)
+    source, target = Path(mount["Source"]), Path(mount["Destination"])
+    await asyncio.to_thread(_lead, source, target)
+    return source / path.relative_to(target)
+
+
+async def own_container(api: Api) -> dict[str, Any] | None:
+    """Return what the engine knows about the container that this process is in; None: no container, or the engine is in it, too."""
     groups, mounts = await asyncio.to_thread(
         lambda: [_read(Path("/proc/self", name)) for name in ("cgroup", "mountinfo")]
     )
     for container in own_ids(groups, mounts):
         found = await api.inspect(container)
         if found is not None:
-            mount = covering(found["Mounts"], path)
-            source, target = Path(mount["Source"]), Path(mount["Destination"])
-            await asyncio.to_thread(_lead, source, target)
-            return source / path.relative_to(target)
-    return path  # no container, or one that the engine is in as well
+            return found
+    return None
 
 
 def own_ids(groups: str, mounts: str) -> list[str]:

@@ -158,8 +158,7 @@ class Attempt:
         known = None if adopted else self._tools.prepared.images(plan.project)
         if known is not None:
             return known  # and the step during which it was prepared has the network
-        if not plan.across:
-            await engine.network(plan.network, plan.run_labels)
+        await (engine.anchor if plan.across else engine.network)(plan.network, plan.run_labels)
         return {} if adopted else await engine.images(plan.images, self._progress)
 
     async def _recorded(

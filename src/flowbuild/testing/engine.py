@@ -158,6 +158,10 @@ class DummyEngine:
         if self.machine.networks.setdefault(name, labels) != labels:
             raise EngineError(f'network "{name}" exists in the engine but is not ours')
 
+    async def anchor(self, network: str, labels: Labels) -> None:  # noqa: ARG002 (networks of other machines are not played)
+        """Do nothing: networks across machines are there as long as anybody wants."""
+        self._reach()
+
     async def create(self, spec: UnitSpec, progress: Progress) -> Unit:
         """Make containers that do nothing yet."""
         self._reach()

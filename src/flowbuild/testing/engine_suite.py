@@ -353,7 +353,8 @@ class LifeSuite:
         app = service(needs={"db.step": STARTED}) | {"labels": {SERVICE_LABEL: "app"}}
         unit = await engine.create(names.spec({"db.step": definition, "app.step": app}, "app"), quiet)
         assert set(unit.containers) == {"db", "app"}
-        assert await engine.start(unit) is None
+        verdict = await engine.start(unit)
+        assert verdict is None, verdict
         assert (await engine.wait(unit)).outcome is Outcome.SUCCEEDED
         assert {record.service for record in await output(engine, unit)} == {"db"}
         await engine.remove(unit)
