@@ -41,7 +41,9 @@ NAMES = (
     "idle",
     "web",
     "transfer",
+    "failures",
 )
+ASKED = ("failures",)  # takes more than an hour: only when it is named
 
 
 def machine() -> dict[str, object]:
@@ -61,7 +63,9 @@ def machine() -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(NAMES)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which (default: all but failures): {', '.join(NAMES)}"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=100_000, help="how many the server of `web` knows of")
     parser.add_argument("--dir", type=Path, help="where to work (default: the temporary directory)")
@@ -69,7 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    names = options.names or NAMES
+    names = options.names or [name for name in NAMES if name not in ASKED]
     if "web" in names:
         build()
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -104,13 +108,16 @@ def main() -> None:
     if "transfer" in names:
         command = ["-m", "bench.transfer"]
         results["transfer"] = program(command, options.json.with_name("transfer.json"), options.dir, options.rounds)
+    if "failures" in names:
+        results["failures"] = program(["-m", "bench.failures"], options.json.with_name("failures.json"), options.dir)
     options.json.write_text(json.dumps(results, indent=1))
     print(f"\nwritten: {options.json}")
 
 
-def program(command: list[str], file: Path, where: Path | None, rounds: int) -> object:
-    """(b) needs a fresh process, its memory is measured by nobody else; (l) goes into a network of its own."""
-    arguments = ["--rounds", str(rounds), "--json", str(file), *(() if where is None else ("--dir", str(where)))]
+def program(command: list[str], file: Path, where: Path | None, rounds: int | None = None) -> object:
+    """(b) needs a fresh process, its memory is measured by nobody else; (l) goes into a network of its own; (m) has own counts."""
+    arguments = ["--json", str(file), *(() if where is None else ("--dir", str(where)))]
+    arguments += () if rounds is None else ("--rounds", str(rounds))
     subprocess.run([sys.executable, *command, *arguments], check=True)
     return json.loads(file.read_text())
 

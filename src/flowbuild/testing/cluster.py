@@ -90,7 +90,7 @@ class Cluster:
         self.lab.until(self.is_ready, "the server is ready", MINUTES)
         self.lab.until(lambda: self.codes() != [], "the server says how to get in")
         self.flow("setup", self.url, "--code", self.codes()[-1], "--name", PEOPLE)
-        self._complete()
+        self.complete()
 
     def codes(self) -> list[str]:
         """Return the codes for a first account that the server printed."""
@@ -100,10 +100,11 @@ class Cluster:
     def add(self) -> str:
         """Add a machine, as an operator does: `docker swarm join`; return its name when its runner is there."""
         name = self.lab.add(IMAGE, STEPS).name
-        self._complete()
+        self.complete()
         return name
 
-    def _complete(self) -> None:
+    def complete(self) -> None:
+        """Return when the runners of all workers are there."""
         self.lab.until(lambda: {*self.runners()} == self.workers, "the runners of all workers are there", MINUTES)
 
     @property
