@@ -33,6 +33,7 @@ CLAIM_WAIT = 30.0  # seconds of one long poll
 BEAT_WAIT = 10.0  # seconds between heartbeats when there are no orders
 RETRY_SECONDS = 1.0
 ASK_WAIT = 2.0  # for the server to hear of it when the cluster drains this machine
+ASK_SECONDS = 10.0  # for the answer: until this life ends the next one cannot begin
 STOP_SECONDS = 60.0  # before a lease on something exclusive is over, what was started under it must be gone
 
 
@@ -108,12 +109,12 @@ class Worker:
     async def is_to_finish(self) -> bool:
         """Ask, when this program is told to end, whether its machine is being drained: what it has is to be finished first."""
         held = {lease: Held(lease, attempt.stopping) for lease, attempt in self._running.items()}
+        report = Report(tuple(held.values()), tuple(self._forgetting))
         try:
-            beat = await self._client.heartbeat(
-                self._name, Report(tuple(held.values()), tuple(self._forgetting)), wait=ASK_WAIT
-            )
-        except FlowError as error:
-            log.warning("heartbeat_failed", error=error.message)
+            async with asyncio.timeout(ASK_SECONDS):
+                beat = await self._client.heartbeat(self._name, report, wait=ASK_WAIT)
+        except (FlowError, TimeoutError) as error:
+            log.warning("heartbeat_failed", error=str(error) or f"no answer in {ASK_SECONDS:.0f} s")
             return False
         self._follow(beat, held)
         return beat.draining

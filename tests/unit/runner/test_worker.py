@@ -205,3 +205,11 @@ async def test_told_to_end_it_asks_whether_its_machine_is_being_drained(attempts
         server.beats.put_nowait(answer)
         assert await worker.is_to_finish() is finishes
     assert worker.drained  # it had nothing
+
+
+async def test_told_to_end_it_does_not_wait_for_a_server_that_does_not_answer(attempts, make, monkeypatch):
+    """As after a partition, when the next life is to end what counts no more."""
+    monkeypatch.setattr("flowbuild.runner.worker.ASK_SECONDS", 0.01)
+    worker = make(Server())
+    async with asyncio.timeout(LIMIT):
+        assert await worker.is_to_finish() is False
