@@ -199,6 +199,7 @@ class Round:
         self.cluster.reach(there)
         moving = threading.Thread(target=self.lab.move, args=(f"{STACK}_server", there))
         moving.start()
+        self.wait(lambda: not self.cluster.tasks("server", here), "the server is gone")
         self.let_go(self.workers)
         moving.join()
 
@@ -246,7 +247,8 @@ class Round:
         def asked(*words: str) -> str:
             return git(self.cluster.top, *place, *words)
 
-        trailers = asked("log", "--format=%(trailers:key=Flow-Step,valueonly,separator=)", "refs/heads/main").split()
+        trailer = "%H %(trailers:key=Flow-Step,valueonly,separator=)"
+        made = [each.split() for each in asked("log", f"--format={trailer}", "refs/heads/main").splitlines()]
         heads = asked("for-each-ref", "--format=%(refname:lstrip=3) %(objectname)", "refs/heads/step/").splitlines()
         files = asked("ls-tree", "-r", "--name-only", "refs/heads/main", "workspace/results/").split()
         lines = {Path(each).name: asked("show", f"refs/heads/main:{each}").splitlines() for each in files}
@@ -256,8 +258,8 @@ class Round:
             if good and step["key"] in lines:
                 said = self.cluster.flow("logs", self.run, step["key"], "--attempt", str(good[-1]))
                 words[step["key"]] = " ".join(said.split()[-2:])
-        counted = {key: trailers.count(key) for key in {*trailers}}
-        return Committed(counted, lines, dict(each.split() for each in heads), words)
+        commits = {step["key"]: [each[0] for each in made if each[1:] == [step["key"]]] for step in steps}
+        return Committed(commits, lines, dict(each.split() for each in heads), words)
 
     def judge(self) -> None:
         """Wait for the end of the run and of what it left, and count."""

@@ -66,26 +66,21 @@ def keep(cluster: Cluster, place: Path, run: str) -> None:
 
 
 def campaign(cluster: Cluster, options: argparse.Namespace) -> list[Count]:
-    """Do all rounds; print the table after each."""
+    """Do all rounds, of each kind by turns; print the table after each."""
     ends = time.monotonic() + options.minutes * 60
     counts = [Count(kind) for kind in COUNTS if getattr(options, kind)]
-    number = 0
-    for count in counts:
-        wanted = (
-            1
-            if options.quick and count.kind in SINGLE
-            else options.at_once
-            if options.quick
-            else getattr(options, count.kind)
-        )
-        while count.events < wanted and time.monotonic() < ends:
-            single = count.kind in SINGLE
-            nodes = 0 if single else min(options.at_once, wanted - count.events)
-            shape = SHAPES[count.rounds % len(SHAPES)] if not options.quick else SHAPES[number % len(SHAPES)]
-            number += 1
-            one_round(cluster, Round(cluster, count, shape, number), nodes, options.logs)
+    wanted = {kind: getattr(options, kind) for kind in COUNTS}
+    if options.quick:
+        wanted = {kind: 1 if kind in SINGLE else options.at_once for kind in COUNTS}
+    while going := [count for count in counts if count.events < wanted[count.kind]]:
+        for position, count in enumerate(going):
+            if time.monotonic() > ends:
+                return counts
+            nodes = 0 if count.kind in SINGLE else min(options.at_once, wanted[count.kind] - count.events)
+            shape = SHAPES[(count.rounds + position) % len(SHAPES)]
+            one_round(cluster, Round(cluster, count, shape, count.rounds), nodes, options.logs)
             count.rounds += 1
-            count.events += 1 if single else nodes
+            count.events += nodes or 1
             print(table(counts), flush=True)
     return counts
 

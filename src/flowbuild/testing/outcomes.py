@@ -22,11 +22,11 @@ Step = Mapping[str, Any]  # as `flow show --json` has it
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the repository of a run holds. `commits`: how many of each step `main` follows from; `lines`: of results/STEP there;
+    """What the repository of a run holds. `commits`: those of each step that `main` follows from; `lines`: of results/STEP there;
     `heads`: the commit of refs/heads/step/STEP; `words`: the line that the last attempt of each step wrote to its log.
     """
 
-    commits: Mapping[str, int] = field(default_factory=dict)
+    commits: Mapping[str, Sequence[str]] = field(default_factory=dict)
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     heads: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
@@ -48,7 +48,10 @@ def outcome(step: Step, node: str, *, exclusive: bool = False) -> str:
 
 
 def double_commits(steps: Sequence[Step], found: Committed) -> list[str]:
-    """Return where more than one result of a step counts, or another one than that of the attempt that succeeded, in words."""
+    """Return where more than one result of a step counts, or another one than that of the attempt that succeeded, in words.
+
+    `main` also follows from what an attempt left that its own runner reported as errored; not from one that lost its lease.
+    """
     wrong = []
     for step in steps:
         key = step["key"]
@@ -56,8 +59,12 @@ def double_commits(steps: Sequence[Step], found: Committed) -> list[str]:
         lines = found.lines.get(key, ())
         if len(good) > 1:
             wrong.append(f"{key}: {len(good)} attempts succeeded")
-        if (number := found.commits.get(key, 0)) > 1:
-            wrong.append(f"{key}: main has {number} commits of it")
+        reported = [each["commit"] for each in step["attempts"]]
+        for commit, number in Counter(found.commits.get(key, ())).items():
+            if commit not in reported:
+                wrong.append(f"{key}: main has {commit}, which no attempt reported in time")
+            if number > 1:
+                wrong.append(f"{key}: main has {commit} {number} times")
         if len(lines) > 1:
             wrong.append(f"{key}: {len(lines)} results in one file")
         if len(good) != 1:

@@ -31,7 +31,12 @@ def step(*attempts):
 
 
 def committed(**changes):
-    good = {"commits": {"a": 1}, "lines": {"a": ["2 word"]}, "heads": {"a": "commit-2"}, "words": {"a": "2 word"}}
+    good = {
+        "commits": {"a": ["commit-2"]},
+        "lines": {"a": ["2 word"]},
+        "heads": {"a": "commit-2"},
+        "words": {"a": "2 word"},
+    }
     return Committed(**good | changes)
 
 
@@ -71,7 +76,8 @@ def test_one_result_is_no_double_commit():
 @pytest.mark.parametrize(
     ("found", "word"),
     [
-        (committed(commits={"a": 2}), "2 commits"),
+        (committed(commits={"a": ["commit-1", "commit-2"]}), "commit-1"),
+        (committed(commits={"a": ["commit-2", "commit-2"]}), "2 times"),
         (committed(lines={"a": ["1 other", "2 word"]}), "2 results"),
         (committed(lines={"a": ["1 other"]}), "1 other"),
         (committed(lines={}), "main has []"),
@@ -82,6 +88,11 @@ def test_one_result_is_no_double_commit():
 def test_a_double_commit(found, word):
     (wrong,) = {said for said in double_commits([step(lost(1), attempt(2))], found) if word in said}
     assert wrong.startswith("a: ")
+
+
+def test_what_an_errored_attempt_reported_is_no_double_commit():
+    errored = lost(1) | {"commit": "commit-1"}
+    assert double_commits([step(errored, attempt(2))], committed(commits={"a": ["commit-1", "commit-2"]})) == []
 
 
 def test_two_attempts_that_succeeded():
