@@ -14,7 +14,10 @@ AIM = 90.0  # seconds until a step goes on
 
 @dataclass(slots=True)
 class Count:
-    """Of one kind of event. `seconds` until steps went on; `zombies`: from when the network was whole until they were ended."""
+    """Of one kind of event. `seconds` until steps went on; `zombies`: from when the network was whole until they were ended.
+
+    `late`: results that were made after their attempts had lost their leases.
+    """
 
     kind: str
     events: int = 0
@@ -23,6 +26,7 @@ class Count:
     states: list[str] = field(default_factory=list)  # of the runs
     seconds: list[float] = field(default_factory=list)
     zombies: list[float] = field(default_factory=list)
+    late: int = 0
     double: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)  # exclusive steps that were begun again
     lost: list[str] = field(default_factory=list)
@@ -46,12 +50,12 @@ def table(counts: Sequence[Count]) -> str:
     heads = f"{'double':>7}{'twice':>6}{'lost':>5}{'left':>5}{'failed':>7}"
     lines = [
         "\n(m) what failures made of runs",
-        f"  {'event':<10}{'n':>4}{'runs':>5}{heads}{'continue s':>15}{'zombies s':>14}  outcomes of the steps that were hit",
+        f"  {'event':<10}{'n':>4}{'runs':>5}{heads}{'continue s':>15}{'zombies s':>14}{'late':>5}  outcomes of the steps that were hit",
     ]
     for each in counts:
         found = (each.double, each.twice, each.lost, each.left, each.failed)
         numbers = "".join(f"{len(what):>{width}}" for what, width in zip(found, (7, 6, 5, 5, 7), strict=True))
-        times = f"{_times(each.seconds):>15}{_times(each.zombies):>14}"
+        times = f"{_times(each.seconds):>15}{_times(each.zombies):>14}{each.late or '-':>5}"
         lines.append(f"  {each.kind:<10}{each.events:>4}{each.rounds:>5}{numbers}{times}  {tally(each.outcomes)}")
     return "\n".join(lines)
 

@@ -147,8 +147,8 @@ class Round:
             self.let_go(self.others())
             self.wait(self.moved_on, "steps go on elsewhere")
             late, zombies = self.nodes[::3], [node for node in self.nodes if node not in self.nodes[::3]]
-            for node in late:
-                self.let_go([node])
+            self.count.late += sum(len(self.zombies(node)) for node in late)
+            self.let_go(late)
             alive = {node: self.zombies(node) for node in zombies}
         finally:
             self.each(lambda node: self.lab[node].heal())
