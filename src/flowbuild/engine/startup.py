@@ -13,7 +13,9 @@ from flowbuild.engine.api import Api, EngineRefused, together
 from flowbuild.engine.base import Unit, Verdict
 from flowbuild.engine.observe import States, inspected, observed
 from flowbuild.engine.plan import Condition, Dependency, Plan
-from flowbuild.engine.verdict import ContainerState, judge
+from flowbuild.engine.verdict import ContainerState, could_not_join, judge
+
+JOIN_TRIES = 3  # an engine that was just restarted is deaf to its Swarm for half a minute
 
 
 def next_services(plan: Plan, states: States, engine_started_ns: int) -> list[str] | Verdict:
@@ -125,13 +127,18 @@ async def start(api: Api, unit: Unit, plan: Plan, begun: Callable[[str], None], 
 
 
 async def _start_one(api: Api, unit: Unit, service: str, begun: Callable[[str], None], refused: dict[str, str]) -> None:
-    try:
-        # 304: it runs already; 404: gone, the next look shows it
-        await api.call("POST", f"containers/{unit.containers[service]}/start", facts={304, 404})
-    except EngineRefused as error:
-        refused[service] = error.message
-    else:
-        begun(service)
+    """Start a container; one that the Swarm did not let into its network is tried again, the engine waits 20 s each time."""
+    for tries_left in reversed(range(JOIN_TRIES)):
+        try:
+            # 304: it runs already; 404: gone, the next look shows it
+            await api.call("POST", f"containers/{unit.containers[service]}/start", facts={304, 404})
+        except EngineRefused as error:
+            if not tries_left or not could_not_join(error.message):
+                refused[service] = error.message
+                return
+        else:
+            begun(service)
+            return
 
 
 async def wait_healthy(api: Api, unit: Unit, patience: float) -> Verdict | None:

@@ -129,10 +129,15 @@ def _fault(state: ContainerState, engine_started_ns: int) -> Fault | None:
 
 def _not_run(error: str) -> str:
     """Say why the engine did not start a container."""
-    if any(text in error.lower() for text in JOIN_TEXTS):
+    if could_not_join(error):
         why = "no manager of the Swarm answered, all of its addresses are taken, or it is gone"
         return f"it could not join the network of the run: {why} ({error})"
     return f"the engine could not run it: {error}"
+
+
+def could_not_join(error: str) -> bool:
+    """Whether the engine says that the Swarm did not let it into a network."""
+    return any(text in error.lower() for text in JOIN_TEXTS)
 
 
 def lost(state: ContainerState, engine_started_ns: int) -> bool:
