@@ -15,7 +15,7 @@ from typing import Any
 from bench.counts import Count
 
 from flowbuild.testing.cluster import STACK, STEPS, Cluster
-from flowbuild.testing.outcomes import Committed, begun_twice, double_commits, left, outcome
+from flowbuild.testing.outcomes import OTHER, Committed, begun_twice, double_commits, left, outcome
 from flowbuild.testing.program import git
 
 MANAGERS = ("n1", "n2")
@@ -275,6 +275,9 @@ class Round:
                 continue
             was = outcome(step, self.hit[step["key"]], exclusive=step["key"] == EXCLUSIVE)
             count.outcomes.append(was)
+            if was == OTHER:
+                tries = [(each["node"], each["outcome"], each["reason"], each["message"]) for each in step["attempts"]]
+                count.other.append(f"{self.run} {step['key']}: {tries}")
             if step["key"] not in (EXCLUSIVE, SERVICE):
                 last, first = step["attempts"][-1], len(step["attempts"]) == 1
                 count.seconds.append(last["finished_at" if first else "started_at"] - self.began)
