@@ -273,7 +273,8 @@ class Round:
         for step in steps:
             if step["key"] not in self.hit:
                 continue
-            was = outcome(step, self.hit[step["key"]], exclusive=step["key"] == EXCLUSIVE)
+            kinds = {"exclusive": step["key"] == EXCLUSIVE, "serving": step["key"] == SERVICE}
+            was = outcome(step, self.hit[step["key"]], **kinds)
             count.outcomes.append(was)
             if was == OTHER:
                 tries = [(each["node"], each["outcome"], each["reason"], each["message"]) for each in step["attempts"]]

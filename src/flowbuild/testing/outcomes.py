@@ -14,8 +14,9 @@ ELSEWHERE = "retried elsewhere"
 AGAIN = "retried there"
 WENT_ON = "went on"
 PERSON = "waits for a person"
+GONE = "service gone"  # what serves is not begun again: its step succeeded when it was healthy
 OTHER = "other"  # none that the pipeline asks for
-OUTCOMES = (ELSEWHERE, AGAIN, WENT_ON, PERSON, OTHER)
+OUTCOMES = (ELSEWHERE, AGAIN, WENT_ON, PERSON, GONE, OTHER)
 
 Step = Mapping[str, Any]  # as `flow show --json` has it
 
@@ -32,12 +33,14 @@ class Committed:
     words: Mapping[str, str] = field(default_factory=dict)
 
 
-def outcome(step: Step, node: str, *, exclusive: bool = False) -> str:
+def outcome(step: Step, node: str, *, exclusive: bool = False, serving: bool = False) -> str:
     """Return which of OUTCOMES a step had that ran on a node when something happened to that."""
     attempts = step["attempts"]
     ended = [(each["outcome"], each["reason"]) for each in attempts]
     if exclusive and ended == [("errored", "infra_lost")] and attempts[0]["epoch"] == 1:
         return PERSON
+    if serving and step["outcome"] == "succeeded" and ended == [("errored", "infra_lost")]:
+        return GONE
     if ended[-1][0] != "succeeded" or step["outcome"] != "succeeded":
         return OTHER
     if len(attempts) == 1 and attempts[0]["epoch"] == 1:

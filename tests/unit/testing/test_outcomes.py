@@ -5,6 +5,7 @@ import pytest
 from flowbuild.testing.outcomes import (
     AGAIN,
     ELSEWHERE,
+    GONE,
     OTHER,
     PERSON,
     WENT_ON,
@@ -60,6 +61,12 @@ def test_an_exclusive_step_waits_for_a_person():
     assert outcome(step(lost(1)), "n1", exclusive=True) == PERSON
     assert outcome(step(lost(1), attempt(2)), "n1", exclusive=True) == OTHER
     assert outcome(step(lost(1), lost(2)), "n1", exclusive=True) == OTHER
+
+
+def test_a_service_that_is_gone():
+    assert outcome(step(lost(1)) | {"outcome": "succeeded"}, "n1", serving=True) == GONE
+    assert outcome(step(lost(1)) | {"outcome": "succeeded"}, "n1") == OTHER
+    assert outcome(step(lost(1)), "n1", serving=True) == OTHER
 
 
 def test_an_exclusive_step_that_was_begun_twice():
