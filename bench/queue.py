@@ -1,4 +1,4 @@
-"""(m) Many steps and few machines: what handing out one costs as the queue grows, and 200 steps over three machines.
+"""(n) Many steps and few machines: what handing out one costs as the queue grows, and 200 steps over three machines.
 
 Both databases; the engine that stands in for Docker's does nothing, so what is measured is ours.
 """
@@ -39,9 +39,9 @@ def queue(top: Path) -> list[Figures]:
     results = []
     with databases() as found:
         for kind, make in found.items():
-            growing = Figures(f"queue {kind}", f"(m) a step handed out and ended, by the length of the queue, {kind}")
+            growing = Figures(f"queue {kind}", f"(n) a step handed out and ended, by the length of the queue, {kind}")
             asyncio.run(_grow(growing, _home(top, kind, "g", make())))
-            spread = Figures(f"spread {kind}", f"(m) {STEPS} queued steps on machines with {PLACES} places, {kind}")
+            spread = Figures(f"spread {kind}", f"(n) {STEPS} queued steps on machines with {PLACES} places, {kind}")
             for nodes in (1, NODES):
                 asyncio.run(_spread(spread, _home(top, kind, f"s{nodes}", make()), nodes))
             spread.ratio(f"{NODES} machines", "1 machines")
