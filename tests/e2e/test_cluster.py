@@ -10,6 +10,11 @@ import pytest
 from flowbuild.testing.cluster import MINUTES, STACK, Cluster, deployed
 from flowbuild.testing.program import make_repository
 
+# What the background service of the run answers; the names on networks are those that Docker's own server knows.
+ASK = (
+    "address=$$(nslookup -type=a db.db 127.0.0.11 | sed -n '/^Name/,$$s/^Address: //p' | head -n 1);"
+    " printf 'GET /who HTTP/1.0\\\\r\\\\n\\\\r\\\\n' | nc -w 5 $$address 80 | tail -n 1"
+)
 PIPELINES = """
 x-box: &box {image: flow-demo/busybox}
 pipelines:
@@ -29,6 +34,26 @@ pipelines:
         success: [both]
       both:
         compose: {services: {both: {<<: *box, command: [sh, -c, "cat parts/base parts/left right; test -d .git"]}}}
+  across:
+    steps:
+      db:
+        background: true
+        compose:
+          services:
+            db:
+              <<: *box
+              command: [sh, -c, "echo $$FLOW_RUN_ID >who; exec httpd -f -p 80 -h /workspace"]
+              healthcheck: {test: [CMD, test, -e, /workspace/who], interval: 200ms}
+              deploy: &here {placement: {constraints: [node.hostname == n2]}}
+        success: [left, right]
+      left:
+        compose: {services: {ask: {<<: *box, command: [sh, -c, "ASK > left"], deploy: *here}}}
+        success: [both]
+      right:
+        compose: {services: {ask: {<<: *box, command: [sh, -c, "ASK > right"], deploy: {placement: {constraints: [node.hostname == n3]}}}}}
+        success: [both]
+      both:
+        compose: {services: {both: {<<: *box, command: [cat, left, right]}}}
   slow:
     steps:
       wait:
@@ -47,7 +72,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     top = tmp_path_factory.mktemp("cluster")
     source = top / "source"
     source.mkdir()
-    (source / ".flow.yml").write_text(PIPELINES)
+    (source / ".flow.yml").write_text(PIPELINES.replace("ASK", ASK))
     (source / "Dockerfile").write_text("FROM flow-demo/busybox\nCOPY parts/base /seen\n")
     with deployed(top, workers=1) as cluster:
         assert cluster.add() == "n3"
@@ -104,6 +129,18 @@ def test_a_run_goes_through_and_leaves_nothing(cluster):
             return here + working_directories(cluster, name)
 
         cluster.lab.until(lambda left=left: left() == [], f"nothing is left on {name}")
+
+
+def test_runs_over_two_machines_have_a_workspace_and_a_network_each(cluster):
+    """Two at the same time, with services of the same name: each hears its own, on both machines, and nothing is left."""
+    for run in [cluster.start("shop", "across") for _ in range(2)]:
+        view = cluster.ended(run)
+        assert view["state"] == "succeeded", cluster.flow("logs", run)
+        where = {step["key"]: step["attempts"][0]["node"] for step in view["steps"]}
+        assert (where["db"], where["left"], where["right"]) == ("n2", "n2", "n3")
+        assert cluster.flow("logs", run, "both").split()[-2:] == [view["id"], view["id"]]
+    overlays = ("network", "ls", "--quiet", "--filter", "label=flow.run")
+    cluster.lab.until(lambda: cluster.lab["n1"].docker(*overlays).split() == [], "no network is left")
 
 
 def test_a_step_goes_on_while_its_runner_is_replaced(cluster):
