@@ -8,6 +8,14 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+def pytest_collection_finish(session):
+    """Refuse to begin when groups are not kept together: their tests would share nothing but the machine, and take twice as long."""
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group") is not None]
+    scattered = [item.nodeid for item in grouped if "@" not in item.nodeid]
+    if getattr(session.config.option, "loadgroup", False) and scattered:
+        raise pytest.UsageError(f"pytest-xdist does not know the group of {scattered[0]} and {len(scattered) - 1} more")
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server; each test takes a database of its own in it."""
