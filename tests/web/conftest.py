@@ -23,6 +23,7 @@ REPORTS = pytest.StashKey[dict[str, pytest.TestReport]]()
 Visit = Callable[..., Page]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of them need Docker, and share one server and one browser: they stay in one process, which begins with them."""
     items.sort(key=lambda item: HERE not in item.path.parents)  # at the end one process would wait for the other
