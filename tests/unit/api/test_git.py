@@ -423,7 +423,7 @@ async def test_clients_that_do_not_read_are_given_up(home, open_site, client):
         b"00ff",
         b"0014push-cert\0x\n00000000",
         b"000dshallow x0000",
-        b"fff0" * 40000,
+        pytest.param(b"fff0" * 40000, id="long"),  # programs get the name of the test in their environment
     ],
 )
 async def test_what_is_no_push_is_refused(home, open_site, client, body):
