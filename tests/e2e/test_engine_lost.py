@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ pipelines:
       mail: {compose: {services: {mail: {<<: *box, command: [echo, mailed]}}}}
   other: {steps: {work: {compose: {services: {work: {<<: *box, command: [echo, other]}}}}}}
 """
+
+FORGOTTEN = 17.0  # seconds after which nobody tells a new containerd any more how a container ended: 15 and a little
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -111,6 +114,28 @@ def test_a_step_goes_on_without_containerd(program: Program, engine: Nested) -> 
 def test_a_step_that_ends_without_containerd(program: Program, engine: Nested) -> None:
     """The engine never learns of that and calls it running for ever; the kernel knows."""
     running = started(program)
+    _end_without_containerd(program, engine, FORGOTTEN)
+    output = running.end()
+    assert output.code == 3, output.text
+    found = steps(program)
+    assert found["work"][:2] == ("errored", "infra_lost")
+    assert "does not know how" in found["work"][2]
+    assert found["mail"][0] == "succeeded"
+    assert remains(engine) == ""
+
+
+def test_an_end_that_the_engine_learns_late(program: Program, engine: Nested) -> None:
+    """What watched the container tells the next containerd: nothing is lost, so nothing is made of it."""
+    running = started(program)
+    _end_without_containerd(program, engine, 0.0)
+    output = running.end()
+    assert output.code == 0, output.text
+    assert steps(program)["work"][0] == "succeeded"
+    assert remains(engine) == ""
+
+
+def _end_without_containerd(program: Program, engine: Nested, seconds: float) -> None:
+    """Let the step end while there is no containerd, and none for some seconds more."""
     container = engine.docker("ps", "--quiet").strip()
     process = os.pidfd_open(int(engine.docker("inspect", "--format", "{{.State.Pid}}", container)))
     assert engine.process is not None
@@ -119,16 +144,10 @@ def test_a_step_that_ends_without_containerd(program: Program, engine: Nested) -
         os.kill(engine.containerd(), signal.SIGKILL)
         _go(program)
         assert select.select([process], [], [], 60)[0], "the container did not end"
+        time.sleep(seconds)
     finally:
         os.close(process)
         engine.process.send_signal(signal.SIGCONT)
-    output = running.end()
-    assert output.code == 3, output.text
-    found = steps(program)
-    assert found["work"][:2] == ("errored", "infra_lost")
-    assert "does not know how" in found["work"][2]
-    assert found["mail"][0] == "succeeded"
-    assert remains(engine) == ""
 
 
 def _go(program: Program) -> None:
