@@ -186,6 +186,17 @@ class ForgeError(SystemFailed):
         self.lasting = lasting
 
 
+class ChatError(SystemFailed):
+    """A chat network did not answer, or said no. `lasting`: it will say so again; else not before `again_after` seconds."""
+
+    code = "chat_error"
+
+    def __init__(self, message: str, *, lasting: bool, again_after: float = 0.0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.lasting = lasting
+        self.again_after = again_after
+
+
 class ServerUnreachable(SystemFailed):
     """There is no server at the address, or what is there does not answer as one of ours does."""
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from flowbuild.engine.api import Api
 
-GRACE = 20.0  # seconds that the engine may take to say that a container ended whose first process is gone: what watches it
+GRACE = (
+    20.0  # seconds that the engine may take to say that a container ended whose first process is gone: what watches it
+)
 # tells a new containerd up to 15 s later (tries after 1, 2, 3, 4 and 5 s more), and what it tells is the truth
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Column, Connection, select
 
+from flowbuild.store.chat_tables import channels
 from flowbuild.store.server_tables import hooks, projects, secrets
 
 PLACES: tuple[Column[str], ...] = (
@@ -13,6 +14,7 @@ PLACES: tuple[Column[str], ...] = (
     projects.c.sealed_credential,
     hooks.c.sealed_secret,
     hooks.c.sealed_token,
+    channels.c.sealed_secret,
 )
 _CHUNK = 500  # rows read at once
 

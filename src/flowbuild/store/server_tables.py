@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
-from flowbuild.store.tables import metadata as metadata  # noqa: PLC0414 (from here it has all tables)
+from flowbuild.store.tables import metadata
 
 ID = String(26)
 

@@ -14,10 +14,11 @@ from flowbuild.core.access import Role
 from flowbuild.core.errors import StoreError
 from flowbuild.core.scoping import SecretScope
 from flowbuild.store.audit import FIRST
+from flowbuild.store.chat_tables import metadata
 from flowbuild.store.database import Database
 from flowbuild.store.sealed import PLACES
 from flowbuild.store.secrets import SecretRow
-from flowbuild.store.server_tables import audit, metadata, projects
+from flowbuild.store.server_tables import audit, projects
 from flowbuild.store.sessions import SessionRow
 from flowbuild.store.tokens import TokenRow
 from flowbuild.store.users import IdentityRow, UserRow

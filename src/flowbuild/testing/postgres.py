@@ -18,8 +18,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
+from flowbuild.store.chat_tables import metadata
 from flowbuild.store.database import Database
-from flowbuild.store.server_tables import metadata
 
 _READY = "database system is ready to accept connections"
 _UNSAFE = ("fsync=off", "full_page_writes=off")  # what is committed survives a crash of the server, not of the machine

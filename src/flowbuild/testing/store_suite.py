@@ -28,9 +28,9 @@ from flowbuild.core.model import Pipeline
 from flowbuild.core.run import Run, RunContext
 from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey, AttemptRow
+from flowbuild.store.chat_tables import metadata
 from flowbuild.store.database import HEAD, MIGRATIONS, Database
 from flowbuild.store.runs import RunRow
-from flowbuild.store.server_tables import metadata
 from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.graphs import make_pipeline
 

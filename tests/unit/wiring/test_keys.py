@@ -14,9 +14,9 @@ from flowbuild.services.hooks import HookChange, HookService
 from flowbuild.services.projects import ProjectChange, ProjectService
 from flowbuild.services.secrets import SecretService
 from flowbuild.services.signals import Signals
+from flowbuild.store.chat_tables import metadata
 from flowbuild.store.projects import ProjectRow
 from flowbuild.store.sealed import PLACES, Sealed
-from flowbuild.store.server_tables import metadata
 from flowbuild.testing.databases import new_sqlite
 from flowbuild.vault.keys import KeyFile
 from flowbuild.vault.sealing import Vault

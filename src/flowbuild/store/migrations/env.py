@@ -6,7 +6,7 @@ that start together the second one finds nothing left to do.
 
 from alembic import context
 
-from flowbuild.store.server_tables import metadata
+from flowbuild.store.chat_tables import metadata
 from flowbuild.store.sharing import serialise
 
 with context.config.attributes["engine"].connect() as connection:
