@@ -64,7 +64,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_link_codes")),
     )
     op.create_index("ix_link_codes_user_id", "link_codes", ["user_id"])
+    _create_messages()
 
+
+def _create_messages() -> None:
     op.create_table(
         "messages",
         sa.Column("id", sa.String(length=26), nullable=False),
