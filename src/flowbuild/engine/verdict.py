@@ -118,7 +118,9 @@ def _fault(state: ContainerState, engine_started_ns: int) -> Fault | None:
     if state.error:
         shell_code = unexecutable(state.error)
         if shell_code is None:
-            return Outcome.ERRORED, Reason.ENGINE_ERROR, f"{name}: {_not_run(state.error)}", None
+            # A machine that the Swarm does not let in is not there for this run: another one may do.
+            reason = Reason.INFRA_LOST if could_not_join(state.error) else Reason.ENGINE_ERROR
+            return Outcome.ERRORED, reason, f"{name}: {_not_run(state.error)}", None
         return Outcome.FAILED, Reason.EXIT_CODE, f"{name}: cannot execute the command: {state.error}", shell_code
     if code == 0:
         return None

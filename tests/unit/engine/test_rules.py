@@ -194,8 +194,9 @@ def test_a_container_that_cannot_join_a_network_is_not_the_fault_of_the_step():
         "attaching to network failed, make sure your network options are correct and check manager logs: context deadline exceeded",
     ):
         verdict = judge({"db": ContainerState("db", "created", 128, error=error)}, ["db"], 0)
-        assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.ENGINE_ERROR)
+        assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.INFRA_LOST)
         assert "no manager of the Swarm answered" in verdict.message
         assert error in verdict.message
     other = judge({"db": ContainerState("db", "created", 128, error="no room")}, ["db"], 0)
     assert "Swarm" not in other.message
+    assert other.reason is Reason.ENGINE_ERROR
