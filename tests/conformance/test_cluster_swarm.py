@@ -10,20 +10,10 @@ from flowbuild.cluster.base import Node
 from flowbuild.cluster.swarm import Swarm, read_node
 from flowbuild.core.errors import ClusterError, NoManager, SubnetTaken
 from flowbuild.testing.cluster_suite import LABELS, ONE, OTHER, ClusterSuite, refused
-from flowbuild.testing.images import BUSYBOX, ensure_busybox
+from flowbuild.testing.images import BUSYBOX
 from flowbuild.testing.lab import Lab
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("lab")]
-
-
-@pytest.fixture(scope="module")
-def lab():
-    """A manager and a worker."""
-    ensure_busybox()
-    with Lab() as lab:
-        lab.up(managers=1, workers=1)
-        lab.load(BUSYBOX)
-        yield lab
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from flowbuild.runner.plan import make_plan
 from flowbuild.runner.tools import RunnerPlaces
 from flowbuild.spec import compose
 from flowbuild.testing.engine_suite import EngineSuite, Names, quiet, service
-from flowbuild.testing.images import BUSYBOX, ensure_busybox
-from flowbuild.testing.lab import Lab
+from flowbuild.testing.images import BUSYBOX
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("lab")]
 SUBNETS = {"r1": "10.224.1.0/25", "r2": "10.224.2.0/25"}  # by run
@@ -40,16 +39,6 @@ class AcrossNames(Names):
 
     def run(self, name):
         return f"{self.instance}-{name}"
-
-
-@pytest.fixture(scope="module")
-def lab():
-    """A manager and a worker."""
-    ensure_busybox()
-    with Lab() as lab:
-        lab.up(managers=1, workers=1)
-        lab.load(BUSYBOX)
-        yield lab
 
 
 @pytest.fixture
@@ -102,7 +91,7 @@ async def test_a_network_that_cannot_be_joined_is_not_the_fault_of_the_step(lab,
     removing = ("network", "rm", network_name(names.run("r1")))
     lab.until(lambda: _works(lambda: lab["n1"].docker(*removing)), "the network is gone")
     verdict = await engine.start(unit)
-    assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.ENGINE_ERROR)
+    assert (verdict.outcome, verdict.reason) == (Outcome.ERRORED, Reason.INFRA_LOST)
     assert network_name(names.run("r1")) in verdict.message
     await engine.remove(unit)
 
