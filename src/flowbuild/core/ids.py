@@ -13,6 +13,7 @@ EMBEDDED = "local"  # the name of the runner inside the program that drives runs
 
 RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 STEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
+CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 

@@ -15,7 +15,7 @@ from flowbuild.spec.assemble import assemble
 from flowbuild.spec.definitions import Definition, Definitions
 from flowbuild.spec.expressions import Expressions, Inside
 from flowbuild.spec.findings import Finding, has_errors
-from flowbuild.spec.format import PipelineHeader
+from flowbuild.spec.format import FileHeader, PipelineHeader
 from flowbuild.spec.problems import Checked
 from flowbuild.spec.scalars import check_pipeline_name
 from flowbuild.spec.source import Repository
@@ -44,6 +44,7 @@ def compile_file(
 ) -> tuple[list[tuple[Written, Pipeline | None]], list[Finding]]:
     """Do what `compile` does, and keep what was written beside every pipeline; None for one with errors."""
     pipelines, findings = written_reader.read(document)
+    findings += _header_findings(document)
     definitions = Definitions(repository, trusted=trusted)
     expressions = Expressions()
     compiled: list[tuple[Written, Pipeline | None]] = []
@@ -59,6 +60,13 @@ def compile_file(
         message = f"{len(unique) - MAX_FINDINGS} or more further problems"
         unique = [*unique[:MAX_FINDINGS], Finding("too_many_findings", place, message, "correct the first ones")]
     return compiled, unique
+
+
+def _header_findings(document: Document) -> list[Finding]:
+    """Return what is wrong with what the file says about all pipelines, also when each of them has its own."""
+    data = document.data if isinstance(document.data, dict) else {}
+    head = {key: data[key] for key in written_reader.FOR_ALL if key in data}
+    return problems.check(FileHeader, head, lambda path, key: document.position(path, key=key)).findings
 
 
 class _Compiler:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowbuild.spec.scalars import (
+    ChannelName,
     Cron,
     Duration,
     FilePath,
@@ -145,13 +146,22 @@ class ConcurrencySpec(Strict):
     cancel_running: bool = Field(default=False, description="Cancel what runs instead of waiting for it")
 
 
-class Notify(Strict):
-    """Tell people about a run."""
+Told = Literal[
+    "started", "finished", "succeeded", "failed", "errored", "recovered", "still_failing", "approval", "cancelled",
+]  # fmt: skip
 
-    to: OneOrMore[Text] = Field(min_length=1, description="Channels or people")
-    on: OneOrMore[Literal["started", "succeeded", "failed", "errored", "cancelled", "approval", "fixed"]] = Field(
-        default=["failed", "errored"], description="What is told"
+
+class Notify(Strict):
+    """Tell people about runs, besides what the channels are told by their own rules."""
+
+    to: OneOrMore[ChannelName] = Field(min_length=1, description="Channels of the project")
+    on: OneOrMore[Told] = Field(
+        default=["failed", "errored", "recovered", "approval"], min_length=1, description="What is told"
     )
+    branches: Names = Field(default=[], description="Branches whose runs count; patterns with * and **")
+
+
+NotifyList = OneOrMore[Annotated[Notify, short("to", str)]]
 
 
 class EdgeSpec(Strict):
@@ -264,7 +274,7 @@ class PipelineHeader(Strict):
     merge_variables: dict[VariableName, VariablePolicy] = Field(
         default={}, max_length=500, description="The same for variables"
     )
-    notify: OneOrMore[Annotated[Notify, short("to", str)]] = Field(default=[], description="Whom to tell about runs")
+    notify: NotifyList = Field(default=[], description="Whom to tell about runs; takes the place of that of the file")
 
 
 class PipelineSpec(PipelineHeader):
@@ -273,8 +283,15 @@ class PipelineSpec(PipelineHeader):
     steps: dict[StepName, StepSpec] = Field(min_length=1, description="The steps by name")
 
 
+class FileHeader(Strict):
+    """What a pipeline file says about all of its pipelines."""
+
+    notify: NotifyList = []
+
+
 class PipelineFile(BaseModel):
     """A pipeline file of a project; keys that begin with `x-` are free, for anchors."""
 
     model_config = ConfigDict(strict=True, frozen=True, title="Pipeline file of flow-build-server")
     pipelines: dict[PipelineName, PipelineSpec] = Field(min_length=1, description="The pipelines by name")
+    notify: NotifyList = Field(default=[], description="Whom to tell about runs of pipelines that do not say it")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from flowbuild.core.ids import STEP_NAME, VARIABLE_NAME
+from flowbuild.core.ids import CHANNEL_NAME, STEP_NAME, VARIABLE_NAME
 from flowbuild.core.schedule import cron_problem
 from flowbuild.spec.words import shown
 
@@ -148,6 +148,11 @@ InputName = Annotated[
 ]
 HookName = Annotated[
     str, AfterValidator(_name(_HOOK_NAME, "a webhook", "letters, digits, `.`, `-` and `_`")), _pattern(_HOOK_NAME)
+]
+ChannelName = Annotated[
+    str,
+    AfterValidator(_name(CHANNEL_NAME, "a channel", "letters, digits, `.`, `-` and `_`; not an address")),
+    _pattern(CHANNEL_NAME),
 ]
 Person = Annotated[str, AfterValidator(_name(_PERSON, "a role or a user", "like maintainers")), _pattern(_PERSON)]
 ServiceName = Annotated[

@@ -16,6 +16,7 @@ from flowbuild.spec.words import did_you_mean, kind, shown
 from flowbuild.spec.yamlpos import Document, Path
 
 TOP_KEYS = ("pipelines", "workflows")
+FOR_ALL = ("notify",)  # keys at the top that stand for those of pipelines that have none of their own
 MAX_PIPELINES = 200
 
 
@@ -39,7 +40,7 @@ class Written:
     @property
     def own_keys(self) -> tuple[str, ...]:
         """The keys of this form that stand beside what `PipelineHeader` knows."""
-        return ("name", "jobs") if self.moved else ("steps",)
+        return ("name", "jobs") if ("steps",) in self.moved else ("steps",)
 
     def place(self, path: Path, key: bool = False) -> Position:  # noqa: FBT001, FBT002 - like Document.position
         """Return where a part of the canonical shape stands in the file."""
@@ -74,8 +75,9 @@ def read(document: Document) -> tuple[list[Written], list[Finding]]:
     if not isinstance(data, dict):
         return [], [_wrong(document, (), "a mapping", data)]
     for key in data:
-        if key not in TOP_KEYS and not key.startswith("x-"):
-            hint = "put it below pipelines: NAME:" if key in ("steps", "jobs", "on") else did_you_mean(key, TOP_KEYS)
+        if key not in (*TOP_KEYS, *FOR_ALL) and not key.startswith("x-"):
+            known = (*TOP_KEYS, *FOR_ALL)
+            hint = "put it below pipelines: NAME:" if key in ("steps", "jobs", "on") else did_you_mean(key, known)
             findings.append(
                 Finding("unknown_key", document.position((key,), key=True), f"unknown key {shown(key)}", hint)
             )
@@ -102,7 +104,8 @@ def _canonical(document: Document, findings: list[Finding]) -> Iterator[Written]
     for name, data in pipelines.items():
         base: Path = ("pipelines", name)
         if isinstance(data, dict):
-            yield Written(name, data, document, base, document.position(base, key=True))
+            above, moved = _for_all(document, data)
+            yield Written(name, {**above, **data}, document, base, document.position(base, key=True), moved)
         else:
             findings.append(_wrong(document, base, "a mapping with `steps`", data))
 
@@ -130,10 +133,17 @@ def _workflows(document: Document, findings: list[Finding]) -> Iterator[Written]
             yield _workflow(document, base, data, findings)
 
 
+def _for_all(document: Document, data: dict[str, Any]) -> tuple[dict[str, Any], dict[Path, Path]]:
+    """Return what the file says for a pipeline that does not say it, and where that stands."""
+    above = {key: document.data[key] for key in FOR_ALL if key in document.data and key not in data}
+    return above, {(key,): (key,) for key in above}
+
+
 def _workflow(document: Document, base: Path, data: dict[str, Any], findings: list[Finding]) -> Written:
     """Bring one workflow to the canonical shape."""
     steps: dict[str, Any] = {}
-    moved: dict[Path, Path] = {("steps",): (*base, "jobs")}
+    above, moved = _for_all(document, data)
+    moved["steps",] = (*base, "jobs")
     named: dict[Path, Path] = {}
     unnamed = False
     for path, name_path, name, job in _jobs(document, (*base, "jobs"), data["jobs"], findings):
@@ -148,7 +158,7 @@ def _workflow(document: Document, base: Path, data: dict[str, Any], findings: li
         steps[name] = {key: value for key, value in job.items() if key != "name"} if is_mapping else job
         moved["steps", name] = path
         named["steps", name] = name_path
-    canonical = {key: value for key, value in data.items() if key not in ("name", "jobs")}
+    canonical = above | {key: value for key, value in data.items() if key not in ("name", "jobs")}
     position = document.position((*base, "name"))
     return Written(data["name"], {**canonical, "steps": steps}, document, base, position, moved, named, unnamed)
 

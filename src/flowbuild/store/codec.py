@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from flowbuild.core.commands import Command
 from flowbuild.core.events import Event
 from flowbuild.core.model import Pipeline
+from flowbuild.core.notifying import News, Rule
 from flowbuild.core.placement import ANYWHERE, Needs
 from flowbuild.core.run import Run
 
@@ -18,6 +19,8 @@ _run: TypeAdapter[Run] = TypeAdapter(Run)
 _event: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 _command: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 _needs: TypeAdapter[Needs] = TypeAdapter(Needs)
+_rule: TypeAdapter[Rule] = TypeAdapter(Rule)
+_news: TypeAdapter[News] = TypeAdapter(News)
 _mapping: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
@@ -71,6 +74,27 @@ def dump_needs(needs: Needs) -> str:
 def load_needs(text: str) -> Needs:
     """Return the needs of `dump_needs`."""
     return _needs.validate_json(text) if text else ANYWHERE
+
+
+def dump_rule(rule: Rule) -> str:
+    """Return the rule of a channel as JSON text."""
+    return _rule.dump_json(rule).decode()
+
+
+@lru_cache(maxsize=1024)
+def load_rule(text: str) -> Rule:
+    """Return the rule of `dump_rule`."""
+    return _rule.validate_json(text)
+
+
+def dump_news(news: News) -> str:
+    """Return news as JSON text."""
+    return _news.dump_json(news).decode()
+
+
+def load_news(text: str) -> News:
+    """Return the news of `dump_news`."""
+    return _news.validate_json(text)
 
 
 def dump_mapping(value: dict[str, Any]) -> str:

@@ -21,9 +21,11 @@ from flowbuild.core.ids import RunId
 from flowbuild.store.attempts import Attempts
 from flowbuild.store.audit import Audit
 from flowbuild.store.cache import Cache
+from flowbuild.store.channels import Channels
 from flowbuild.store.concurrency import Concurrency
 from flowbuild.store.deliveries import Deliveries
 from flowbuild.store.deployments import Deployments
+from flowbuild.store.dispatches import Dispatches
 from flowbuild.store.engine import address, make_engine
 from flowbuild.store.figures import Figures
 from flowbuild.store.hooks import Hooks
@@ -87,6 +89,8 @@ class Transaction:
         self.source_heads = SourceHeads(connection)
         self.starts = Starts(connection)
         self.notices = Notices(connection)
+        self.channels = Channels(connection)
+        self.dispatches = Dispatches(connection)
         self.concurrency = Concurrency(connection)
         self.owners = Owners(connection)
         self.queue = Queue(connection)

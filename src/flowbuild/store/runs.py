@@ -14,7 +14,7 @@ from flowbuild.core.events import Event
 from flowbuild.core.ids import RunId
 from flowbuild.core.run import Run
 from flowbuild.core.sources import Trust
-from flowbuild.store import run_lists
+from flowbuild.store import dispatches, run_lists
 from flowbuild.store.codec import (
     dump_event,
     dump_mapping,
@@ -275,8 +275,8 @@ def _over() -> ColumnElement[bool]:
     """Return the condition that nothing has to be done about a run any more."""
     waiting = [outbox.c.run_id, leftovers.c.run_id]
     untold = select(notices.c.run_id).where(notices.c.next_at.is_not(None), notices.c.run_id.is_not(None))
-    told = runs.c.id.not_in(untold)
-    return and_(runs.c.state.not_in(OPEN_STATES), told, *(runs.c.id.not_in(select(column)) for column in waiting))
+    told = runs.c.id.not_in(untold), runs.c.id.not_in(dispatches.untold())
+    return and_(runs.c.state.not_in(OPEN_STATES), *told, *(runs.c.id.not_in(select(column)) for column in waiting))
 
 
 def _served(wanted: bool | None) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 (a value of a column)

@@ -200,7 +200,7 @@ def test_short_forms() -> None:
 on: [push, tag]
 concurrency: one
 timeout: 90
-notify: [me, {to: [you, them], on: fixed}]
+notify: [me, {to: [you, them], on: recovered, branches: main}]
 merge: {"dist/**": theirs}
 merge_variables: {A: max}
 inputs: {a: , n: {type: number, default: 3.50}, s: {default: 3.50}, b: {type: boolean, default: true}, t: {default: true}}
@@ -215,8 +215,8 @@ steps:
     assert list(pipeline.triggers) == ["push", "tag"]
     assert (pipeline.concurrency.group, pipeline.timeout, pipeline.checkout) == ("one", 90.0, False)
     assert pipeline.notify == (
-        {"to": ["me"], "on": ["failed", "errored"]},
-        {"to": ["you", "them"], "on": ["fixed"]},
+        {"to": ["me"], "on": ["failed", "errored", "recovered", "approval"], "branches": []},
+        {"to": ["you", "them"], "on": ["recovered"], "branches": ["main"]},
     )
     assert [(rule.pattern, rule.policy) for rule in pipeline.merge] == [("dist/**", MergePolicy.THEIRS)]
     assert [(rule.pattern, rule.policy) for rule in pipeline.merge_variables] == [("A", MergePolicy.MAX)]
@@ -324,6 +324,18 @@ def test_free_keys_and_anchors() -> None:
                     "      email: {action: c.yml}\n")  # fmt: skip
     assert [step.timeout for step in pipeline.steps] == [300.0, 60.0, None]
     assert edges(pipeline) == [("a", "fail", "email"), ("b", "fail", "email")]
+
+
+@pytest.mark.parametrize("form", ["pipelines: {p: {%s}, q: {notify: [], %s}}", "workflows: [{name: p, %s}, {name: q, notify: [], %s}]"])
+def test_what_the_file_says_counts_for_pipelines_that_do_not_say_it(form: str) -> None:
+    own = "steps: {a: {action: c.yml}}" if form.startswith("pipelines") else "jobs: {a: {action: c.yml}}"
+    text = f"notify: {{to: team, branches: main}}\n{form % (own, own)}\n"
+    loaded = load_pipelines(MemoryRepository({**FILES, ".flow.yml": text}))
+    assert loaded.findings == []
+    assert [entry["to"] for entry in loaded.pipelines["p"].notify] == [["team"]]
+    assert loaded.pipelines["q"].notify == ()
+    without = load_pipelines(MemoryRepository({**FILES, ".flow.yml": text.partition("\n")[2]}))
+    assert without.pipelines["p"].notify == ()
 
 
 def test_alternatives_do_not_make_a_step_unreachable() -> None:

@@ -98,6 +98,7 @@ def _create_messages() -> None:
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.Column("answer", sa.Text(), server_default="", nullable=False),
         sa.Column("sent_at", sa.Float(), nullable=True),
+        sa.Column("parcel", sa.String(length=26), nullable=True),
         sa.ForeignKeyConstraint(
             ["message_id"], ["messages.id"], name=op.f("fk_dispatches_message_id"), ondelete="CASCADE"
         ),
