@@ -8,6 +8,7 @@ Every action has one rule, who has it at least and which scope opens it to an AP
     admin        of the server; admins have every role in every project, too
     runner       machines that execute attempts; what of it is theirs, their leases say
     attempt      a step while it runs: only its own run, as its lease says
+    bot          programs that speak to people on a chat network, for what is theirs
 
 A token never opens more than its owner may: it takes away, by its scopes and, when it is bound to one, by its project.
 """
@@ -46,6 +47,7 @@ class Who(StrEnum):
     ADMIN = "admin"
     RUNNER = "runner"
     ATTEMPT = "attempt"
+    BOT = "bot"
 
 
 class Scope(StrEnum):
@@ -89,6 +91,7 @@ class Action(StrEnum):
     RUNNER_REGISTER = "runner.register"
     RUNNER_DRAIN = "runner.drain"
     RUNNER_WORK = "runner.work"
+    BOT_WORK = "bot.work"
     USER_READ = "user.read"
     USER_CHANGE = "user.change"
     TOKEN_OWN = "token.own"  # noqa: S105 (the name of an action)
@@ -134,6 +137,7 @@ RULES: Mapping[Action, Rule] = {
     Action.RUNNER_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_DRAIN: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_WORK: Rule(Who.RUNNER, Scope.RUN),
+    Action.BOT_WORK: Rule(Who.BOT, Scope.RUN),
     Action.USER_READ: Rule(Who.ADMIN, Scope.ADMIN),
     Action.USER_CHANGE: Rule(Who.ADMIN, Scope.ADMIN),
     Action.TOKEN_OWN: Rule(Who.SIGNED_IN, Scope.ACCOUNT),
@@ -152,7 +156,7 @@ class Principal:
     `project` binds a token, and every attempt, to one project. `via`: which token or login it was, for the audit log.
     """
 
-    kind: Literal["anonymous", "user", "token", "runner", "attempt"]
+    kind: Literal["anonymous", "user", "token", "runner", "attempt", "bot"]
     id: str = ""
     name: str = ""
     admin: bool = False
@@ -198,6 +202,8 @@ def allowed(principal: Principal, action: Action, project: str | None, *, public
             return _person_may(principal, action, rule.least, project)
         case "runner":
             return rule.least is Who.RUNNER
+        case "bot":
+            return rule.least is Who.BOT
         case "attempt":
             return project is not None and (rule.least is Who.ATTEMPT or action in _OF_ATTEMPTS)
         case _:
