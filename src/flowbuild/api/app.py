@@ -17,6 +17,8 @@ from flowbuild.api.limits import SLOW, App, Limits, Receive, Scope, Send
 from flowbuild.api.routers import (
     account,
     audit,
+    bot_dispatches,
+    channels,
     compare,
     debugging,
     deliveries,
@@ -61,6 +63,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     hooks.router,
     deliveries.router,
     schedules.router,
+    channels.router,
+    bot_dispatches.router,
     environments.router,
     audit.router,
     overview.router,

@@ -21,12 +21,14 @@ from flowbuild.services.approvals import Approvals
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.audit import Actor, AuditLog
 from flowbuild.services.browsing import Browsing
+from flowbuild.services.channels import ChannelService
 from flowbuild.services.client import LocalClient
 from flowbuild.services.comparing import Comparing
 from flowbuild.services.debugging import DebugService
 from flowbuild.services.decisions import Clock
 from flowbuild.services.deliveries import DeliveryService
 from flowbuild.services.demo import Demo
+from flowbuild.services.dispatching import DispatchService
 from flowbuild.services.environments import Environments
 from flowbuild.services.external import ExternalLogins
 from flowbuild.services.history import History
@@ -94,6 +96,14 @@ class Triggers:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """The use cases around what people are told."""
+
+    channels: ChannelService
+    dispatches: DispatchService
+
+
+@dataclass(frozen=True, slots=True)
 class Machines:
     """The use cases around runners on other machines."""
 
@@ -118,6 +128,7 @@ class Backend:
     launcher: Launcher
     removal: Removal
     triggers: Triggers
+    telling: Telling
     machines: Machines
     looking: Looking
     debugging: DebugService

@@ -87,6 +87,8 @@ class Action(StrEnum):
     HOOK_CHANGE = "hook.change"
     SCHEDULE_READ = "schedule.read"
     SCHEDULE_CHANGE = "schedule.change"
+    CHANNEL_READ = "channel.read"
+    CHANNEL_CHANGE = "channel.change"
     RUNNER_READ = "runner.read"
     RUNNER_REGISTER = "runner.register"
     RUNNER_DRAIN = "runner.drain"
@@ -133,6 +135,8 @@ RULES: Mapping[Action, Rule] = {
     Action.HOOK_CHANGE: Rule(Role.MAINTAINER, Scope.MANAGE),
     Action.SCHEDULE_READ: Rule(Role.VIEWER, Scope.READ, public=True),
     Action.SCHEDULE_CHANGE: Rule(Role.MAINTAINER, Scope.MANAGE),
+    Action.CHANNEL_READ: Rule(Role.DEVELOPER, Scope.READ),
+    Action.CHANNEL_CHANGE: Rule(Role.MAINTAINER, Scope.MANAGE),
     Action.RUNNER_READ: Rule(Who.SIGNED_IN, Scope.READ),  # why a step waits
     Action.RUNNER_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_DRAIN: Rule(Who.ADMIN, Scope.ADMIN),

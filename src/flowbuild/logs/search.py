@@ -42,11 +42,16 @@ def search(
     return Found(tuple(found), stop if stop <= last else None)
 
 
+def plain(data: bytes) -> str:
+    """Return output as text without colours."""
+    return _CONTROL.sub(b"", data).decode("utf-8", "replace")
+
+
 def _fits(text: str) -> Callable[[bytes], bool]:
     wanted = text.casefold()
 
     def fits(data: bytes) -> bool:
-        plain = _CONTROL.sub(b"", data).decode("utf-8", "replace").casefold()
-        return wanted in plain if wanted else _ERROR.search(plain) is not None
+        folded = plain(data).casefold()
+        return wanted in folded if wanted else _ERROR.search(folded) is not None
 
     return fits

@@ -14,12 +14,13 @@ from flowbuild.core.commands import AcquireLock, Command, Enqueue, FinishRun, Re
 from flowbuild.core.events import AttemptFinished, CancelRequested, Event, LockGranted, RunStarted
 from flowbuild.core.ids import RunId, StepKey
 from flowbuild.core.machine import decide
+from flowbuild.core.notifying import happened as news_of
 from flowbuild.core.run import Run
 from flowbuild.core.states import Outcome, Reason, StepState
 from flowbuild.services import groups
 from flowbuild.services.lines import line_of
 from flowbuild.services.needs import needs_of
-from flowbuild.services.notices import run_ended
+from flowbuild.services.notices import run_ended, run_news
 from flowbuild.services.signals import Signals
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database, Transaction
@@ -78,7 +79,10 @@ class Decisions:
             for command in commands:
                 queue.extend(self._carry_out(tx, state, command, now))
         tx.topics.update(log_topic(run, key) for key in _decided(row.run, state))  # of some there never was a log
-        return replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
+        after = replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
+        if news := news_of(row.run, state):
+            run_news(tx, run, row.project, after.last_seq, news, happened[-1][0])
+        return after
 
     @staticmethod
     def _deploys(tx: Transaction, state: Run, event: LockGranted, now: float) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import structlog
 
-from flowbuild.core.errors import Conflict, FlowError, NotFound
+from flowbuild.core.errors import Conflict, NotFound, VaultError
 from flowbuild.core.notifying import FAILURES, News
 from flowbuild.core.plain import shown
 from flowbuild.services.decisions import Clock
@@ -103,12 +103,16 @@ class DispatchService:
                 rows = tx.dispatches.claim(row, now, now + CLAIM)
                 if not rows:
                     continue
+                parcel = rows[0].parcel or rows[0].id
                 try:
                     parcels.append(self._parcel(tx, rows))
-                except FlowError as error:  # there is no address, or the secret cannot be opened
-                    tx.dispatches.settle(rows[0].parcel or rows[0].id, FAILED, now=now, error=error.message)
-                    log.warning("dispatch_failed", parcel=rows[0].id, again=False, error=error.message)
+                except Conflict as error:
+                    log.warning("dispatch_failed", parcel=parcel, again=False, error=error.message)
+                    tx.dispatches.settle(parcel, FAILED, now=now, error=error.message)
                     lost = True
+                except VaultError as error:  # the key may come back
+                    log.error("dispatch_failed", parcel=parcel, again=True, error=error.message)
+                    tx.dispatches.postpone(parcel, now + PAUSE_MOST, error=error.message)
             next_at = tx.dispatches.next_at(kinds)
         return parcels, now if lost else next_at
 

@@ -12,6 +12,7 @@ from flowbuild.core.ids import runner_name
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.services.decisions import Clock, Decisions
 from flowbuild.services.news import runner_topic
+from flowbuild.services.notices import node_news
 from flowbuild.store.attempts import LIVE, AttemptRow
 from flowbuild.store.database import Database, Transaction
 
@@ -55,6 +56,8 @@ class Leases:
             log.warning("lease_over", run=key.run, step=key.step, attempt=key.attempt, epoch=key.epoch, runner=name)
             self._decisions.apply_in(tx, key.run, [AttemptLost(key.step, key.attempt, key.epoch, message)])
             self._close(tx, row, message)
+            if row.lease_until:  # else somebody sent it away
+                node_news(tx, key.run, row.runner, message, self._clock())
             tx.topics.add(runner_topic(name))
         self._decisions.announce(key.run, tx.topics, tx.others)
 

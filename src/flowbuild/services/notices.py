@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from flowbuild.core.ids import RunId
+from flowbuild.core.notifying import Happened
 from flowbuild.core.sources import SourceEvent
 from flowbuild.forges.client import Status
 from flowbuild.services.ids import new_id
@@ -14,6 +16,7 @@ from flowbuild.store.notices import Notice
 
 STATUS = "status"  # kind, and topic: how it stands with a commit is to be told to its forge
 AFTER = "after"  # kind, and topic: pipelines that follow another one are to be looked for
+NEWS = "news"  # kind, and topic: people may have to be told of something
 
 
 def status_notice(run: RunId, hook: HookRow, event: SourceEvent, now: float) -> Notice:
@@ -40,3 +43,21 @@ def run_ended(tx: Transaction, run: RunId, now: float) -> None:
     if tx.notices.of_server(run):
         tx.notices.add(Notice(id=new_id(now), kind=AFTER, run=run, payload={}, next_at=now))
         tx.topics.add(AFTER)
+
+
+def run_news(tx: Transaction, run: RunId, project: str, seq: int, told: Sequence[Happened], now: float) -> None:
+    """Note what happened to a run after its event `seq`, in the same transaction, if there may be somebody to tell."""
+    if tx.channels.any_listening(project):
+        news = [{"kind": str(each.kind), "steps": list(each.steps)} for each in told]
+        payload = {"seq": seq, "at": now, "news": news}
+        tx.notices.add(Notice(id=new_id(now), kind=NEWS, run=run, payload=payload, next_at=now))
+        tx.topics.add(NEWS)
+
+
+def node_news(tx: Transaction, run: RunId, runner: str, message: str, now: float) -> None:
+    """Note that a machine is lost that had an attempt of a run, in the transaction that gives the attempt up."""
+    project = tx.runs.project(run)
+    if tx.channels.any_listening(project):
+        payload = {"project": project, "runner": runner, "at": now, "message": message}
+        tx.notices.add(Notice(id=new_id(now), kind=NEWS, run=None, payload=payload, next_at=now))
+        tx.topics.add(NEWS)

@@ -272,6 +272,13 @@ class ProjectService:
         except (NotFound, InvalidRequest):
             return frozenset()
 
+    def described(self, name: str, commit: str) -> tuple[str, str]:
+        """Return the e-mail address of the author of a commit, and its subject; raises NotFound."""
+        try:
+            return self._mirror(self.get(name)).described(commit)
+        except InvalidRequest as error:
+            raise NotFound(f"{name} has no commit {commit!r}") from error
+
     def fetch_ref(self, name: str, ref: str) -> str:
         """Fetch a ref that is no branch or tag, like that of a pull request; return its commit. Raises as `fetch`."""
         row = self.active(name)

@@ -46,6 +46,7 @@ class Removal:
             row = tx.runs.get(run)
             if not row.run.state.final:
                 raise Conflict(f"run {row.number} is going on", hint="cancel it first, or wait for it")
+            tx.dispatches.drop(run=run)
             if not tx.runs.remove(run):
                 raise Conflict(f"run {row.number} is still being cleaned up", hint="try again in a moment")
             note_steered(tx, self._clock(), actor, "run.delete", row, detail={})
@@ -61,6 +62,7 @@ class Removal:
             if tx.runs.page(RunFilter(frozenset({name}), states=frozenset(OPEN_STATES)), None, 1):
                 raise Conflict(f"runs of {name} are going on", hint="cancel them, or wait for them")
             tx.projects.save(replace(row, archived_at=row.archived_at or self._clock()))
+            tx.dispatches.drop(project=name)
             note(tx, self._clock(), actor, "project.delete", f"project:{name}", project=name)
         with self._database.read() as tx:
             runs = [line.id for line in tx.runs.removable(name)]

@@ -15,6 +15,7 @@ from flowbuild.store.run_lists import RunLine
 
 log = structlog.get_logger()
 DELIVERIES = 30 * DAY  # seconds that what deliveries said can be looked at, or be tried again
+DISPATCHES = 30 * DAY  # seconds that it is known what was sent about no run: that of runs goes with them
 STARTS = 90 * DAY  # seconds that it is known what began a run: longer than anything can come again
 
 
@@ -62,11 +63,12 @@ class RetentionService:
         return gone
 
     def _forget(self) -> None:
-        """Forget what deliveries of webhooks said, and what began runs long ago."""
+        """Forget what deliveries of webhooks said, what began runs long ago, and what was sent about machines."""
         now = self._clock()
         with self._database.write() as tx:
             tx.deliveries.forget(now - DELIVERIES)
             tx.starts.forget(now - STARTS)
+            tx.dispatches.forget(now - DISPATCHES)
 
     def _collect(self) -> None:
         try:

@@ -122,9 +122,9 @@ class Notices:
         self._connection.execute(notices.delete().where(_as_seen(notice)))
         self._connection.execute(notices.update().where(notices.c.id == notice.id).values(claimed_until=None))
 
-    def done(self, identifier: str) -> None:
-        """Delete a notice."""
-        self._connection.execute(notices.delete().where(notices.c.id == identifier))
+    def done(self, identifier: str) -> bool:
+        """Delete a notice; False when it is gone already."""
+        return self._connection.execute(notices.delete().where(notices.c.id == identifier)).rowcount == 1
 
 
 def _free(now: float) -> ColumnElement[bool]:

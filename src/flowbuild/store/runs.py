@@ -14,6 +14,7 @@ from flowbuild.core.events import Event
 from flowbuild.core.ids import RunId
 from flowbuild.core.run import Run
 from flowbuild.core.sources import Trust
+from flowbuild.core.states import RunState
 from flowbuild.store import dispatches, run_lists
 from flowbuild.store.codec import (
     dump_event,
@@ -30,6 +31,7 @@ from flowbuild.store.server_tables import leftovers, notices
 from flowbuild.store.sharing import lock_run, locking, serialise
 from flowbuild.store.tables import events, outbox, runs
 
+_TELLING = (RunState.SUCCEEDED, RunState.FAILED, RunState.ERRORED)
 PART_OF_ID = re.compile(r"[0-9A-Za-z]{1,26}")
 
 
@@ -197,6 +199,15 @@ class Runs:
         """Return how the latest runs of a pipeline (of one branch) ended, the newest first; of those that have."""
         query = run_lists.figures(project, pipeline, branch, limit)
         return [run_lists.figure(row) for row in self._connection.execute(query).mappings()]
+
+    def ended_before(self, row: RunRow) -> RunState | None:
+        """Return how the run of the same pipeline and branch ended that was the last one before; one that was cancelled says nothing."""
+        c, run = runs.c, row.run
+        same = [c.project == row.project, c.pipeline.concat("") == run.pipeline.name, c.branch == run.context.branch[:512]]
+        before = [c.id < run.id, c.finished_at <= run.finished_at, c.state.in_(_TELLING)]
+        query = select(c.state).where(*same, *before).order_by(c.id.desc()).limit(1)
+        found = self._connection.execute(query).scalar() if run.context.branch else None
+        return None if found is None else RunState(found)
 
     def owners(self, *, served: bool | None = None) -> Sequence[str]:
         """Return who owns runs that are not final, or have effects that are not yet carried out; `served` as in `open_runs`."""

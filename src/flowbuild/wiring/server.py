@@ -48,6 +48,7 @@ from flowbuild.wiring.local import Local
 from flowbuild.wiring.machines import inside, known_by, machines
 from flowbuild.wiring.people import people, providers_of
 from flowbuild.wiring.projects import demo_project, open_vault, policy_of, project_service
+from flowbuild.wiring.telling import make_telling
 from flowbuild.wiring.triggers import make_triggers, triggering
 from flowbuild.workspace.serve import Bounds, GitServer
 
@@ -113,6 +114,7 @@ def make_backend(local: Local) -> Backend:
         launcher=launcher,
         removal=local.removal,
         triggers=make_triggers(local, vault, projects, launcher),
+        telling=make_telling(local, vault),
         machines=there,
         looking=local.looking,
         debugging=local.debugging,

@@ -37,6 +37,7 @@ from flowbuild.triggers.scheduler import Scheduler
 from flowbuild.triggers.statuses import Statuses
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
+from flowbuild.wiring.telling import announcing
 from flowbuild.workspace.mirror import HEADS, TAGS
 
 PATIENCE = 5.0  # seconds for remotes to end their answers
@@ -98,6 +99,7 @@ async def triggering(
             Polling(service=polls, signals=signals, clock=time),
             After(service=follows, signals=signals, clock=time),
             Statuses(service=statuses, client=client, signals=signals, clock=time),
+            announcing(local, projects, page_of),
             Housekeeper(service=retention, signals=signals, clock=time),
         )
         async with asyncio.TaskGroup() as group:

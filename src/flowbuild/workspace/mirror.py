@@ -198,6 +198,12 @@ class Mirror:
         text = git.run(self.path, *command).stdout.decode("utf-8", "replace")
         return frozenset(line.casefold() for line in text.splitlines() if line)
 
+    def described(self, commit: str) -> tuple[str, str]:
+        """Return the e-mail address of the author of a commit, and the subject of its message. Raises NotFound."""
+        command = ("show", "--no-patch", "--format=%ae%n%s", "--end-of-options", self.commit_of(commit))
+        author, _, subject = git.run(self.path, *command).stdout.decode("utf-8", "replace").partition("\n")
+        return author, subject.strip()
+
     def remove(self) -> None:
         """Delete the mirror."""
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -7,10 +7,8 @@ key of its request, here or at the next life of the server.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict
@@ -19,14 +17,14 @@ from flowbuild.api.access import OnServer, Public
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.elsewhere import elsewhere
 from flowbuild.api.problems import RESPONSES
+from flowbuild.api.waiting import while_there
 from flowbuild.client import wire
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Lease, LogEntry
 from flowbuild.core.access import Action, Principal
-from flowbuild.core.errors import Forbidden, ServerUnreachable
+from flowbuild.core.errors import Forbidden
 from flowbuild.core.ids import RUN_ID, runner_name
 
 router = APIRouter(prefix="/api/v1/runner", tags=["runner protocol"], responses=RESPONSES)
-T = TypeVar("T")
 Worker = Annotated[Principal, Depends(OnServer(Action.RUNNER_WORK))]
 
 
@@ -107,7 +105,7 @@ async def claim_attempt(body: wire.Claim, request: Request, worker: Worker, back
     _require_own(worker, body.runner)
     await asyncio.to_thread(backend.machines.registration.require_newest, body.runner)
     claiming = backend.machines.runners.claim(body.runner, request_key=body.request_key, wait=body.wait)
-    found = await _while_there(claiming, request, backend)
+    found = await while_there(claiming, request, backend)
     if found is None:
         return Response(status_code=204)
     remote = await asyncio.to_thread(_remote, found, backend)
@@ -120,7 +118,7 @@ async def beat(body: wire.Heartbeat, request: Request, worker: Worker, backend: 
     _require_own(worker, body.runner)
     await asyncio.to_thread(backend.machines.registration.require_newest, body.runner)
     beating = backend.machines.runners.heartbeat(body.runner, body.report, wait=body.wait)
-    answer = await _while_there(beating, request, backend)
+    answer = await while_there(beating, request, backend)
     draining = await asyncio.to_thread(backend.machines.registration.heard, worker.name, body.report.load)
     new_key = await asyncio.to_thread(backend.machines.keys.wanted, worker.name)
     return replace(answer, draining=draining, new_key=new_key)
@@ -198,24 +196,3 @@ def _require_own(worker: Principal, runner: str) -> None:
 def _remote(assignment: Assignment, backend: Backend) -> Assignment:
     """Return an assignment for the runner that has it. Blocking."""
     return elsewhere(assignment, backend, backend.machines.tokens.make(assignment.lease))
-
-
-async def _while_there(work: Coroutine[Any, Any, T], request: Request, backend: Backend) -> T:
-    """Do work for as long as somebody waits for it. Raises ServerUnreachable when the server stops."""
-    working = asyncio.create_task(work)
-    others = [asyncio.create_task(_hung_up(request)), asyncio.create_task(backend.stop.wait())]
-    try:
-        await asyncio.wait({working, *others}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ServerUnreachable("the server stops, or the runner has hung up", hint="ask again")
-    finally:
-        for task in (working, *others):
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(working, *others, return_exceptions=True)
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
