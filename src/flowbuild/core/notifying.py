@@ -189,8 +189,9 @@ def _named(words: Iterable[str], kind: NewsKind) -> bool:
 
 
 def _fits(globs: Iterable[str], name: str) -> bool:
+    """Whether a name is meant by patterns: none mean all. The runs of tags have no branch, which no pattern means."""
     patterns = tuple(globs)
-    return not patterns or any(matches(pattern, name) for pattern in patterns)
+    return not patterns or (bool(name) and any(matches(pattern, name) for pattern in patterns))
 
 
 def _waits(run: Run, step: StepRun) -> bool:

@@ -88,10 +88,7 @@ class AnnounceService:
 
     def _expand(self, notice: Notice) -> None:
         try:
-            if notice.run is None:
-                told = self._node(notice)
-            else:
-                told = self._run(notice.run)
+            told = self._node(notice) if notice.run is None else self._run(notice.run)
         except Exception as error:  # noqa: BLE001 (one run must not keep the others from being told)
             self._failed(notice, error)
         else:
@@ -164,13 +161,11 @@ class AnnounceService:
             for step in bad[:MOST_STEPS]
         ]
 
-    def _tell(
-        self, tx: Transaction, channels: Iterable[ChannelRow], news: News, told: frozenset[str]
-    ) -> int:
+    def _tell(self, tx: Transaction, channels: Iterable[ChannelRow], news: News, told: frozenset[str]) -> int:
         """Add what each channel is told that is still there; return how many are."""
         found = [channel for channel in channels if channel.id in told]
         for channel in found:
-            _dispatch(tx, channel, news.run, RunId(news.run), news, self._clock())
+            _dispatch(tx, channel, news.run, news, self._clock())
         return len(found)
 
     def _node(self, notice: Notice) -> bool:
@@ -187,7 +182,7 @@ class AnnounceService:
                 return False
             for channel in tx.channels.listening(payload["project"]):
                 if channel.id in told and lets_through(channel.rule, news):
-                    added += _dispatch(tx, channel, f"node:{runner}"[:160], None, news, now, pause=NODE_PAUSE)
+                    added += _dispatch(tx, channel, f"node:{runner}"[:160], news, now)
         return added > 0
 
     def _failed(self, notice: Notice, error: Exception) -> None:
@@ -245,20 +240,11 @@ def _in_order(notices: Iterable[Notice]) -> list[Notice]:
     return sorted((each for each in notices if each.kind == NEWS), key=lambda each: int(each.payload["seq"]))
 
 
-def _dispatch(
-    tx: Transaction,
-    channel: ChannelRow,
-    subject: str,
-    run: RunId | None,
-    news: News,
-    now: float,
-    *,
-    pause: float | None = None,
-) -> bool:
-    """Add a dispatch to what a channel is told of a subject, unless something was within the last `pause` seconds."""
-    message = tx.dispatches.message(new_id(now), channel.id, subject, run)
+def _dispatch(tx: Transaction, channel: ChannelRow, subject: str, news: News, now: float) -> bool:
+    """Add a dispatch to what a channel is told of a subject. The same loss of a machine is told once."""
+    message = tx.dispatches.message(new_id(now), channel.id, subject, RunId(news.run) if news.run else None)
     last, at = tx.dispatches.last(message)
-    if pause is not None and last and now - at < pause:
+    if news.kind is NewsKind.NODE_LOST and last and now - at < NODE_PAUSE:
         return False
     parcel = "" if channel.rule.digest else None
     next_at = when(channel.rule, news.kind, now)

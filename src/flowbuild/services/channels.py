@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from flowbuild.core.addresses import email_addresses, webhook_url
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
@@ -39,6 +39,16 @@ class ChannelChange:
     renew: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewChannel:
+    """A channel that is wanted. `target`: see `store.channels.ChannelRow`."""
+
+    name: str
+    kind: str
+    target: str = ""
+    rule: Rule = field(default_factory=Rule)
+
+
 class ChannelService:
     """The channels of projects and persons. `policy`: which hosts webhooks may lead to."""
 
@@ -49,44 +59,42 @@ class ChannelService:
         self._signals = signals
         self._clock = clock
 
-    def add(
-        self, actor: Actor, owner: ChannelOwner, name: str, kind: str, target: str, rule: Rule
-    ) -> tuple[ChannelRow, str]:
+    def add(self, actor: Actor, owner: ChannelOwner, wanted: NewChannel) -> tuple[ChannelRow, str]:
         """Add a channel; return it and, of a webhook, its secret, which is told this once.
 
         Raises InvalidRequest, NotFound, Conflict.
         """
-        found = _kind(kind)
+        kind, name = _kind(wanted.kind), wanted.name
         if not CHANNEL_NAME.fullmatch(name):
             hint = "up to 64 letters, digits, `.`, `-` and `_`"
             raise InvalidRequest(f"{shown(name)} is not a name of a channel", hint=hint, about="name")
-        _check_rule(rule, owner)
+        _check_rule(wanted.rule, owner)
         now = self._clock()
         with self._database.write() as tx:
-            project_id = tx.projects.get(owner.project).id if owner.project else None
             row = ChannelRow(
                 id=new_id(now),
                 name=name,
-                kind=found,
-                target=self._target(tx, owner, found, target),
+                kind=kind,
+                target=self._target(tx, owner, kind, wanted.target),
                 created_by=actor.name,
                 created_at=now,
-                project_id=project_id,
+                project_id=tx.projects.get(owner.project).id if owner.project else None,
                 user_id=owner.user_id or None,
-                rule=rule,
+                rule=wanted.rule,
+                project=owner.project,
             )
-            row, secret = self._sealed(row) if found is ChannelKind.WEBHOOK else (row, "")
-            if len(tx.channels.list(owner)) >= MOST:
+            row, secret = self._sealed(row) if kind is ChannelKind.WEBHOOK else (row, "")
+            if len(tx.channels.of(owner)) >= MOST:
                 raise Conflict(f"there are {MOST} channels already", hint="remove one first")
             if not tx.channels.add(row):
                 raise Conflict(f"there is a channel {name} already", hint="choose another name, or remove it first")
-            self._note(tx, actor, "channel.add", owner, name, kind=str(found))
+            self._note(tx, actor, "channel.add", owner, name, kind=str(kind))
         return row, secret
 
-    def list(self, owner: ChannelOwner) -> Sequence[ChannelRow]:
+    def of(self, owner: ChannelOwner) -> Sequence[ChannelRow]:
         """Return the channels of a project or a person, by name."""
         with self._database.read() as tx:
-            return tx.channels.list(owner)
+            return tx.channels.of(owner)
 
     def change(self, actor: Actor, owner: ChannelOwner, name: str, change: ChannelChange) -> tuple[ChannelRow, str]:
         """Change a channel; return it and its secret when that is new. What waits for one that is disabled is given up.
@@ -206,6 +214,6 @@ def _check_rule(rule: Rule, owner: ChannelOwner) -> None:
 def _find(tx: Transaction, owner: ChannelOwner, name: str) -> ChannelRow:
     row = tx.channels.find(owner, name) if CHANNEL_NAME.fullmatch(name) else None  # PostgreSQL: no NUL
     if row is None:
-        known = [each.name for each in tx.channels.list(owner)]
+        known = [each.name for each in tx.channels.of(owner)]
         raise NotFound(f"there is no channel {shown(name)}", hint=did_you_mean(name, known), about="name")
     return row

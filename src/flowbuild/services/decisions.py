@@ -81,7 +81,7 @@ class Decisions:
         tx.topics.update(log_topic(run, key) for key in _decided(row.run, state))  # of some there never was a log
         after = replace(row, run=state, last_seq=tx.runs.save(state, happened, row.last_seq))
         if news := news_of(row.run, state):
-            run_news(tx, run, row.project, after.last_seq, news, happened[-1][0])
+            run_news(tx, after, news, happened[-1][0])
         return after
 
     @staticmethod

@@ -13,6 +13,7 @@ from flowbuild.services.ids import new_id
 from flowbuild.store.database import Transaction
 from flowbuild.store.hooks import HookRow
 from flowbuild.store.notices import Notice
+from flowbuild.store.runs import RunRow
 
 STATUS = "status"  # kind, and topic: how it stands with a commit is to be told to its forge
 AFTER = "after"  # kind, and topic: pipelines that follow another one are to be looked for
@@ -45,12 +46,12 @@ def run_ended(tx: Transaction, run: RunId, now: float) -> None:
         tx.topics.add(AFTER)
 
 
-def run_news(tx: Transaction, run: RunId, project: str, seq: int, told: Sequence[Happened], now: float) -> None:
-    """Note what happened to a run after its event `seq`, in the same transaction, if there may be somebody to tell."""
-    if tx.channels.any_listening(project):
+def run_news(tx: Transaction, row: RunRow, told: Sequence[Happened], now: float) -> None:
+    """Note what happened to a run with its last event, in the same transaction, if there may be somebody to tell."""
+    if tx.channels.any_listening(row.project):
         news = [{"kind": str(each.kind), "steps": list(each.steps)} for each in told]
-        payload = {"seq": seq, "at": now, "news": news}
-        tx.notices.add(Notice(id=new_id(now), kind=NEWS, run=run, payload=payload, next_at=now))
+        payload = {"seq": row.last_seq, "at": now, "news": news}
+        tx.notices.add(Notice(id=new_id(now), kind=NEWS, run=row.run.id, payload=payload, next_at=now))
         tx.topics.add(NEWS)
 
 

@@ -53,7 +53,9 @@ class Channels:
 
     def add(self, row: ChannelRow) -> bool:
         """Store a channel; False when the project or the person has one of that name."""
-        fixed = {name: getattr(row, name) for name in ("id", "kind", "created_by", "created_at", "project_id", "user_id")}
+        fixed = {
+            name: getattr(row, name) for name in ("id", "kind", "created_by", "created_at", "project_id", "user_id")
+        }
         return insert_once(self._connection, channels, {**fixed, "name": row.name, **_changing(row)})
 
     def get(self, identifier: str) -> ChannelRow | None:
@@ -64,7 +66,7 @@ class Channels:
         """Return the channel of that name."""
         return self._first(_of(owner), channels.c.name == name)
 
-    def list(self, owner: ChannelOwner) -> Sequence[ChannelRow]:
+    def of(self, owner: ChannelOwner) -> Sequence[ChannelRow]:
         """Return the channels of a project or a person, by name."""
         query = _query().where(_of(owner)).order_by(channels.c.name)
         return [_row(row) for row in self._connection.execute(query).mappings()]
@@ -77,7 +79,9 @@ class Channels:
     def any_listening(self, project: str) -> bool:
         """Whether there is a channel that may be told of what happens in a project of the server."""
         told = exists().where(channels.c.disabled_at.is_(None), _theirs(projects.c.id))
-        return self._connection.execute(select(projects.c.id).where(projects.c.name == project, told)).first() is not None
+        return (
+            self._connection.execute(select(projects.c.id).where(projects.c.name == project, told)).first() is not None
+        )
 
     def change(self, row: ChannelRow) -> None:
         """Store what can change of a channel: target, rule, secret, whether it is disabled."""

@@ -58,16 +58,20 @@ channels = Table(  # where people are told what happened: of a project, or of on
     UniqueConstraint("user_id", "name"),
 )
 
-messages = Table(  # what a channel is told of one thing: a run, a machine; on chat networks one message, edited in place
-    "messages",
-    metadata,
-    Column("id", ID, primary_key=True),
-    Column("channel_id", ID, ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
-    Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE")),
-    Column("subject", String(160), nullable=False),  # the run, or what else it is about
-    Column("remote", Text, nullable=False, server_default=""),  # what the network calls the message, once it is there
-    UniqueConstraint("channel_id", "subject"),
-    Index("ix_messages_run_id", "run_id"),
+messages = (
+    Table(  # what a channel is told of one thing: a run, a machine; on chat networks one message, edited in place
+        "messages",
+        metadata,
+        Column("id", ID, primary_key=True),
+        Column("channel_id", ID, ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+        Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE")),
+        Column("subject", String(160), nullable=False),  # the run, or what else it is about
+        Column(
+            "remote", Text, nullable=False, server_default=""
+        ),  # what the network calls the message, once it is there
+        UniqueConstraint("channel_id", "subject"),
+        Index("ix_messages_run_id", "run_id"),
+    )
 )
 
 dispatches = Table(  # one thing that happened, on its way to a channel; the log of what was sent
@@ -85,7 +89,9 @@ dispatches = Table(  # one thing that happened, on its way to a channel; the log
     Column("error", Text, nullable=False, server_default=""),
     Column("answer", Text, nullable=False, server_default=""),  # what the receiver said, shortened
     Column("sent_at", Float),
-    Column("parcel", ID),  # none: is sent by itself; "": waits to be collected; else the first of those that are sent together
+    Column(
+        "parcel", ID
+    ),  # none: is sent by itself; "": waits to be collected; else the first of those that are sent together
     Index("ix_dispatches_message_id", "message_id"),
     Index("ix_dispatches_state_next_at", "state", "next_at"),
 )

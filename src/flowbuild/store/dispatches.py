@@ -10,7 +10,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Alias, ColumnElement, Connection, RowMapping, Select, and_, case, delete, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from flowbuild.core.ids import RunId
 from flowbuild.core.notifying import News
@@ -96,30 +108,25 @@ class Dispatches:
 
         Nothing when somebody was faster. Of a digest all is taken that is due by now.
         """
-        c = dispatches.c
-        if row.parcel == "":
-            collected = (
-                select(c.id)
-                .select_from(_joined())
-                .where(messages.c.channel_id == row.channel, _ready(), c.parcel == "", c.next_at <= now, _free(now))
-                .order_by(c.id)
-                .limit(_COLLECTED)
-            )
-            ids = list(self._connection.execute(collected).scalars())
-            if not ids:
-                return ()
-            mine, parcel = (c.id.in_(ids) & (c.parcel == "")), ids[0]
-            first = c.id == parcel
-        else:
-            parcel = row.id
-            mine, first = _of_parcel(parcel), c.id == parcel
-        states = (c.state == WAITING) & _free(now)
-        taken = self._connection.execute(dispatches.update().where(first, states, mine).values(claimed_until=until))
-        if taken.rowcount != 1:
+        c, collecting = dispatches.c, row.parcel == ""
+        ids = self._collected(row.channel, now) if collecting else [row.id]
+        if not ids:
             return ()
-        values = {"claimed_until": until} | ({"parcel": parcel} if row.parcel == "" else {})
-        self._connection.execute(dispatches.update().where(mine, c.state == WAITING).values(**values))
-        return self.parcel(parcel)
+        mine = c.id.in_(ids) & (c.parcel == "") if collecting else _of_parcel(row.id)
+        free = and_(mine, c.state == WAITING)
+        first = dispatches.update().where(c.id == ids[0], free, _free(now)).values(claimed_until=until)
+        if self._connection.execute(first).rowcount != 1:
+            return ()
+        values = {"claimed_until": until} | ({"parcel": ids[0]} if collecting else {})
+        self._connection.execute(dispatches.update().where(free).values(**values))
+        return self.parcel(ids[0])
+
+    def _collected(self, channel: str, now: float) -> Sequence[str]:
+        """Return the ids of what goes into the next digest of a channel."""
+        c = dispatches.c
+        theirs = (messages.c.channel_id == channel, _ready(), c.parcel == "", c.next_at <= now, _free(now))
+        query = select(c.id).select_from(_joined()).where(*theirs).order_by(c.id).limit(_COLLECTED)
+        return list(self._connection.execute(query).scalars())
 
     def parcel(self, identifier: str) -> Sequence[DispatchRow]:
         """Return what is sent at once and is not settled, in order."""
@@ -214,10 +221,11 @@ def _ready(kinds: Collection[str] | None = None) -> ColumnElement[bool]:
     return and_(c.state == WAITING, ready, *told)
 
 
-def _precedes(before: Alias) -> ColumnElement[bool]:
+def _precedes(before: Any) -> ColumnElement[bool]:
     """Return the condition that `before` must be settled first; what is collected goes together with what is, too."""
-    same = (before.c.message_id == dispatches.c.message_id) & (before.c.id < dispatches.c.id)
-    return same & (before.c.state == WAITING) & or_(dispatches.c.parcel.is_(None), before.c.parcel.is_(None))
+    c = dispatches.c
+    apart = or_(c.parcel.is_(None), before.c.parcel.is_(None))
+    return and_(before.c.message_id == c.message_id, before.c.id < c.id, before.c.state == WAITING, apart)
 
 
 def _of_parcel(identifier: str) -> ColumnElement[bool]:

@@ -203,7 +203,11 @@ class Runs:
     def ended_before(self, row: RunRow) -> RunState | None:
         """Return how the run of the same pipeline and branch ended that was the last one before; one that was cancelled says nothing."""
         c, run = runs.c, row.run
-        same = [c.project == row.project, c.pipeline.concat("") == run.pipeline.name, c.branch == run.context.branch[:512]]
+        same = [
+            c.project == row.project,
+            c.pipeline.concat("") == run.pipeline.name,
+            c.branch == run.context.branch[:512],
+        ]
         before = [c.id < run.id, c.finished_at <= run.finished_at, c.state.in_(_TELLING)]
         query = select(c.state).where(*same, *before).order_by(c.id.desc()).limit(1)
         found = self._connection.execute(query).scalar() if run.context.branch else None

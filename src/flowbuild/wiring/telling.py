@@ -22,9 +22,7 @@ def make_telling(local: Local, vault: Vault) -> Telling:
     """Return the use cases."""
     database, signals = local.database, local.signals
     return Telling(
-        channels=ChannelService(
-            database=database, sealer=vault, policy=policy_of(local), signals=signals, clock=time
-        ),
+        channels=ChannelService(database=database, sealer=vault, policy=policy_of(local), signals=signals, clock=time),
         dispatches=DispatchService(database=database, sealer=vault, signals=signals, clock=time),
     )
 

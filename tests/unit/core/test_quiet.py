@@ -14,7 +14,15 @@ from flowbuild.core.quiet import check_rule, is_quiet, next_digest, quiet_end, w
 K = NewsKind
 RIGA = ZoneInfo("Europe/Riga")
 NIGHT = Quiet("22:00", "07:00", "Europe/Riga", (K.NODE_LOST,))
-ZONES = ["UTC", "Europe/Riga", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Apia"]
+ZONES = [
+    "UTC",
+    "Europe/Riga",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "America/St_Johns",
+    "Pacific/Apia",
+]
 TIMES = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 MOMENTS = st.floats(1_300_000_000, 1_900_000_000)  # 2011 to 2030
 
@@ -131,7 +139,9 @@ def test_the_end_is_the_first_moment_that_is_not_quiet(begin, end, zone, now):
     if found > now:
         assert found - now <= 2 * 86400
         step = now
-        while step < found and not set_back(zone, now, found):  # set back, clocks may show a time before the quiet hours
+        while step < found and not set_back(
+            zone, now, found
+        ):  # set back, clocks may show a time before the quiet hours
             assert is_quiet(quiet, step), "nobody waits longer than they asked for"
             step += 420
 

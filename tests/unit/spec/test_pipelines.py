@@ -326,7 +326,9 @@ def test_free_keys_and_anchors() -> None:
     assert edges(pipeline) == [("a", "fail", "email"), ("b", "fail", "email")]
 
 
-@pytest.mark.parametrize("form", ["pipelines: {p: {%s}, q: {notify: [], %s}}", "workflows: [{name: p, %s}, {name: q, notify: [], %s}]"])
+@pytest.mark.parametrize(
+    "form", ["pipelines: {p: {%s}, q: {notify: [], %s}}", "workflows: [{name: p, %s}, {name: q, notify: [], %s}]"]
+)
 def test_what_the_file_says_counts_for_pipelines_that_do_not_say_it(form: str) -> None:
     own = "steps: {a: {action: c.yml}}" if form.startswith("pipelines") else "jobs: {a: {action: c.yml}}"
     text = f"notify: {{to: team, branches: main}}\n{form % (own, own)}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +15,7 @@ from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
 from flowbuild.core.addresses import shown_url
 from flowbuild.core.notifying import News, NewsKind, Quiet, Rule
-from flowbuild.services.channels import ChannelChange
+from flowbuild.services.channels import ChannelChange, NewChannel
 from flowbuild.services.dispatching import ChannelKind
 from flowbuild.store.channels import ChannelOwner, ChannelRow
 from flowbuild.store.dispatches import TEST, WAITING, DispatchRow
@@ -51,7 +51,9 @@ class RuleView(_Strict):
     branches: Patterns = Field(default=[], description="patterns of branches; none: all")
     mine: bool = Field(False, description="of a person: only runs that they began, or whose commit is theirs")
     quiet: QuietHours | None = None
-    digest: str = Field("", max_length=8, description='"": at once; "hourly", or a time of day like "08:30": all together')
+    digest: str = Field(
+        "", max_length=8, description='"": at once; "hourly", or a time of day like "08:30": all together'
+    )
     timezone: str = Field("UTC", max_length=64, description="of the digest")
     mention: bool = Field(True, description="on chat networks: call the author by name, on failures only")
 
@@ -65,7 +67,7 @@ class ChannelPatch(_Strict):
     renew_secret: bool | None = None
 
 
-class NewChannel(_Strict):
+class ChannelIn(_Strict):
     """A channel. One's own leads to oneself: then the target of e-mail and chat is empty."""
 
     name: Name
@@ -129,13 +131,13 @@ ACCOUNT = [Depends(OnServer(Action.TOKEN_OWN))]
 @router.get(OF_PROJECT, dependencies=READ)
 def list_channels(owner: Projects, backend: Back) -> list[ChannelView]:
     """Return the channels of a project, by name."""
-    return [_shown(row) for row in backend.telling.channels.list(owner)]
+    return [_shown(row) for row in backend.telling.channels.of(owner)]
 
 
 @router.post(OF_PROJECT, status_code=201, dependencies=CHANGE)
-def add_channel(wanted: NewChannel, owner: Projects, actor: Acting, backend: Back) -> ChannelView:
+def add_channel(wanted: ChannelIn, owner: Projects, actor: Acting, backend: Back) -> ChannelView:
     """Add a channel to a project."""
-    return _shown(*backend.telling.channels.add(actor, owner, **_wanted(wanted)))
+    return _shown(*backend.telling.channels.add(actor, owner, _wanted(wanted)))
 
 
 @router.patch(OF_PROJECT + "/{name}", dependencies=CHANGE)
@@ -173,13 +175,13 @@ def send_again(name: str, dispatch: str, owner: Projects, actor: Acting, backend
 @router.get(OWN, dependencies=ACCOUNT)
 def list_own_channels(owner: Mine, backend: Back) -> list[ChannelView]:
     """Return one's own channels, by name."""
-    return [_shown(row) for row in backend.telling.channels.list(owner)]
+    return [_shown(row) for row in backend.telling.channels.of(owner)]
 
 
 @router.post(OWN, status_code=201, dependencies=ACCOUNT)
-def add_own_channel(wanted: NewChannel, owner: Mine, actor: Acting, backend: Back) -> ChannelView:
+def add_own_channel(wanted: ChannelIn, owner: Mine, actor: Acting, backend: Back) -> ChannelView:
     """Add a channel of one's own: it is told of the projects in which one has a role."""
-    return _shown(*backend.telling.channels.add(actor, owner, **_wanted(wanted)))
+    return _shown(*backend.telling.channels.add(actor, owner, _wanted(wanted)))
 
 
 @router.patch(OWN + "/{name}", dependencies=ACCOUNT)
@@ -214,8 +216,8 @@ def send_own_again(name: str, dispatch: str, owner: Mine, actor: Acting, backend
     return Begun(id=backend.telling.channels.again(actor, owner, name, dispatch))
 
 
-def _wanted(wanted: NewChannel) -> dict[str, Any]:
-    return {"name": wanted.name, "kind": wanted.kind, "target": wanted.target, "rule": _rule(wanted.rule)}
+def _wanted(wanted: ChannelIn) -> NewChannel:
+    return NewChannel(wanted.name, wanted.kind, wanted.target, _rule(wanted.rule))
 
 
 def _change(wanted: ChannelPatch) -> ChannelChange:
