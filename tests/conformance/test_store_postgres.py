@@ -17,6 +17,7 @@ from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.claiming import claim_oldest
+from flowbuild.testing.message_suite import MessageSuite
 from flowbuild.testing.network_suite import NetworkSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.postgres import running
@@ -61,6 +62,10 @@ class TestPostgresRunLists(RunListSuite):
 
 
 class TestPostgresNetworks(NetworkSuite):
+    pass
+
+
+class TestPostgresMessages(MessageSuite):
     pass
 
 

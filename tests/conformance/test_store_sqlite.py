@@ -21,6 +21,7 @@ from flowbuild.store.run_lists import RunFilter
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.databases import fill
 from flowbuild.testing.lease_suite import LeaseSuite
+from flowbuild.testing.message_suite import MessageSuite
 from flowbuild.testing.network_suite import NetworkSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.project_suite import ProjectSuite
@@ -70,6 +71,10 @@ class TestSqliteRunLists(RunListSuite):
 
 
 class TestSqliteNetworks(NetworkSuite):
+    pass
+
+
+class TestSqliteMessages(MessageSuite):
     pass
 
 
