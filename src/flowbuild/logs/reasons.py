@@ -28,8 +28,8 @@ def reasons(reader: LogReader, most: int = MOST) -> list[str]:
     last = reader.lines()
     found = search(reader, "", limit=most)
     if not found.lines and found.next is not None:
-        end = reader.line_at(max(0, reader.size() - BUDGET))
-        found = search(reader, "", line=max(found.next, end), limit=most)
+        whole = reader.line_at(reader.size() - BUDGET) + 1  # the first line of which all is within the budget
+        found = search(reader, "", line=max(found.next, whole), limit=most)
     numbers = chosen(found.lines, last, most)
     return [text for number in numbers for text in _text(reader, number)]
 
