@@ -24,6 +24,7 @@ PEOPLE = {
     **MEMBERS,
     "admin": ADMIN,
     "runner": Principal("runner", "r1", "builder"),
+    "bot": Principal("bot", "b1", "chatty", via="matrix"),
     **{
         f"{name}, token for {scope}": replace(owner, kind="token", scopes=frozenset({scope}))
         for name, owner in OWNERS.items()

@@ -45,6 +45,8 @@ OF_PROJECTS = """
     hook.change       no  | no  no  no  no  yes yes | no  no
     schedule.read     yes | no  yes yes yes yes yes | no  no
     schedule.change   no  | no  no  no  no  yes yes | no  no
+    channel.read      no  | no  no  yes yes yes yes | no  no
+    channel.change    no  | no  no  no  no  yes yes | no  no
     member.read       no  | no  no  yes yes yes yes | no  no
     member.change     no  | no  no  no  no  yes yes | no  no
     audit.read        no  | no  no  no  no  yes yes | no  no
@@ -56,6 +58,7 @@ OF_THE_SERVER = """
     runner.register   no  no  no  yes no  no
     runner.drain      no  no  no  yes no  no
     runner.work       no  no  no  no  yes no
+    bot.work          no  no  no  no  no  no
     user.read         no  no  no  yes no  no
     user.change       no  no  no  yes no  no
     token.own         no  yes yes yes no  no
@@ -65,11 +68,11 @@ OF_THE_SERVER = """
 """
 SCOPES = {
     "read": "run.read workspace.read source.read log.read variable.read secret.list project.read hook.read schedule.read"
-    " runner.read member.read",
-    "run": "run.start run.cancel run.rerun run.debug workspace.write runner.work",
+    " runner.read member.read channel.read",
+    "run": "run.start run.cancel run.rerun run.debug workspace.write runner.work bot.work",
     "approve": "run.approve",
     "secrets": "secret.write",
-    "manage": "run.delete project.create project.change project.delete hook.change schedule.change member.change",
+    "manage": "run.delete project.create project.change project.delete hook.change schedule.change member.change channel.change",
     "account": "token.own",
     "admin": "runner.register runner.drain user.read user.change audit.read server.read server.backup",
 }
@@ -124,6 +127,13 @@ def test_things_of_the_server(action):
     assert [allowed(who, action, None) for who in columns] == SERVER[action]
     assert [allowed(who, action, None, public=True) for who in columns] == SERVER[action]  # means nothing here
     assert all(allowed(who, action, None) is SERVER[action][1] for who in MEMBERS)
+
+
+def test_bots_may_do_what_is_theirs_and_nothing_else():
+    bot = Principal("bot", "b1", "chatty")
+    may = {action for action in Action for project in (None, MINE) if allowed(bot, action, project)}
+    assert may == {Action.BOT_WORK}
+    assert not any(allowed(bot, action, MINE, public=True) for action in Action if action is not Action.BOT_WORK)
 
 
 def subsets(names):
