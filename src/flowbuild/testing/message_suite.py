@@ -31,9 +31,9 @@ RULE = Rule(
 
 def channel(name: str = "team", kind: str = "matrix", **more: Any) -> ChannelRow:
     """Return a channel of the project, or of a person if that is said."""
-    owner = {} if "user_id" in more else {"project_id": PROJECT, "project": NAME}
+    owner: dict[str, Any] = {} if "user_id" in more else {"project_id": PROJECT, "project": NAME}
     rule = load_rule(dump_rule(more.pop("rule", Rule())))  # as it comes back: with lists
-    return ChannelRow(f"{name:x>26}", name, kind, "!room", "ann", 1.0, **owner, rule=rule, **more)
+    return ChannelRow(f"{name:x>26}", name, kind, "!room", "ann", 1.0, rule=rule, **owner, **more)
 
 
 def identifier(number: int) -> str:
