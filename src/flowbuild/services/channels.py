@@ -96,6 +96,10 @@ class ChannelService:
         with self._database.read() as tx:
             return tx.channels.of(owner)
 
+    def names(self, project: str) -> frozenset[str]:
+        """Return the names of the channels of a project: those that its pipeline files may name."""
+        return frozenset(row.name for row in self.of(ChannelOwner(project=project)))
+
     def change(self, actor: Actor, owner: ChannelOwner, name: str, change: ChannelChange) -> tuple[ChannelRow, str]:
         """Change a channel; return it and its secret when that is new. What waits for one that is disabled is given up.
 

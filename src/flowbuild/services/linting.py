@@ -5,7 +5,7 @@ An editor asks at each keystroke: what was read of a commit is kept, because it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 
 from flowbuild.core.errors import InvalidRequest
@@ -22,10 +22,11 @@ KEPT_BYTES = 64 << 10  # of a file; larger ones are read each time
 
 
 class Linting:
-    """Checks files as `flow validate` does."""
+    """Checks files as `flow validate` does. `channels` returns the names of those of a project."""
 
-    def __init__(self, projects: ProjectService) -> None:
+    def __init__(self, projects: ProjectService, channels: Callable[[str], Collection[str]]) -> None:
         self._projects = projects
+        self._channels = channels
         self._head = lru_cache(HEADS_KEPT)(self._resolved)
         self._commit = lru_cache(COMMITS_KEPT)(self._opened)
 
@@ -45,7 +46,7 @@ class Linting:
         row = self._projects.get(project)
         commit = self._head((row.id, row.url, row.default_branch, row.fetched_at), project, ref)
         below = self._commit(row.id, project, commit)
-        return commit, load_pipelines(Overlay(below, files), file or None)
+        return commit, load_pipelines(Overlay(below, files), file or None, channels=self._channels(project))
 
     def _resolved(self, _state: tuple[object, ...], project: str, ref: str) -> str:
         """Return what a ref means; that can be another commit when the project was fetched again, or changed."""

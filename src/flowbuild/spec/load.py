@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from flowbuild.core.model import EdgeKind, Pipeline, Position
 from flowbuild.spec import lint, yamlpos
 from flowbuild.spec.compile import compile_file
-from flowbuild.spec.findings import Finding
+from flowbuild.spec.findings import Finding, Severity
 from flowbuild.spec.lint import Link
 from flowbuild.spec.source import Repository, missing_file
 from flowbuild.spec.words import did_you_mean, shown
@@ -29,11 +29,13 @@ class LoadResult:
     findings: list[Finding]
 
 
-def load_pipelines(repository: Repository, path: str | None = None, *, trusted: bool = True) -> LoadResult:
+def load_pipelines(
+    repository: Repository, path: str | None = None, *, trusted: bool = True, channels: Collection[str] | None = None
+) -> LoadResult:
     """Load all pipelines of a repository, or those of the one file at `path`.
 
     Files: `.flow.yml`, `.flow.yaml` and the YAML files directly in `.flow/`, in this order and by name. Never raises
-    for what is in them.
+    for what is in them. `channels`: the names of those that the project has, if that is known.
     """
     paths = [path] if path is not None else list(pipeline_files(repository))
     if not paths:
@@ -53,6 +55,8 @@ def load_pipelines(repository: Repository, path: str | None = None, *, trusted: 
                 findings.append(Finding("duplicate_pipeline", written.position, message, "give it another name"))
             found.setdefault(written.name, (written, pipeline))
     wrong = _check_after(found, findings)
+    if channels is not None:
+        findings += dict.fromkeys(_unknown_channels(found, channels))  # those of the whole file are in many pipelines
     pipelines = {
         name: pipeline for name, (_written, pipeline) in found.items() if pipeline is not None and name not in wrong
     }
@@ -80,6 +84,20 @@ def _load_file(
     compiled, compile_findings = compile_file(document, repository, trusted=trusted)
     findings += compile_findings
     return [(written, None) for written, _ in compiled] if found else compiled
+
+
+def _unknown_channels(
+    found: dict[str, tuple[Written, Pipeline | None]], channels: Collection[str]
+) -> Iterator[Finding]:
+    """Yield a warning for each channel of `notify` that there is not: it may be added, or was removed; the runs go on."""
+    for written, pipeline in found.values():
+        for index, entry in enumerate(pipeline.notify if pipeline else ()):
+            for number, name in enumerate(entry["to"]):
+                if name not in channels:
+                    place = written.place(("notify", index, "to", number))
+                    hint = "`flow channels add` adds one; until then nobody is told"
+                    message = f"the project has no channel {shown(name)}"
+                    yield Finding("unknown_channel", place, message, hint, Severity.WARNING)
 
 
 def _check_after(found: dict[str, tuple[Written, Pipeline | None]], findings: list[Finding]) -> set[str]:

@@ -102,6 +102,7 @@ def make_backend(local: Local) -> Backend:
     there = machines(local, time)
     projects = project_service(local, vault)
     launcher = Launcher(database, projects, local.runs)
+    telling = make_telling(local, vault)
     public_url = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
     return Backend(
         version=version("flow-build-server"),
@@ -114,14 +115,14 @@ def make_backend(local: Local) -> Backend:
         launcher=launcher,
         removal=local.removal,
         triggers=make_triggers(local, vault, projects, launcher),
-        telling=make_telling(local, vault),
+        telling=telling,
         machines=there,
         looking=local.looking,
         debugging=local.debugging,
         overview=Overview(database, projects),
         history=History(database),
         environments=Environments(database),
-        linting=Linting(projects),
+        linting=Linting(projects, telling.channels.names),
         browsing=Browsing(database),
         comparing=Comparing(database),
         reports=ReportService(database),

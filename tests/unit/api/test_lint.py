@@ -98,3 +98,27 @@ def test_an_overlay():
     files = Overlay(MemoryRepository({"a": "1", "d/b": "2", "d/c": "3"}), {"d/b": None, "d/e": "4", "a": "5"})
     assert [files.read(path) for path in ("a", "d/b", "d/c", "d/e", "f")] == [b"5", None, b"3", b"4", None]
     assert (files.names(""), sorted(files.names("d"))) == (["a"], ["c", "e"])
+
+
+async def test_channels_that_the_project_does_not_have(project):
+    """A warning, where the name stands; the pipelines can be used all the same."""
+    await project.post(
+        "/api/v1/projects/project/channels", "maintainer", json={"name": "team", "kind": "matrix", "target": "!r"}
+    )
+    text = (
+        "notify: {to: [team, nobody]}\n"
+        + FLOW.replace("p:\n", "p:\n    notify: others\n", 1)
+        + FLOW.partition("\n")[2].replace("p:", "q:")
+    )
+    found = await lint(project, {".flow.yml": text})
+    told = [
+        (each["code"], each["severity"], each["line"], each["column"], each["end_column"]) for each in found["findings"]
+    ]
+    assert told == [("unknown_channel", "warning", 4, 13, 19), ("unknown_channel", "warning", 1, 21, 27)]
+    assert len(found["pipelines"]) == 2
+    outside = await project.post(
+        "/api/v1/lint",
+        "viewer",
+        json={"files": {".flow.yml": text, **dict.fromkeys(("ci/a.yml", "ci/b.yml"), COMPOSE)}},
+    )
+    assert outside.json()["findings"] == [], "of no project: nobody knows which channels there are"
