@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bindparam, exists, or_, select
 
 from flowbuild.core.notifying import Rule
 from flowbuild.store.chat_tables import channels
@@ -78,10 +78,7 @@ class Channels:
 
     def any_listening(self, project: str) -> bool:
         """Whether there is a channel that may be told of what happens in a project of the server."""
-        told = exists().where(channels.c.disabled_at.is_(None), _theirs(projects.c.id))
-        return (
-            self._connection.execute(select(projects.c.id).where(projects.c.name == project, told)).first() is not None
-        )
+        return self._connection.execute(_ANY_LISTENING, {"project": project}).first() is not None
 
     def change(self, row: ChannelRow) -> None:
         """Store what can change of a channel: target, rule, secret, whether it is disabled."""
@@ -102,6 +99,13 @@ def _of(owner: ChannelOwner) -> ColumnElement[bool]:
 
 def _theirs(project_id: Any) -> ColumnElement[bool]:
     return or_(channels.c.project_id == project_id, channels.c.user_id.is_not(None))
+
+
+# Asked at the beginning and the end of every run: to put it together takes longer than to answer it.
+_ANY_LISTENING = select(projects.c.id).where(
+    projects.c.name == bindparam("project"),
+    exists().where(channels.c.disabled_at.is_(None), _theirs(projects.c.id)).correlate(projects),
+)
 
 
 def _listens(project: str) -> ColumnElement[bool]:
