@@ -30,12 +30,16 @@ def reasons(reader: LogReader, most: int = MOST) -> list[str]:
     if not found.lines and found.next is not None:
         whole = reader.line_at(reader.size() - BUDGET) + 1  # the first line of which all is within the budget
         found = search(reader, "", line=max(found.next, whole), limit=most)
-    numbers = chosen(found.lines, last, most)
-    return [text for number in numbers for text in _text(reader, number)]
+    return [text for number in chosen(found.lines, last, most) for text in _text(reader, number)][:most]
 
 
 def _text(reader: LogReader, number: int) -> list[str]:
+    """Return what a piece of output shows: of a line that was written over, as bars of progress are, what stood there last."""
     pieces = reader.read(reader.offset_of(number), end=reader.offset_of(number + 1))
-    text = plain(b"".join(piece.data for piece in pieces)).rstrip()
-    shown = "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in text)
-    return [shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"] if shown else []
+    written = plain(b"".join(piece.data for piece in pieces)).split("\n")
+    return [_shown(text) for line in written if (text := line.rstrip().rpartition("\r")[2])]
+
+
+def _shown(text: str) -> str:
+    harmless = "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in text)
+    return harmless if len(harmless) <= LONGEST else f"{harmless[: LONGEST - 1]}…"

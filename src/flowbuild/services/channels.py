@@ -150,7 +150,9 @@ class ChannelService:
         return identifier
 
     def page(self, owner: ChannelOwner, name: str, before: str | None, limit: int) -> Sequence[DispatchRow]:
-        """Return what a channel was told, and is to be told, the newest first. Raises NotFound."""
+        """Return what a channel was told, and is to be told, the newest first. Raises NotFound, InvalidRequest."""
+        if before is not None and not before.isprintable():
+            raise InvalidRequest("the cursor is not one of ours", hint="take `next` of the page before as it is")
         with self._database.read() as tx:
             return tx.dispatches.page(_find(tx, owner, name).id, before, limit)
 

@@ -164,6 +164,8 @@ class Dispatches:
 
     def get(self, identifier: str) -> DispatchRow | None:
         """Return a dispatch, with its channel."""
+        if not identifier.isprintable():  # PostgreSQL: no NUL
+            return None
         row = self._connection.execute(_query().where(dispatches.c.id == identifier)).mappings().first()
         return None if row is None else _row(row)
 

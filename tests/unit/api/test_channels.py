@@ -15,10 +15,13 @@ from flowbuild.services.users import new_user
 from flowbuild.store.dispatches import DispatchRow
 from flowbuild.store.projects import ProjectRow
 from flowbuild.store.users import IdentityRow
+from flowbuild.testing.home import step
+from flowbuild.testing.program import git
 from flowbuild.testing.site import PROJECT
 
 CHANNELS, OWN = f"/api/v1/projects/{PROJECT}/channels", "/api/v1/account/channels"
 TAKE = "/api/v1/bot/dispatches/take"
+AUTHOR = "test@localhost"
 URL = "https://hooks.example.org/T0/secret?x=1"
 
 
@@ -234,3 +237,27 @@ async def test_a_digest_is_one_thing_to_say(site):
     await site.post(f"/api/v1/bot/dispatches/{task['id']}", "matrix", json={"state": "sent", "remote": "$x"})
     states = {each["state"] for each in (await site.get(f"{CHANNELS}/team/dispatches", "developer")).json()["items"]}
     assert states == {"sent"}
+
+
+async def test_from_a_run_to_what_a_bot_says_of_it(home, open_site):
+    """A real repository, a real log: who wrote the commit, what it is called, and why the step failed."""
+    home.write({"a": step(exit=3, log="compiling\nerror: no such file\nat main.c:3\n")})
+    git(home.project, "commit", "--quiet", "--allow-empty", "--message", "Break the build\n\nBadly.")
+    async with open_site() as made:
+        made.backend.authenticator = WithBots(made.backend.authenticator, "nobody")
+        await made.add_project(home)
+        await add(made, rule={"on": ["started", "finished"]})
+        begun = await made.post(f"/api/v1/projects/{PROJECT}/pipelines/test/runs", "developer", json={})
+        assert begun.status_code == 201, begun.text
+        said = []
+        while len(said) < 2:
+            (task,) = (await made.post(TAKE, "matrix", json={"wait": 30})).json()
+            await made.post(f"/api/v1/bot/dispatches/{task['id']}", "matrix", json={"state": "sent", "remote": "$1"})
+            said.append(task["news"])
+        started, failed = said
+        assert (started["kind"], failed["kind"], failed["run"]) == ("started", "failed", begun.json()["id"])
+        assert (failed["subject"], failed["author"], failed["actor"]) == ("Break the build", AUTHOR, "developer")
+        assert failed["url"] == f"https://flow.example/runs/{failed['run']}"
+        (why,) = failed["steps"]
+        assert (why["key"], why["outcome"], why["exit_code"]) == ("a", "failed", 3)
+        assert why["lines"][-2:] == ["error: no such file", "at main.c:3"]

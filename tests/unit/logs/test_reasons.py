@@ -71,6 +71,11 @@ def test_lines_are_harmless_and_short(tmp_path):
     assert line.startswith("error ")
 
 
+def test_pieces_of_several_lines_and_lines_that_were_written_over(tmp_path):
+    found = written(tmp_path, [b"10%\r20%\rerror: full\r\n\nhint: clean up\n", b"x\n" * 50])
+    assert found == ["error: full", "hint: clean up", *["x"] * 18]
+
+
 def test_of_a_large_log_its_end_is_looked_at_too(tmp_path, monkeypatch):
     monkeypatch.setattr("flowbuild.logs.search.BUDGET", 2000)
     monkeypatch.setattr(module, "BUDGET", 2000)

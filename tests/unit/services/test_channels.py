@@ -217,3 +217,5 @@ class TestTrying:
         first = service.page(OF_PROJECT, "team", None, 2)
         rest = service.page(OF_PROJECT, "team", first[-1].id, 9)
         assert [row.news.number for row in (*first, *rest)] == [5, 4, 3, 2, 1]
+        with pytest.raises(InvalidRequest, match="cursor"):
+            service.page(OF_PROJECT, "team", "a\0b", 9)

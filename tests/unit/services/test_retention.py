@@ -13,12 +13,15 @@ import pytest
 
 from flowbuild.core.errors import Conflict, NotFound, WorkspaceError
 from flowbuild.core.ids import RunId
+from flowbuild.core.notifying import News, NewsKind
 from flowbuild.core.project import ProjectSettings
 from flowbuild.core.retention import DAY, Retention
 from flowbuild.services.audit import Actor
 from flowbuild.services.removal import GRACE, Removal
 from flowbuild.services.retention import RetentionService
 from flowbuild.services.runs import Order, choose, load
+from flowbuild.store.channels import ChannelRow
+from flowbuild.store.dispatches import SENT, DispatchRow
 from flowbuild.store.projects import ProjectRow
 from flowbuild.store.server_tables import notices
 from flowbuild.testing.home import Home, step
@@ -233,6 +236,26 @@ async def test_a_project_goes_with_its_runs(keeping):
         assert [row.name for row in await it.do(it.write, lambda tx: tx.projects.list(archived=True))] == ["other"]
         rows = await it.do(it.write, lambda tx: tx.audit.page(before=None, limit=9))
         assert [(row.actor, row.action) for row in rows] == [("ann", "project.delete")] * 2  # it was asked for twice
+
+
+async def test_what_is_still_to_be_told_keeps_a_run_from_going_but_not_from_people(keeping):
+    async with keeping(Retention(0, None, None)) as it:
+        first, second, third = await it.ran(), await it.ran(), await it.ran()
+
+        def wait_for(tx):
+            tx.channels.add(ChannelRow("c" * 26, "team", "matrix", "!r", "ann", 1.0, project_id=it.row.id))
+            for number, view in enumerate((first, second)):
+                about = tx.dispatches.message(f"{number:026d}", "c" * 26, view.id, RunId(view.id))
+                news = News(NewsKind.FAILED, 1.0, run=view.id)
+                tx.dispatches.add(DispatchRow(f"{number:026d}", about, news, 1.0, 1.0))
+
+        await it.do(it.write, wait_for)
+        assert await it.do(it.service.tidy_all) == 0
+        await it.do(it.write, lambda tx: tx.dispatches.settle("0" * 26, SENT, now=2.0))
+        assert await it.do(it.service.tidy, PROJECT) == [first.id]
+        await it.do(it.removal.delete, ANN, RunId(second.id))
+        assert it.files()[0] == {third.id}
+        assert await it.do(it.write, lambda tx: tx.dispatches.page("c" * 26, None, 9)) == []
 
 
 async def test_what_began_runs_is_known_for_a_while(keeping):
