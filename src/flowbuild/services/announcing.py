@@ -155,7 +155,7 @@ class AnnounceService:
         if kind not in FAILURES:
             return ()
         bad = [step for step in run.steps.values() if step.outcome in (Outcome.FAILED, Outcome.ERRORED)]
-        bad.sort(key=lambda step: (step.finished_at or 0.0, run.pipeline.step(step.key).allow_failure))
+        bad.sort(key=lambda step: (run.pipeline.step(step.key).allow_failure, step.finished_at or 0.0))
         return [
             StepNews(step.key, str(step.outcome), step.message, step.exit_code, self._facts.lines(run.id, step.key))
             for step in bad[:MOST_STEPS]

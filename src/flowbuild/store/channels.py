@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bind
 from flowbuild.core.notifying import Rule
 from flowbuild.store.chat_tables import channels
 from flowbuild.store.codec import dump_rule, load_rule
-from flowbuild.store.server_tables import projects, users
+from flowbuild.store.server_tables import members, projects, users
 from flowbuild.store.sharing import insert_once
+from flowbuild.store.users import ADMIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ class Channels:
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
     def listening(self, project: str) -> Sequence[ChannelRow]:
-        """Return the channels that may be told of what happens in a project: its own, and those of all persons."""
-        query = _query().where(_listens(project)).order_by(channels.c.id)
-        return [_row(row) for row in self._connection.execute(query).mappings()]
+        """Return the channels that may be told of what happens in a project: its own, those of its people and of admins."""
+        query = _query().where(_PROJECT.is_not(None), _listens(_PROJECT)).order_by(channels.c.id)
+        return [_row(row) for row in self._connection.execute(query, {"project": project}).mappings()]
 
     def any_listening(self, project: str) -> bool:
         """Whether there is a channel that may be told of what happens in a project of the server."""
@@ -97,21 +98,17 @@ def _of(owner: ChannelOwner) -> ColumnElement[bool]:
     return projects.c.name == owner.project if owner.project else channels.c.user_id == owner.user_id
 
 
-def _theirs(project_id: Any) -> ColumnElement[bool]:
-    return or_(channels.c.project_id == project_id, channels.c.user_id.is_not(None))
+def _listens(project_id: Any) -> ColumnElement[bool]:
+    """Return the condition that a channel may be told of what happens in a project: its own, and those of its people and of admins."""
+    member = exists().where(members.c.project_id == project_id, members.c.user_id == users.c.id).correlate(users)
+    people = select(users.c.id).where(users.c.disabled_at.is_(None), or_(users.c.role == ADMIN, member))
+    theirs = or_(channels.c.project_id == project_id, channels.c.user_id.in_(people))
+    return and_(channels.c.disabled_at.is_(None), theirs)
 
 
 # Asked at the beginning and the end of every run: to put it together takes longer than to answer it.
-_ANY_LISTENING = select(projects.c.id).where(
-    projects.c.name == bindparam("project"),
-    exists().where(channels.c.disabled_at.is_(None), _theirs(projects.c.id)).correlate(projects),
-)
-
-
-def _listens(project: str) -> ColumnElement[bool]:
-    mine = select(projects.c.id).where(projects.c.name == project).scalar_subquery()
-    active = or_(channels.c.user_id.is_(None), users.c.disabled_at.is_(None))
-    return and_(channels.c.disabled_at.is_(None), _theirs(mine), active)
+_PROJECT = select(projects.c.id).where(projects.c.name == bindparam("project")).scalar_subquery()
+_ANY_LISTENING = select(channels.c.id).where(_PROJECT.is_not(None), _listens(_PROJECT)).limit(1)
 
 
 def _query() -> Select[Any]:

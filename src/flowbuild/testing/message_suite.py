@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from flowbuild.core.access import Role
 from flowbuild.core.ids import RunId
 from flowbuild.core.notifying import News, NewsKind, Quiet, Rule, StepNews
 from flowbuild.core.states import RunState
@@ -97,18 +98,28 @@ class MessageSuite(StoreBench):
         with self.database(url) as database:
             self.stored(database, channel())
             with database.write() as tx:
-                assert tx.channels.any_listening(NAME)
-                assert not tx.channels.any_listening("other")
-                assert not tx.channels.any_listening("a directory")
-                tx.channels.add(channel("mine", user_id=ANN.id, user="ann"))
-                assert [each.name for each in tx.channels.listening(NAME)] == ["mine", "team"]
-                assert [each.name for each in tx.channels.listening("other")] == ["mine"]
-                assert tx.channels.any_listening("other")
-                assert not tx.channels.any_listening("a directory")
+                assert self.listening(tx, NAME) == ["team"]
+                assert self.listening(tx, "other") == self.listening(tx, "a directory") == []
+                tx.channels.add(channel("bobs", user_id=BOB.id, user="bob"))
+                assert self.listening(tx, NAME) == ["team"]
+                tx.members.put(PROJECT, BOB.id, Role.VIEWER)
+                assert self.listening(tx, NAME) == ["bobs", "team"]
+                assert self.listening(tx, "other") == []
+                tx.channels.add(channel("anns", user_id=ANN.id, user="ann"))  # she is an admin
+                assert self.listening(tx, NAME) == ["anns", "bobs", "team"]
+                assert self.listening(tx, "other") == ["anns"]
+                assert self.listening(tx, "a directory") == []
                 tx.channels.change(channel(disabled_at=2.0))
-                assert [each.name for each in tx.channels.listening(NAME)] == ["mine"]
                 tx.users.change(replace(ANN, disabled_at=2.0))
-                assert tx.channels.listening(NAME) == []
+                assert self.listening(tx, NAME) == ["bobs"]
+                tx.members.remove(PROJECT, BOB.id)
+                assert self.listening(tx, NAME) == []
+
+    def listening(self, tx: Transaction, project: str) -> list[str]:
+        """Return who listens to a project, and look whether it is known that anybody does."""
+        found = [each.name for each in tx.channels.listening(project)]
+        assert tx.channels.any_listening(project) is bool(found)
+        return found
 
     def test_news_come_back_as_they_were(self, url: str) -> None:
         with self.database(url) as database:

@@ -134,8 +134,17 @@ class TestWho:
         room.end(room.begin())
         assert len(notices(room)) == 2, "the control"
 
+    def test_for_a_person_who_could_not_hear_of_it_nothing_is_noted(self, room):
+        ann = room.person("ann")
+        room.channel("mine", owner=ann, target="")
+        room.end(room.begin())
+        assert notices(room) == []
+        join(room, ann)
+        room.end(room.begin())
+        assert len(notices(room)) == 2, "the control"
+
     def test_runs_of_directories_have_nobody_to_tell(self, room):
-        room.channel("mine", owner=room.person("ann"), target="")
+        room.channel("mine", owner=room.person("root", "admin"), target="")
         with room.database.write() as tx:
             tx.projects.delete(room.project)
         room.end(room.begin())
