@@ -89,6 +89,7 @@ class Action(StrEnum):
     SCHEDULE_CHANGE = "schedule.change"
     CHANNEL_READ = "channel.read"
     CHANNEL_CHANGE = "channel.change"
+    CHANNEL_OWN = "channel.own"
     RUNNER_READ = "runner.read"
     RUNNER_REGISTER = "runner.register"
     RUNNER_DRAIN = "runner.drain"
@@ -137,6 +138,7 @@ RULES: Mapping[Action, Rule] = {
     Action.SCHEDULE_CHANGE: Rule(Role.MAINTAINER, Scope.MANAGE),
     Action.CHANNEL_READ: Rule(Role.DEVELOPER, Scope.READ),
     Action.CHANNEL_CHANGE: Rule(Role.MAINTAINER, Scope.MANAGE),
+    Action.CHANNEL_OWN: Rule(Who.SIGNED_IN, Scope.RUN),  # through a bot, too: they lead to oneself; webhooks take more
     Action.RUNNER_READ: Rule(Who.SIGNED_IN, Scope.READ),  # why a step waits
     Action.RUNNER_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_DRAIN: Rule(Who.ADMIN, Scope.ADMIN),

@@ -6,7 +6,7 @@ from time import time
 
 import pytest
 
-from flowbuild.core.access import Principal, Role
+from flowbuild.core.access import Principal, Role, Scope
 from flowbuild.core.errors import Unauthenticated
 from flowbuild.core.notifying import News, NewsKind, StepNews
 from flowbuild.services.dispatching import provider_of
@@ -34,8 +34,9 @@ class WithBots:
     def of_token(self, token):
         if token in ("matrix", "slack"):
             return Principal("bot", f"bot-{token}", token, via=token)
-        if token == "ann":
-            return Principal("user", self.person, "ann", roles={PROJECT: Role.VIEWER}, via="token:ann")
+        if token in ("ann", "ann by chat"):
+            ann = Principal("user", self.person, "ann", roles={PROJECT: Role.VIEWER}, via="token:ann")
+            return ann if token == "ann" else replace(ann, kind="token", scopes=frozenset({Scope.READ, Scope.RUN}))
         return self.others.of_token(token)
 
     def of_session(self, cookie, form_token):
@@ -147,6 +148,19 @@ async def test_own_channels_are_nobody_elses(site):
         "@ann:x",
         "",
     )
+
+
+async def test_through_a_bot_one_is_told_things_oneself_and_sends_them_nowhere_else(site):
+    by_chat = site.as_("ann by chat")
+    await add(site, "ann by chat", OWN, target="", rule={"on": ["failed"]})
+    changed = await site.http.patch(f"{OWN}/team", json={"rule": {"on": ["started"]}}, headers=by_chat)
+    assert changed.json()["rule"]["on"] == ["started"]
+    hook = {"name": "hook", "kind": "webhook", "target": URL}
+    assert (await site.post(OWN, "ann by chat", json=hook)).status_code == 403
+    await add(site, "ann", OWN, **hook)
+    for patch in ({"target": "https://other.example.org"}, {"renew_secret": True}):
+        assert (await site.http.patch(f"{OWN}/hook", json=patch, headers=by_chat)).status_code == 403
+    assert (await site.http.delete(f"{OWN}/team", headers=by_chat)).status_code == 204
 
 
 async def test_what_a_bot_takes_says_and_settles(site):

@@ -59,6 +59,7 @@ OF_THE_SERVER = """
     runner.drain      no  no  no  yes no  no
     runner.work       no  no  no  no  yes no
     bot.work          no  no  no  no  no  no
+    channel.own       no  yes yes yes no  no
     user.read         no  no  no  yes no  no
     user.change       no  no  no  yes no  no
     token.own         no  yes yes yes no  no
@@ -69,7 +70,7 @@ OF_THE_SERVER = """
 SCOPES = {
     "read": "run.read workspace.read source.read log.read variable.read secret.list project.read hook.read schedule.read"
     " runner.read member.read channel.read",
-    "run": "run.start run.cancel run.rerun run.debug workspace.write runner.work bot.work",
+    "run": "run.start run.cancel run.rerun run.debug workspace.write runner.work bot.work channel.own",
     "approve": "run.approve",
     "secrets": "secret.write",
     "manage": "run.delete project.create project.change project.delete hook.change schedule.change member.change channel.change",

@@ -9,6 +9,7 @@ WORDS = {
     Who.ADMIN: "admins of the server",
     Who.RUNNER: "runners",
     Who.ATTEMPT: "the step itself, in its run",
+    Who.BOT: "bots",
 }
 
 

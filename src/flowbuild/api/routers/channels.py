@@ -12,7 +12,7 @@ from flowbuild.api.access import Acting, Caller, OnProject, OnServer
 from flowbuild.api.backend import Back
 from flowbuild.api.paging import Cursor, Limit, Page, from_cursor, to_cursor
 from flowbuild.api.problems import RESPONSES
-from flowbuild.core.access import Action
+from flowbuild.core.access import Action, require
 from flowbuild.core.addresses import shown_url
 from flowbuild.core.notifying import News, NewsKind, Quiet, Rule
 from flowbuild.services.channels import ChannelChange, NewChannel
@@ -125,7 +125,7 @@ Projects = Annotated[ChannelOwner, Depends(_of_project)]
 Mine = Annotated[ChannelOwner, Depends(_of_caller)]
 READ = [Depends(OnProject(Action.CHANNEL_READ))]
 CHANGE = [Depends(OnProject(Action.CHANNEL_CHANGE))]
-ACCOUNT = [Depends(OnServer(Action.TOKEN_OWN))]
+ACCOUNT = [Depends(OnServer(Action.CHANNEL_OWN))]
 
 
 @router.get(OF_PROJECT, dependencies=READ)
@@ -179,14 +179,20 @@ def list_own_channels(owner: Mine, backend: Back) -> list[ChannelView]:
 
 
 @router.post(OWN, status_code=201, dependencies=ACCOUNT)
-def add_own_channel(wanted: ChannelIn, owner: Mine, actor: Acting, backend: Back) -> ChannelView:
-    """Add a channel of one's own: it is told of the projects in which one has a role."""
+def add_own_channel(wanted: ChannelIn, owner: Mine, caller: Caller, actor: Acting, backend: Back) -> ChannelView:
+    """Add a channel of one's own: it is told of the projects in which one has a role. A webhook takes the scope `account`."""
+    if wanted.kind is ChannelKind.WEBHOOK:
+        require(caller, Action.TOKEN_OWN, None)  # it would go on when the token does not
     return _shown(*backend.telling.channels.add(actor, owner, _wanted(wanted)))
 
 
 @router.patch(OWN + "/{name}", dependencies=ACCOUNT)
-def change_own_channel(name: str, wanted: ChannelPatch, owner: Mine, actor: Acting, backend: Back) -> ChannelView:
-    """Change a channel of one's own."""
+def change_own_channel(
+    name: str, wanted: ChannelPatch, owner: Mine, caller: Caller, actor: Acting, backend: Back
+) -> ChannelView:
+    """Change a channel of one's own. Another target, or a new secret, takes the scope `account`."""
+    if wanted.target or wanted.renew_secret:
+        require(caller, Action.TOKEN_OWN, None)
     return _shown(*backend.telling.channels.change(actor, owner, name, _change(wanted)))
 
 
