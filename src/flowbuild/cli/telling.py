@@ -41,7 +41,9 @@ def add_commands(app: typer.Typer, choice: Choice) -> None:
     """Add the commands to the command line."""
     channels = group(app, "channels", "Where people are told what happened: e-mail, webhooks, chats.")
     _add_lists(channels, choice)
-    _add_changes(channels, choice)
+    _add_new(channels, choice)
+    _add_change(channels, choice)
+    _add_others(channels, choice)
 
 
 def _add_lists(channels: typer.Typer, choice: Choice) -> None:
@@ -75,7 +77,7 @@ def _add_lists(channels: typer.Typer, choice: Choice) -> None:
             print_row(each["id"], _time(each["created_at"]), about, each["event"], each["state"], when, each["error"])
 
 
-def _add_changes(channels: typer.Typer, choice: Choice) -> None:
+def _add_new(channels: typer.Typer, choice: Choice) -> None:
     @channels.command("add")
     def add(
         name: Channel,
@@ -102,6 +104,8 @@ def _add_changes(channels: typer.Typer, choice: Choice) -> None:
             print_row("secret", made["secret"])
         say(f"added {name}; flow channels test {name}{_option(of)} tries it")
 
+
+def _add_change(channels: typer.Typer, choice: Choice) -> None:
     @channels.command("change")
     def change(
         name: Channel,
@@ -133,6 +137,8 @@ def _add_changes(channels: typer.Typer, choice: Choice) -> None:
         if changed["secret"]:
             print_row("secret", changed["secret"])
 
+
+def _add_others(channels: typer.Typer, choice: Choice) -> None:
     @channels.command("remove")
     def remove(name: Channel, of: Of = "") -> None:
         """Remove a channel, with its log and what waits for it."""
