@@ -8,8 +8,10 @@ Every action has one rule, who has it at least and which scope opens it to an AP
     admin        of the server; admins have every role in every project, too
     runner       machines that execute attempts; what of it is theirs, their leases say
     attempt      a step while it runs: only its own run, as its lease says
+    bot          programs that speak to people on a chat network, for what is theirs
 
-A token never opens more than its owner may: it takes away, by its scopes and, when it is bound to one, by its project.
+A token never opens more than its owner may: it takes away, by its scopes and, when it is bound to one, by its project. So it
+is when a bot acts for somebody: then its own rights do not count, and of those of the person what `OF_CHAT` opens.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class Who(StrEnum):
     ADMIN = "admin"
     RUNNER = "runner"
     ATTEMPT = "attempt"
+    BOT = "bot"
 
 
 class Scope(StrEnum):
@@ -60,6 +63,9 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+OF_CHAT = frozenset({Scope.READ, Scope.RUN, Scope.APPROVE})  # what people may do through a bot
+
+
 class Action(StrEnum):
     """What can be asked of the server, as noun.verb."""
 
@@ -70,6 +76,7 @@ class Action(StrEnum):
     RUN_APPROVE = "run.approve"
     RUN_DEBUG = "run.debug"
     RUN_DELETE = "run.delete"
+    PIPELINE_HOLD = "pipeline.hold"
     WORKSPACE_READ = "workspace.read"
     WORKSPACE_WRITE = "workspace.write"
     SOURCE_READ = "source.read"
@@ -89,6 +96,8 @@ class Action(StrEnum):
     RUNNER_REGISTER = "runner.register"
     RUNNER_DRAIN = "runner.drain"
     RUNNER_WORK = "runner.work"
+    BOT_REGISTER = "bot.register"
+    BOT_WORK = "bot.work"
     USER_READ = "user.read"
     USER_CHANGE = "user.change"
     TOKEN_OWN = "token.own"  # noqa: S105 (the name of an action)
@@ -115,6 +124,7 @@ RULES: Mapping[Action, Rule] = {
     Action.RUN_APPROVE: Rule(Role.APPROVER, Scope.APPROVE),
     Action.RUN_DEBUG: Rule(Role.DEVELOPER, Scope.RUN),  # on a machine of one's own, without secrets of the server
     Action.RUN_DELETE: Rule(Role.MAINTAINER, Scope.MANAGE),
+    Action.PIPELINE_HOLD: Rule(Role.DEVELOPER, Scope.RUN),  # who may start it may also keep it from starting
     Action.WORKSPACE_READ: Rule(Role.VIEWER, Scope.READ, public=True),
     Action.WORKSPACE_WRITE: Rule(Who.ATTEMPT, Scope.RUN),
     Action.SOURCE_READ: Rule(Role.DEVELOPER, Scope.READ),  # all branches: what the steps of their runs see
@@ -134,6 +144,8 @@ RULES: Mapping[Action, Rule] = {
     Action.RUNNER_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_DRAIN: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_WORK: Rule(Who.RUNNER, Scope.RUN),
+    Action.BOT_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),
+    Action.BOT_WORK: Rule(Who.BOT, Scope.RUN),
     Action.USER_READ: Rule(Who.ADMIN, Scope.ADMIN),
     Action.USER_CHANGE: Rule(Who.ADMIN, Scope.ADMIN),
     Action.TOKEN_OWN: Rule(Who.SIGNED_IN, Scope.ACCOUNT),
@@ -152,7 +164,7 @@ class Principal:
     `project` binds a token, and every attempt, to one project. `via`: which token or login it was, for the audit log.
     """
 
-    kind: Literal["anonymous", "user", "token", "runner", "attempt"]
+    kind: Literal["anonymous", "user", "token", "runner", "attempt", "bot"]
     id: str = ""
     name: str = ""
     admin: bool = False
@@ -198,6 +210,8 @@ def allowed(principal: Principal, action: Action, project: str | None, *, public
             return _person_may(principal, action, rule.least, project)
         case "runner":
             return rule.least is Who.RUNNER
+        case "bot":
+            return rule.least is Who.BOT
         case "attempt":
             return project is not None and (rule.least is Who.ATTEMPT or action in _OF_ATTEMPTS)
         case _:

@@ -8,6 +8,7 @@ WORDS = {
     Who.SIGNED_IN: "everybody with an account",
     Who.ADMIN: "admins of the server",
     Who.RUNNER: "runners",
+    Who.BOT: "bots",
     Who.ATTEMPT: "the step itself, in its run",
 }
 
