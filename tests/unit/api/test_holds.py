@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from flowbuild.services.news import pipelines_topic
+from flowbuild.services.runs import RunService
+from flowbuild.store.holds import HoldRow
 from flowbuild.testing.home import step
 from flowbuild.testing.program import git
 from flowbuild.testing.site import PROJECT
@@ -176,6 +178,27 @@ async def until(lines, last):
         yield line
         if line == last:
             return
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_hold_that_comes_while_a_run_is_made_keeps_it_from_beginning(open_place, monkeypatch, again):
+    """What is asked first only saves work: what counts is asked in the transaction that begins the run."""
+    async with open_place() as place:
+        run = await place.done()
+        local = place.site.life.local
+        describe = RunService._row
+
+        def hold_meanwhile(service, *arguments, **options):
+            with local.database.write() as tx:
+                tx.holds.put(tx.projects.get(PROJECT).id, HoldRow(PROJECT, "test", "ann", 0.0))
+            return describe(service, *arguments, **options)
+
+        monkeypatch.setattr(RunService, "_row", hold_meanwhile)
+        refused = await (place.site.post(f"/api/v1/runs/{run}/rerun", json={}) if again else place.start())
+        listed = (await place.site.get(f"/api/v1/runs?project={PROJECT}")).json()["items"]
+        left = [path.name for path in local.settings.home.glob("runs/*")]
+    assert (refused.status_code, refused.json()["code"]) == (409, "held")
+    assert ([each["id"] for each in listed], left) == ([run], [run])
 
 
 async def test_of_a_hold_and_many_starts_at_once_nothing_begins_after_the_hold(open_place):
