@@ -16,7 +16,7 @@ from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
-from flowbuild.testing.chat_suite import HOLD, ChatSuite
+from flowbuild.testing.chat_suite import CODE, HOLD, ChatSuite
 from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.network_suite import NetworkSuite
 from flowbuild.testing.people_suite import PROJECT, PeopleSuite, people
@@ -153,6 +153,23 @@ def test_a_hold_waits_for_what_begins(database):
     with database.write() as tx:
         tx.runs.next_number(HOLD.project)
         assert tx.holds.get(HOLD.project, HOLD.pipeline) == HOLD
+
+
+def test_of_two_who_have_a_code_at_once_the_second_gets_nothing(database):
+    people(database)
+    with database.write() as tx:
+        tx.link_codes.put(CODE)
+
+    def take():
+        with database.write() as tx:
+            return tx.link_codes.take(CODE.hash, CODE.created_at)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as first:
+            assert first.link_codes.take(CODE.hash, CODE.created_at) == CODE.user_id
+            second = pool.submit(take)
+            waits_for(database, first._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())
+        assert second.result() is None
 
 
 def waits_for(database, backend):
