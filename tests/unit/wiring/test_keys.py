@@ -139,7 +139,9 @@ def test_everything_that_is_sealed_gets_the_new_key(sealing):
 
 def test_what_nobody_told_the_store_of_would_be_found(sealing, monkeypatch):
     """The control: a column that is sealed and not in the list of them."""
-    monkeypatch.setattr("flowbuild.store.sealed.PLACES", [place for place in PLACES if place is not hooks.c.sealed_token])
+    monkeypatch.setattr(
+        "flowbuild.store.sealed.PLACES", [place for place in PLACES if place is not hooks.c.sealed_token]
+    )
     operations.keys(change=True, prune=False)
     assert sealing.keys_in_use() == set(sealing.file.ring().keys)
 
