@@ -16,10 +16,11 @@ from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.testing.cache_suite import CacheSuite
+from flowbuild.testing.chat_suite import CODE, HOLD, ChatSuite
 from flowbuild.testing.claiming import claim_oldest
 from flowbuild.testing.message_suite import MessageSuite
 from flowbuild.testing.network_suite import NetworkSuite
-from flowbuild.testing.people_suite import PeopleSuite
+from flowbuild.testing.people_suite import PROJECT, PeopleSuite, people
 from flowbuild.testing.postgres import running
 from flowbuild.testing.project_suite import ProjectSuite
 from flowbuild.testing.run_list_suite import RunListSuite
@@ -77,6 +78,10 @@ class TestPostgresPeople(PeopleSuite):
     pass
 
 
+class TestPostgresChat(ChatSuite):
+    pass
+
+
 def test_without_a_lock_numbers_are_given_twice(database):
     """Negative control of `test_numbers_count_within_the_project`: a second writer reads what the first did not commit."""
     add(database, make_run(ONE))
@@ -129,6 +134,47 @@ def test_a_claim_waits_for_the_only_run_and_then_sees_what_became_of_it(database
             claimed = pool.submit(work)
             waits_for(database, backend)
         assert claimed.result().key.step == "b"
+
+
+def test_a_hold_waits_for_what_begins(database):
+    """Once it is told, no transaction is left that looked before and begins something after."""
+    people(database)
+    order = []
+
+    def hold():
+        with database.write() as tx:
+            tx.holds.put(PROJECT, HOLD)
+            order.append("held")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as beginning:
+            beginning.runs.next_number(HOLD.project)
+            assert beginning.holds.get(HOLD.project, HOLD.pipeline) is None
+            held = pool.submit(hold)
+            waits_for(database, beginning._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())
+            order.append("begun")
+        held.result()
+    assert order == ["begun", "held"]
+    with database.write() as tx:
+        tx.runs.next_number(HOLD.project)
+        assert tx.holds.get(HOLD.project, HOLD.pipeline) == HOLD
+
+
+def test_of_two_who_have_a_code_at_once_the_second_gets_nothing(database):
+    people(database)
+    with database.write() as tx:
+        tx.link_codes.put(CODE)
+
+    def take():
+        with database.write() as tx:
+            return tx.link_codes.take(CODE.hash, CODE.created_at)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as first:
+            assert first.link_codes.take(CODE.hash, CODE.created_at) == CODE.user_id
+            second = pool.submit(take)
+            waits_for(database, first._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())
+        assert second.result() is None
 
 
 def waits_for(database, backend):

@@ -19,6 +19,7 @@ from flowbuild.store.codec import dump_pipeline, dump_run
 from flowbuild.store.database import MIGRATIONS, Database
 from flowbuild.store.run_lists import RunFilter
 from flowbuild.testing.cache_suite import CacheSuite
+from flowbuild.testing.chat_suite import ChatSuite
 from flowbuild.testing.databases import fill
 from flowbuild.testing.lease_suite import LeaseSuite
 from flowbuild.testing.message_suite import MessageSuite
@@ -59,6 +60,10 @@ class TestSqliteTriggers(TriggerSuite):
 
 
 class TestSqlitePeople(PeopleSuite):
+    pass
+
+
+class TestSqliteChat(ChatSuite):
     pass
 
 

@@ -15,6 +15,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from flowbuild.api.backend import Back, Backend
+from flowbuild.api.senders import HEADER, sender_of
 from flowbuild.core.access import ANONYMOUS, Action, Principal, allowed, projects_allowed, require
 from flowbuild.core.errors import NotFound, Unauthenticated
 from flowbuild.core.ids import RUN_ID, RunId
@@ -27,7 +28,12 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Bearer = Annotated[
     HTTPAuthorizationCredentials | None,
-    Depends(HTTPBearer(auto_error=False, description="an API token: `flow tokens create`")),
+    Depends(
+        HTTPBearer(
+            auto_error=False,
+            description=f"an API token: `flow tokens create`; or that of a bot, which beside the header {HEADER} acts for somebody",
+        )
+    ),
 ]
 _cookie = APIKeyCookie(
     name=HOST + SESSION_COOKIE,
@@ -66,13 +72,21 @@ def who(
 ) -> Principal:
     """Return who asks. A token counts before a session; a wrong one is an error, none at all is not."""
     if bearer is not None:
-        return backend.authenticator.of_token(bearer.credentials)
+        return of_bearer(request, backend, bearer.credentials)
     if request.headers.get("authorization"):
         raise Unauthenticated("the header Authorization must say Bearer and a token")
     if session:
         form_token = None if request.method in SAFE else request.headers.get(FORM_HEADER, "")
         return backend.authenticator.of_session(session, form_token)
     return ANONYMOUS
+
+
+def of_bearer(request: Request, backend: Backend, token: str) -> Principal:
+    """Return whose token it is; of a bot's for whom it asks, if it says so (see `api.senders`). Blocking."""
+    sender = sender_of(request)
+    if sender is None:
+        return backend.authenticator.of_token(token)
+    return backend.authenticator.of_sender(token, sender)
 
 
 Caller = Annotated[Principal, Depends(who)]

@@ -18,6 +18,7 @@ from flowbuild.api.routers import (
     account,
     audit,
     bot_dispatches,
+    bots,
     channels,
     compare,
     debugging,
@@ -25,7 +26,9 @@ from flowbuild.api.routers import (
     environments,
     external,
     git,
+    holds,
     hooks,
+    linking,
     lint,
     logs,
     members,
@@ -45,6 +48,7 @@ from flowbuild.api.routers import (
     users,
     workspace,
 )
+from flowbuild.api.senders import beside_bots
 from flowbuild.api.texts import whole_characters
 from flowbuild.client import wire
 from flowbuild.services.deliveries import MAX_BODY
@@ -54,10 +58,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     lint.router,
     account.router,
     external.router,
+    linking.router,
+    bots.router,
     users.router,
     tokens.router,
     projects.router,
     projects.demo_router,
+    holds.router,
     members.router,
     secrets.router,
     hooks.router,
@@ -120,7 +127,7 @@ def describe(more: Iterable[APIRouter] = ()) -> FastAPI:
         redirect_slashes=False,  # one address for one thing
         generate_unique_id_function=_operation,
         separate_input_output_schemas=False,
-        dependencies=[Depends(whole_characters)],
+        dependencies=[Depends(beside_bots), Depends(whole_characters)],
     )
     problems.install(app)
     for router in (*ROUTERS, *more):

@@ -20,6 +20,7 @@ from flowbuild.services.accounts import Accounts
 from flowbuild.services.approvals import Approvals
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.audit import Actor, AuditLog
+from flowbuild.services.bots import BotService
 from flowbuild.services.browsing import Browsing
 from flowbuild.services.channels import ChannelService
 from flowbuild.services.client import LocalClient
@@ -32,8 +33,10 @@ from flowbuild.services.dispatching import DispatchService
 from flowbuild.services.environments import Environments
 from flowbuild.services.external import ExternalLogins
 from flowbuild.services.history import History
+from flowbuild.services.holds import HoldService
 from flowbuild.services.hooks import HookService
 from flowbuild.services.launching import Launcher
+from flowbuild.services.linking import Linking
 from flowbuild.services.linting import Linting
 from flowbuild.services.looking import Looking
 from flowbuild.services.members import MemberService
@@ -67,6 +70,10 @@ class Authenticator(Protocol):
         """Return whose API token that is."""
         ...
 
+    def of_sender(self, token: str, sender: str) -> Principal:
+        """Return for whom a bot with that token acts; `sender`: what its network calls them. Also raises Forbidden."""
+        ...
+
     def of_session(self, cookie: str, form_token: str | None) -> Principal:
         """Return whose login that is; `form_token` must be given, and fit, when the request changes something."""
         ...
@@ -81,6 +88,8 @@ class People:
     users: UserService
     tokens: TokenService
     members: MemberService
+    bots: BotService
+    linking: Linking
     audit: AuditLog
     secrets: SecretService
 
@@ -126,6 +135,7 @@ class Backend:
     projects: ProjectService
     demo: Demo
     launcher: Launcher
+    holds: HoldService
     removal: Removal
     triggers: Triggers
     telling: Telling

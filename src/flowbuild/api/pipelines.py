@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from flowbuild.core.model import Input, Pipeline
+from flowbuild.store.holds import HoldRow
 
 
 class PipelineStep(BaseModel):
@@ -32,6 +33,19 @@ class PipelineEdge(BaseModel):
     condition: str | None
 
 
+class HoldView(BaseModel):
+    """Somebody holds a pipeline: nothing of it begins."""
+
+    by: str
+    reason: str
+    at: float
+
+    @classmethod
+    def of(cls, row: HoldRow | None) -> HoldView | None:
+        """Return what is shown of a hold, if there is one."""
+        return None if row is None else cls(by=row.held_by, reason=row.reason, at=row.at)
+
+
 class PipelineView(BaseModel):
     """A pipeline at a commit."""
 
@@ -44,9 +58,10 @@ class PipelineView(BaseModel):
     triggers: dict[str, Any]
     steps: list[PipelineStep]
     edges: list[PipelineEdge]
+    hold: HoldView | None = Field(description="who lets nothing of it begin; none: nobody does")
 
 
-def shown_pipeline(found: Pipeline) -> PipelineView:
+def shown_pipeline(found: Pipeline, hold: HoldRow | None = None) -> PipelineView:
     """Return a pipeline without what only runs need."""
     return PipelineView(
         name=found.name,
@@ -74,4 +89,5 @@ def shown_pipeline(found: Pipeline) -> PipelineView:
             PipelineEdge(source=edge.source, target=edge.target, kind=edge.kind, condition=edge.condition)
             for edge in found.edges
         ],
+        hold=HoldView.of(hold),
     )

@@ -17,7 +17,7 @@ from flowbuild.api.access import Bearer, Caller, Session, who
 from flowbuild.api.backend import Back
 from flowbuild.core.access import Principal
 from flowbuild.core.errors import FlowError
-from flowbuild.services.news import PUBLIC, person_topic
+from flowbuild.services.news import BOTS, PUBLIC, person_topic
 from flowbuild.services.signals import Following
 
 Rights = tuple[Principal, frozenset[str]]  # who asks, and the projects that everybody may look at
@@ -38,7 +38,7 @@ class Stay:
 
     async def over(self) -> None:
         """Return as soon as the rights are others, or cannot be told."""
-        topics = {person_topic(self.rights[0].id), PUBLIC}
+        topics = {person_topic(self.rights[0].id), PUBLIC, BOTS}
         with suppress(FlowError):
             while True:
                 changed = await self.news.changed()

@@ -35,8 +35,9 @@ _TICK = 0.001  # seconds: who waited as long as was said is not refused for a ro
 class LoginLimits:
     """Counts attempts. Safe to call from several threads; `clock` returns seconds and never goes back."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, per_address: Rate = PER_ADDRESS) -> None:
         self._clock = clock
+        self._per_address = per_address
         self._lock = threading.Lock()
         self._spent = _Recent()  # when the whole budget will be there again
         self._known = _Recent()  # when a pair logged in last
@@ -50,7 +51,7 @@ class LoginLimits:
             }
             wait = max(after[key] - rate.seconds * rate.burst - now for key, rate in self._budgets(address, name))
             if wait > _TICK:
-                raise RateLimited("too many attempts to log in", seconds=wait, hint=f"wait {int(wait) + 1} seconds")
+                raise RateLimited("too many attempts", seconds=wait, hint=f"wait {int(wait) + 1} seconds")
             for key, at in after.items():
                 self._spent.keep(key, at)
 
@@ -64,7 +65,7 @@ class LoginLimits:
 
     def _budgets(self, address: str, name: str) -> Iterator[tuple[Hashable, Rate]]:
         pair = _pair(address, name)
-        yield (pair[0],), PER_ADDRESS
+        yield (pair[0],), self._per_address
         yield pair, PER_PAIR
         if pair not in self._known:
             yield (pair[1], "of anybody", "anywhere"), PER_NAME

@@ -21,6 +21,7 @@ class TokenKind(StrEnum):
     RUNNER = "flowr_"
     SESSION = "flows_"
     CODE = "flowc_"  # used once: to register a runner, to set a server up
+    BOT = "flowb_"
     ATTEMPT = "flowa_"  # dies with an attempt of a step
     FORM = "flowf_"  # against forged requests: has to come beside a session, opens nothing itself
 

@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from flowbuild.cli import checking, looking, machines, people, running, servers, serving, telling, triggering
+from flowbuild.cli import (
+    bots,
+    checking,
+    holding,
+    looking,
+    machines,
+    people,
+    running,
+    servers,
+    serving,
+    telling,
+    triggering,
+)
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import say
 from flowbuild.client.base import Connect, Dial, Operator
@@ -62,7 +74,9 @@ def build(connect: Connect, operator: Operator | None = None, dial: Dial | None 
     if dial is not None:
         servers.add_commands(app, choice)
         people.add_commands(app, choice)
+        bots.add_commands(app, choice)
         triggering.add_commands(app, choice)
+        holding.add_commands(app, choice)
         telling.add_commands(app, choice)
         machines.add_commands(app, choice)
     if operator is not None:

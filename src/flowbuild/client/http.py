@@ -30,6 +30,7 @@ from flowbuild.client.logtext import LogText, from_text
 from flowbuild.client.patches import RunPatch, apply_patch
 from flowbuild.client.problems import error_of
 from flowbuild.client.sse import ServerEvent, read_events
+from flowbuild.core.chat import check_sender
 from flowbuild.core.errors import InvalidRequest, ServerUnreachable
 from flowbuild.core.ids import RUN_ID
 
@@ -78,6 +79,8 @@ _message, _log, _piece, _diff = TypeAdapter(_Message), TypeAdapter(_Log), TypeAd
 class HttpClient:
     """A client of the server at `url`, with the rights of an API token. Numbers of runs count within `project`.
 
+    With the token of a bot `sender` is for whom it asks: what its network calls them.
+
     Raises the errors of `core.errors` that the server names, ServerUnreachable when there is none to talk to.
     """
 
@@ -87,11 +90,13 @@ class HttpClient:
         token: str,
         *,
         project: str | None = None,
+        sender: str = "",
         clone: Callable[[str, str, Path], None] | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
+        headers |= {b"Flow-Sender": check_sender(sender).encode()} if sender else {}
         self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
         self._url, self._token = url, token
         self._project = project

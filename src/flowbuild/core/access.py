@@ -10,7 +10,8 @@ Every action has one rule, who has it at least and which scope opens it to an AP
     attempt      a step while it runs: only its own run, as its lease says
     bot          programs that speak to people on a chat network, for what is theirs
 
-A token never opens more than its owner may: it takes away, by its scopes and, when it is bound to one, by its project.
+A token never opens more than its owner may: it takes away, by its scopes and, when it is bound to one, by its project. So it
+is when a bot acts for somebody: then its own rights do not count, and of those of the person what `OF_CHAT` opens.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+OF_CHAT = frozenset({Scope.READ, Scope.RUN, Scope.APPROVE})  # what people may do through a bot
+
+
 class Action(StrEnum):
     """What can be asked of the server, as noun.verb."""
 
@@ -72,6 +76,7 @@ class Action(StrEnum):
     RUN_APPROVE = "run.approve"
     RUN_DEBUG = "run.debug"
     RUN_DELETE = "run.delete"
+    PIPELINE_HOLD = "pipeline.hold"
     WORKSPACE_READ = "workspace.read"
     WORKSPACE_WRITE = "workspace.write"
     SOURCE_READ = "source.read"
@@ -94,6 +99,7 @@ class Action(StrEnum):
     RUNNER_REGISTER = "runner.register"
     RUNNER_DRAIN = "runner.drain"
     RUNNER_WORK = "runner.work"
+    BOT_REGISTER = "bot.register"
     BOT_WORK = "bot.work"
     USER_READ = "user.read"
     USER_CHANGE = "user.change"
@@ -121,6 +127,7 @@ RULES: Mapping[Action, Rule] = {
     Action.RUN_APPROVE: Rule(Role.APPROVER, Scope.APPROVE),
     Action.RUN_DEBUG: Rule(Role.DEVELOPER, Scope.RUN),  # on a machine of one's own, without secrets of the server
     Action.RUN_DELETE: Rule(Role.MAINTAINER, Scope.MANAGE),
+    Action.PIPELINE_HOLD: Rule(Role.DEVELOPER, Scope.RUN),  # who may start it may also keep it from starting
     Action.WORKSPACE_READ: Rule(Role.VIEWER, Scope.READ, public=True),
     Action.WORKSPACE_WRITE: Rule(Who.ATTEMPT, Scope.RUN),
     Action.SOURCE_READ: Rule(Role.DEVELOPER, Scope.READ),  # all branches: what the steps of their runs see
@@ -143,6 +150,7 @@ RULES: Mapping[Action, Rule] = {
     Action.RUNNER_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_DRAIN: Rule(Who.ADMIN, Scope.ADMIN),
     Action.RUNNER_WORK: Rule(Who.RUNNER, Scope.RUN),
+    Action.BOT_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),
     Action.BOT_WORK: Rule(Who.BOT, Scope.RUN),
     Action.USER_READ: Rule(Who.ADMIN, Scope.ADMIN),
     Action.USER_CHANGE: Rule(Who.ADMIN, Scope.ADMIN),

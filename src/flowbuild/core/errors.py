@@ -82,6 +82,12 @@ class Conflict(UserError):
     code = "conflict"
 
 
+class Held(Conflict):
+    """Somebody holds the pipeline: nothing of it begins until they, or others, let it go."""
+
+    code = "held"
+
+
 class LeaseLost(Conflict):
     """The runner that asks has no right to the attempt any more: it is to stop what it started."""
 

@@ -15,7 +15,7 @@ LONGEST = 1000  # characters of a text, like a comment; the run keeps all of it
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, by name, from which address, and with what proof (`token:ID`, `session:ID`).
+    """Who acts, by name, from which address, and with what proof (`token:ID`, `session:ID`, `chat:NETWORK/SENDER`).
 
     No proof: the user of this machine, who needs none, or the server itself.
     """

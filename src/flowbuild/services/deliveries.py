@@ -181,12 +181,13 @@ def is_repeatable(row: DeliveryRow) -> bool:
 def _may_change(event: Mapping[str, Any]) -> bool:
     """Whether another look at an event of a delivery may find something else.
 
-    What the pipelines at its commit do not want, they will never want. Without a commit it is about a branch, which moves on.
+    What the pipelines at its commit do not want, they will never want; one that was held would have begun. Without a commit
+    it is about a branch, which moves on.
     """
     if "why" in event:
         return False
     parts = (event, *event.get("pipelines", ()))
-    return not event.get("commit") or any("problem" in part for part in parts)
+    return not event.get("commit") or any("problem" in part or "held" in part for part in parts)
 
 
 def _receipt(row: DeliveryRow, known: str | None) -> Receipt:

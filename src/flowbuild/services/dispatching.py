@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import structlog
 
+from flowbuild.core.chat import provider_of
 from flowbuild.core.errors import Conflict, NotFound, VaultError
 from flowbuild.core.notifying import FAILURES, News
 from flowbuild.core.plain import shown
@@ -201,11 +202,6 @@ class DispatchService:
 def sealed_about(channel: ChannelRow) -> tuple[str, str, str]:
     """Return what the sealed secret of a channel is bound to."""
     return ("channel", channel.id, "secret")
-
-
-def provider_of(network: str) -> str:
-    """Return what a chat network is called as one who says who people are."""
-    return f"chat:{network}"
 
 
 def _rows(tx: Transaction, parcel: str) -> Sequence[DispatchRow]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from flowbuild.auth.identities import Begun, Identity, Provider
 from flowbuild.core.access import Principal, role_named
+from flowbuild.core.chat import network_of
 from flowbuild.core.errors import Conflict, Forbidden, NotFound, Unauthenticated, VaultError
 from flowbuild.services.accounts import Accounts, Browser, Login
 from flowbuild.services.audit import Actor, note
@@ -107,13 +108,13 @@ class ExternalLogins:
     def identities(self, user: str) -> Sequence[IdentityRow]:
         """Return the accounts elsewhere by which a person can come in, the oldest first."""
         with self._database.read() as tx:
-            return tx.users.identities(user)
+            return _doors(tx, user)
 
     def unlink(self, actor: Actor, user: str, provider: str) -> None:
         """Let a person come in by a provider no more. Raises NotFound; Conflict when they could not come in at all."""
         with self._database.write() as tx:
             tx.serialise(f"identities of {user}")
-            person, known = tx.users.get(user), tx.users.identities(user)
+            person, known = tx.users.get(user), _doors(tx, user)
             gone = [each for each in known if each.provider == provider]
             if not gone:
                 raise NotFound("the account is not linked to that provider")
@@ -174,6 +175,11 @@ class ExternalLogins:
             if not user.password_hash and not tx.users.identities(user.id)
         ]
         return waiting[0] if len(waiting) == 1 else None
+
+
+def _doors(tx: Transaction, user: str) -> Sequence[IdentityRow]:
+    """Return what others call a person who let them in here by that: chat networks do not."""
+    return [each for each in tx.users.identities(user) if not network_of(each.provider)]
 
 
 def _free_name(tx: Transaction, identity: Identity) -> str:

@@ -14,6 +14,7 @@ from flowbuild.core.ids import RunId
 from flowbuild.core.model import Pipeline
 from flowbuild.core.sources import SourceEvent, SourceKind, Trust
 from flowbuild.services.audit import NOBODY, Actor
+from flowbuild.services.held import refuse_held
 from flowbuild.services.projects import Point, ProjectService
 from flowbuild.services.runs import Order, RunService, choose, load
 from flowbuild.services.starter import Cause
@@ -51,9 +52,11 @@ class Launcher:
     def launch(self, request: LaunchRequest) -> RunId:
         """Begin a run by hand at the newest state of the source.
 
-        Raises NotFound (project, ref, pipeline), Conflict (archived), InvalidRequest, InvalidFile, Unreachable.
+        Raises NotFound (project, ref, pipeline), Conflict (archived), Held, InvalidRequest, InvalidFile, Unreachable.
         """
         self._projects.active(request.project)
+        with self._database.read() as tx:
+            refuse_held(tx, request.project, request.pipeline)  # before anything is fetched
         point = self._newest(request.project, request.ref)
         trust = self._trust(request.project, SourceEvent(SourceKind.PUSH), point)
         source = self._projects.source(request.project, point, large=True)
@@ -111,11 +114,12 @@ class Launcher:
     def start(
         self, project: str, pipeline: str, event: SourceEvent, inputs: Mapping[str, str], cause: Cause
     ) -> RunId | None:
-        """See Starter. Raises InvalidFile, InvalidRequest for inputs that do not fit."""
+        """See Starter. Raises InvalidFile, InvalidRequest for inputs that do not fit, Held."""
         with self._database.read() as tx:
             known = tx.starts.find(cause.key)
             if known is not None or tx.projects.get(project).archived_at is not None:
                 return known
+            refuse_held(tx, project, pipeline)
         point = self._point(project, event)
         trust = self._trust(project, event, point)
         source = self._projects.source(project, point, large=True)

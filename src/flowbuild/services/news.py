@@ -26,14 +26,24 @@ def person_topic(user: str) -> str:
     return f"person:{user}"
 
 
+def pipelines_topic(project: str) -> str:
+    """Return the topic that changes with what people decide about the pipelines of a project: which are held."""
+    return f"pipelines:{project}"
+
+
 def schedules_topic(project: str) -> str:
     """Return the topic that changes with every schedule of a project."""
     return f"schedules:{project}"
 
 
+BOTS = "bots"  # changes with the bots that there are, and so with who acts for people
 PUBLIC = "projects:public"  # changes with the projects that everybody may look at
-FOLLOWED = (run_topic(""), runner_topic(""), deliveries_topic(""), schedules_topic(""))
-RIGHTS = (person_topic(""), PUBLIC)  # told to nobody: streams end, and whoever comes again is asked again who they are
+FOLLOWED = (run_topic(""), runner_topic(""), deliveries_topic(""), schedules_topic(""), pipelines_topic(""))
+RIGHTS = (
+    person_topic(""),
+    PUBLIC,
+    BOTS,
+)  # told to nobody: streams end, and whoever comes again is asked again who they are
 
 
 def names(topics: Iterable[str], prefix: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ from flowbuild.core.states import RunState
 from flowbuild.services.projects import PipelinesAt, ProjectService
 from flowbuild.spec.findings import Severity
 from flowbuild.store.database import Database, Transaction
+from flowbuild.store.holds import HoldRow
 from flowbuild.store.projects import ProjectRow
 from flowbuild.store.run_lists import RunFilter, RunLine
 from flowbuild.store.work import WorkLine
@@ -36,6 +37,7 @@ class PipelineOverview:
     definition: Pipeline | None
     runs: Sequence[RunLine]
     record: Record
+    hold: HoldRow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,11 @@ class Overview:
             problem = error.message
         known = head.pipelines if head else {}
         with self._database.read() as tx:
+            holds = {hold.pipeline: hold for hold in tx.holds.of_project(row.name)}
             recent = (line.pipeline for line in tx.runs.page(RunFilter(frozenset({row.name})), None, RECENT))
             pipelines = [
-                _pipeline(tx, row.name, name, known.get(name), last) for name in dict.fromkeys([*known, *recent])
+                _pipeline(tx, row.name, (name, known.get(name), holds.get(name)), last)
+                for name in dict.fromkeys([*known, *recent, *holds])
             ]
         return ProjectOverview(
             project=row,
@@ -111,7 +115,10 @@ def record_of(ended: Collection[tuple[RunState, float]]) -> Record:
     return Record(median(good) if good else None, len(good) / len(judged) if judged else None)
 
 
-def _pipeline(tx: Transaction, project: str, name: str, definition: Pipeline | None, last: int) -> PipelineOverview:
+def _pipeline(
+    tx: Transaction, project: str, about: tuple[str, Pipeline | None, HoldRow | None], last: int
+) -> PipelineOverview:
+    name, definition, hold = about
     lines = tx.runs.page(RunFilter(frozenset({project}), pipeline=name), None, last)
     ended = [(line.state, line.finished_at - line.created_at) for line in lines if line.finished_at is not None]
-    return PipelineOverview(name, definition, lines, record_of(ended))
+    return PipelineOverview(name, definition, lines, record_of(ended), hold)

@@ -10,6 +10,7 @@ from flowbuild.auth.tokens import TokenKind, fingerprint, kind_of
 from flowbuild.core.access import Principal
 from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.services.accounts import Lifetimes, alive
+from flowbuild.services.bots import BotKeys
 from flowbuild.services.decisions import Clock
 from flowbuild.store.database import Database, Transaction
 from flowbuild.store.users import ADMIN, UserRow
@@ -30,7 +31,8 @@ class Principals:
         self._database = database
         self._clock = clock
         self._lifetimes = lifetimes
-        self._machines = dict(machines or {})
+        self._bots = BotKeys(database, clock)
+        self._machines = {TokenKind.BOT: self._bots.principal, **(machines or {})}
 
     def of_token(self, token: str) -> Principal:
         """Return whose token it is; raises Unauthenticated when it opens nothing (any more)."""
@@ -52,6 +54,10 @@ class Principals:
             with self._database.write() as tx:
                 tx.tokens.used(row.id, now)
         return principal
+
+    def of_sender(self, token: str, sender: str) -> Principal:
+        """Return for whom a bot acts. Raises Unauthenticated, Forbidden; see `services.bots`."""
+        return self._bots.acting(token, sender)
 
     def of_session(self, cookie: str, form_token: str | None) -> Principal:
         """Return whose login the cookie is. `form_token`: what came beside it; None when the request changes nothing.

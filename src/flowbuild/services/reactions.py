@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowbuild.core.errors import UserError
+from flowbuild.core.errors import Held, UserError
 from flowbuild.core.ids import RunId
 from flowbuild.core.match import Verdict, held_back, judge, needs_paths
 from flowbuild.core.sources import SourceEvent, SourceKind, Trust, asks_to_skip
@@ -15,16 +15,20 @@ from flowbuild.services.starter import Cause, Starter, start_key
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What became of one pipeline: the run that began, or why none did. `problem`: it should have begun."""
+    """What became of one pipeline: the run that began, or why none did.
+
+    `problem`: it should have begun; `held`: it would have, had nobody held it.
+    """
 
     pipeline: str
     why: str
     run: RunId | None = None
     problem: str = ""
+    held: bool = False
 
     def told(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
-        told = {"pipeline": self.pipeline, "why": self.why, "run": self.run, "problem": self.problem}
+        told = {"pipeline": self.pipeline, "why": self.why, "run": self.run, "problem": self.problem, "held": self.held}
         return {key: value for key, value in told.items() if value}
 
 
@@ -74,6 +78,8 @@ class Reactions:
         cause = Cause(start_key("event", key, verdict.pipeline), about)
         try:
             run = self._starter.start(project, verdict.pipeline, event, verdict.inputs, cause)
+        except Held as error:
+            return Reaction(verdict.pipeline, error.message, held=True)
         except UserError as error:
             return Reaction(verdict.pipeline, verdict.why, problem=error.message)
         return Reaction(verdict.pipeline, verdict.why, run, "" if run else "the project takes no runs")

@@ -25,6 +25,7 @@ from flowbuild.services.binding import bind_environments, bind_group, bind_varia
 from flowbuild.services.decisions import ALL, LEASES, Clock, Decisions
 from flowbuild.services.directories import project_of
 from flowbuild.services.gate import Gate
+from flowbuild.services.held import refuse_held
 from flowbuild.services.ids import new_run_id
 from flowbuild.services.source_files import SourceFiles
 from flowbuild.spec.findings import InvalidFile, has_errors
@@ -125,7 +126,7 @@ class RunService:
     def begin(self, order: Order) -> RunId:
         """Create a run and begin it, or let it wait for its group; return the earlier one when the key is known.
 
-        Raises InvalidRequest for inputs, variables or secrets that do not fit.
+        Raises InvalidRequest for inputs, variables or secrets that do not fit, Held.
         """
         source, pipeline = order.source, order.pipeline
         inputs = bind_inputs(pipeline, order.inputs)
@@ -168,10 +169,11 @@ class RunService:
     ) -> RunId:
         """Begin a new run that takes over what stands before `from_steps` (none: everything runs again).
 
-        `failed`: from the steps that went wrong, too; raises Conflict when none did. `fresh`: no result is taken from the step cache.
+        `failed`: from the steps that went wrong, too; raises Conflict when none did, Held. `fresh`: no result is taken from the step cache.
         """
         with self._database.read() as tx:
             row = tx.runs.get(old)
+            refuse_held(tx, row.project, row.run.pipeline.name)  # before work is done; what counts is asked in `_add`
         if not row.run.state.final:
             raise Conflict(f"run {row.number} is not finished", hint="cancel it first, or wait for it")
         keys = [_step(row.run, name) for name in from_steps]
@@ -337,6 +339,7 @@ class RunService:
             if known == run.id:
                 project = row.project or project_of(tx, Path(row.directory))
                 row = replace(row, project=project, number=tx.runs.next_number(project))
+                refuse_held(tx, project, run.pipeline.name)
                 tx.runs.add(row)
                 self._decisions.begin_in(tx, run.id)
                 note_begun(tx, self._clock(), by, row)

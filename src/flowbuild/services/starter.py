@@ -53,6 +53,7 @@ class Starter(Protocol):
         """Begin a run at the commit of an event and return it; the same one when the key of its cause is known.
 
         The key becomes known in the transaction that stores the run (`Transaction.starts`). None: the project takes none.
+        Raises Held when somebody holds the pipeline.
         """
         ...
 

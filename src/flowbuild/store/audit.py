@@ -24,7 +24,7 @@ _CHUNK = 1000  # rows read at once
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """Who did what to what, from where, and with what proof (`token:ID`, `session:ID`).
+    """Who did what to what, from where, and with what proof (`token:ID`, `session:ID`, `chat:NETWORK/SENDER`).
 
     `project_id`: whose maintainers may read it, and not those of a later project of the same name; "": admins alone may.
     """
@@ -71,7 +71,7 @@ class Audit:
             "object": object_[:256],
             "detail": dump_mapping(dict(detail or {})),
             "address": address[:64],
-            "via": via[:64],
+            "via": via[:300],
             "project": project,
             "project_id": project_id,
         }

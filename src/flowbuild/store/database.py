@@ -20,6 +20,7 @@ from flowbuild.core.errors import StoreError
 from flowbuild.core.ids import RunId
 from flowbuild.store.attempts import Attempts
 from flowbuild.store.audit import Audit
+from flowbuild.store.bots import Bots
 from flowbuild.store.cache import Cache
 from flowbuild.store.channels import Channels
 from flowbuild.store.concurrency import Concurrency
@@ -28,8 +29,10 @@ from flowbuild.store.deployments import Deployments
 from flowbuild.store.dispatches import Dispatches
 from flowbuild.store.engine import address, make_engine
 from flowbuild.store.figures import Figures
+from flowbuild.store.holds import Holds
 from flowbuild.store.hooks import Hooks
 from flowbuild.store.leftovers import Leftovers
+from flowbuild.store.link_codes import LinkCodes
 from flowbuild.store.locks import Locks
 from flowbuild.store.members import Members
 from flowbuild.store.networks import Networks
@@ -75,6 +78,8 @@ class Transaction:
         self.sessions = Sessions(connection)
         self.tokens = Tokens(connection)
         self.members = Members(connection)
+        self.bots = Bots(connection)
+        self.link_codes = LinkCodes(connection)
         self.audit = Audit(connection)
         self.secrets = Secrets(connection)
         self.leftovers = Leftovers(connection)
@@ -88,6 +93,7 @@ class Transaction:
         self.schedules = Schedules(connection)
         self.source_heads = SourceHeads(connection)
         self.starts = Starts(connection)
+        self.holds = Holds(connection)
         self.notices = Notices(connection)
         self.channels = Channels(connection)
         self.dispatches = Dispatches(connection)

@@ -68,6 +68,11 @@ class EventRow:
     event: Event
 
 
+def beginning(project: str) -> str:
+    """Return what transactions serialise that begin a run of a project, or decide whether one may begin."""
+    return f"number of {project}"
+
+
 class Runs:
     """The `runs` and `events` tables. A run that is read in order to be changed (`writing`) is locked until the end."""
 
@@ -77,7 +82,7 @@ class Runs:
 
     def next_number(self, project: str) -> int:
         """Return the number that the project's next run gets."""
-        serialise(self._connection, f"number of {project}")
+        serialise(self._connection, beginning(project))
         query = select(func.max(runs.c.number)).where(runs.c.project == project)
         return int(self._connection.execute(query).scalar() or 0) + 1
 

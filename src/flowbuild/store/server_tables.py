@@ -117,7 +117,7 @@ audit = Table(  # rows are never changed: each holds the hash of the one before
     Column("object", String(256), nullable=False),
     Column("detail", Text, nullable=False, server_default="{}"),
     Column("address", String(64), nullable=False, server_default=""),
-    Column("via", String(64), nullable=False, server_default=""),  # the token or login that was shown
+    Column("via", String(300), nullable=False, server_default=""),  # the token or login, or who spoke through a bot
     Column("project", String(128), nullable=False, server_default=""),  # its name, for people
     Column("project_id", ID, nullable=False, server_default=""),  # whose maintainers may read it; outlives the project
     Column("previous_hash", String(64), nullable=False, unique=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,13 +11,12 @@ from typing import Any
 import httpx2
 
 from flowbuild.api.app import create_app, guarded
-from flowbuild.api.backend import Backend
-from flowbuild.auth.tokens import TokenKind, kind_of
+from flowbuild.api.backend import Authenticator, Backend
+from flowbuild.auth.tokens import kind_of
 from flowbuild.core.access import Principal, Role
 from flowbuild.core.errors import Forbidden, Unauthenticated
 from flowbuild.testing.home import LIMIT, Home, Life, step
 from flowbuild.testing.serving import serving
-from flowbuild.wiring.machines import known_by
 from flowbuild.wiring.projects import policy_of
 from flowbuild.wiring.server import make_backend
 from flowbuild.wiring.triggers import triggering
@@ -29,17 +28,16 @@ PUBLIC_URL = "https://flow.example"
 class Roles:
     """An `api.backend.Authenticator` whose tokens are the name of a role in PROJECT, `admin`, or `stranger`.
 
-    Those of machines are real: `machines` knows them by their kind.
+    Those that look like real ones are: `real` knows them.
     """
 
-    def __init__(self, machines: Mapping[TokenKind, Callable[[str], Principal]]) -> None:
-        self._machines = machines
+    def __init__(self, real: Authenticator) -> None:
+        self._real = real
 
     def of_token(self, token: str) -> Principal:
         """See Authenticator."""
-        kind = kind_of(token)
-        if kind is not None and kind in self._machines:
-            return self._machines[kind](token)
+        if kind_of(token) is not None:
+            return self._real.of_token(token)
         if token == "admin":  # noqa: S105 (a name)
             return Principal("user", "1", "admin", admin=True, via=f"token:{token}")
         if token == "stranger":  # noqa: S105 (a name)
@@ -47,6 +45,10 @@ class Roles:
         if token in list(Role):
             return Principal("user", token, token, roles={PROJECT: Role(token)}, via=f"token:{token}")
         raise Unauthenticated("the token is not known")
+
+    def of_sender(self, token: str, sender: str) -> Principal:
+        """See Authenticator."""
+        return self._real.of_sender(token, sender)
 
     def of_session(self, cookie: str, form_token: str | None) -> Principal:
         """See Authenticator."""
@@ -101,7 +103,7 @@ async def open_site(
         backend = replace(
             real,
             public_url=PUBLIC_URL,
-            authenticator=Roles(known_by(real.machines)),
+            authenticator=Roles(real.authenticator),
             public_projects=lambda: real.public_projects() | frozenset(public),
         )
         app = backend.measures.app(guarded(create_app(backend)))

@@ -15,6 +15,7 @@ from flowbuild.core.run import RunContext
 from flowbuild.core.sources import SourceEvent, Trust, trust_of
 from flowbuild.services.consequences import Consequences
 from flowbuild.services.decisions import Decisions
+from flowbuild.services.held import refuse_held
 from flowbuild.services.ids import new_id, new_run_id
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.signals import Signals
@@ -119,6 +120,7 @@ class StoringStarter:
             if known != run.id:
                 return known
             number = tx.runs.next_number(project)
+            refuse_held(tx, project, pipeline)
             row = RunRow(run, number, project, "me", "/source", dirty=False, repository="/repository")
             trust = self.trust(project, event)
             tx.runs.add(replace(row, actor=event.actor, trust=str(trust), cause=dict(cause.about)))

@@ -9,8 +9,10 @@ from flowbuild.auth.limits import LoginLimits
 from flowbuild.auth.passwords import Passwords
 from flowbuild.services.accounts import Accounts
 from flowbuild.services.audit import AuditLog
+from flowbuild.services.bots import BotService
 from flowbuild.services.decisions import Clock
 from flowbuild.services.external import External, ExternalLogins
+from flowbuild.services.linking import Linking
 from flowbuild.services.members import MemberService
 from flowbuild.services.secrets import SecretService
 from flowbuild.services.signals import Signals
@@ -35,6 +37,8 @@ def people(
         users=UserService(database, passwords, signals, clock),
         tokens=TokenService(database, signals, clock),
         members=MemberService(database, signals, clock),
+        bots=BotService(database, signals, clock),
+        linking=Linking(database, signals, clock),
         audit=AuditLog(database),
         secrets=SecretService(database, vault, clock),
     )

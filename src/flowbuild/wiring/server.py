@@ -32,6 +32,7 @@ from flowbuild.services.browsing import Browsing
 from flowbuild.services.comparing import Comparing
 from flowbuild.services.environments import Environments
 from flowbuild.services.history import History
+from flowbuild.services.holds import HoldService
 from flowbuild.services.launching import Launcher
 from flowbuild.services.linting import Linting
 from flowbuild.services.news import FOLLOWED, RIGHTS
@@ -113,6 +114,7 @@ def make_backend(local: Local) -> Backend:
         projects=projects,
         demo=demo_project(local, projects),
         launcher=launcher,
+        holds=HoldService(database, projects, local.signals, time),
         removal=local.removal,
         triggers=make_triggers(local, vault, projects, launcher),
         telling=telling,

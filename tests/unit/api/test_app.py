@@ -169,10 +169,10 @@ async def test_who_am_i(open_site):
 
 
 async def test_figures(open_site, home):
-    home.write({"a": step(sleep=1000)})
+    home.write({"a": step(log="x", sleep=1000)})
     async with open_site() as site:
         begun = await site.life.start(home)
-        await site.life.until(begun.id, "a", "run")
+        await site.life.speaks(begun.id, "a")  # so it was launched
         for path in ("/api/v1/runs/x", f"/api/v1/runs/{begun.id}", "/nowhere/1", "/nowhere/2"):
             await site.get(path)
         text = (await site.get("/metrics", "admin")).text

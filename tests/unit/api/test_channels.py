@@ -7,11 +7,12 @@ from time import time
 import pytest
 
 from flowbuild.core.access import Principal, Role, Scope
+from flowbuild.core.chat import provider_of
 from flowbuild.core.errors import Unauthenticated
 from flowbuild.core.notifying import News, NewsKind, StepNews
-from flowbuild.services.dispatching import provider_of
 from flowbuild.services.ids import new_id
 from flowbuild.services.users import new_user
+from flowbuild.store.bots import BotRow
 from flowbuild.store.dispatches import DispatchRow
 from flowbuild.store.projects import ProjectRow
 from flowbuild.store.users import IdentityRow
@@ -33,7 +34,7 @@ class WithBots:
 
     def of_token(self, token):
         if token in ("matrix", "slack"):
-            return Principal("bot", f"bot-{token}", token, via=token)
+            return Principal("bot", f"bot-{token}", token, via=f"bot:{token}")
         if token in ("ann", "ann by chat"):
             ann = Principal("user", self.person, "ann", roles={PROJECT: Role.VIEWER}, via="token:ann")
             return ann if token == "ann" else replace(ann, kind="token", scopes=frozenset({Scope.READ, Scope.RUN}))
@@ -41,6 +42,12 @@ class WithBots:
 
     def of_session(self, cookie, form_token):
         raise Unauthenticated("there are none here")
+
+
+def add_bots(tx):
+    """Store a bot for each of two networks."""
+    for network in ("matrix", "slack"):
+        assert tx.bots.add(BotRow(f"bot-{network}", network, network, network[0] * 64, "root", 1.0))
 
 
 @pytest.fixture
@@ -52,6 +59,7 @@ async def site(open_site):
             with made.life.local.database.write() as tx:
                 tx.projects.add(ProjectRow("01AAAAAAAAAAAAAAAAAAAAAAP1", PROJECT, "https://127.0.0.1/p", 1.0))
                 tx.users.add(user)
+                add_bots(tx)
                 tx.users.link(IdentityRow(provider_of("matrix"), "@ann:x", user.id, 1.0))
 
         await asyncio.to_thread(fill)
@@ -259,6 +267,12 @@ async def test_from_a_run_to_what_a_bot_says_of_it(home, open_site):
     git(home.project, "commit", "--quiet", "--allow-empty", "--message", "Break the build\n\nBadly.")
     async with open_site() as made:
         made.backend.authenticator = WithBots(made.backend.authenticator, "nobody")
+
+        def fill():
+            with made.life.local.database.write() as tx:
+                add_bots(tx)
+
+        await asyncio.to_thread(fill)
         await made.add_project(home)
         await add(made, rule={"on": ["started", "finished"]})
         begun = await made.post(f"/api/v1/projects/{PROJECT}/pipelines/test/runs", "developer", json={})

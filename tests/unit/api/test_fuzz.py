@@ -19,12 +19,13 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from flowbuild.api.app import describe
 from flowbuild.core.access import Role
+from flowbuild.services.audit import Actor
 from flowbuild.store.users import UserRow
 from flowbuild.testing.home import Home, step
 from flowbuild.testing.site import open_site
 
 EXAMPLES = int(os.environ.get("FLOW_FUZZ", "1"))
-PEOPLE = ("nobody", "stranger", "viewer", "approver", "maintainer", "admin")
+PEOPLE = ("nobody", "stranger", "viewer", "approver", "maintainer", "admin", "bot")
 ENDLESS = ("/events", "/stream")  # what follows something is read to its end
 LONGEST = 60_000  # characters of an address: httptools takes less than 64 KiB
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
@@ -41,7 +42,7 @@ def add_people(database):
 
 @contextmanager
 def server(home):
-    """A site in a thread of its own; yields its address and the id of a finished run."""
+    """A site in a thread of its own; yields its address, the id of a finished run, and the token of a bot."""
     ready, stop, found = threading.Event(), threading.Event(), {}
 
     async def live():
@@ -49,7 +50,8 @@ def server(home):
             await asyncio.to_thread(add_people, site.life.local.database)
             run = await site.life.finished((await site.life.start(home)).id)
             await site.post("/api/v1/projects", "admin", json={"name": "shop", "url": str(home.project)})
-            found.update(url=site.url, run=run.id)
+            bot, _ = await asyncio.to_thread(site.backend.people.bots.create, Actor("admin"), "chatty", "matrix")
+            found.update(url=site.url, run=run.id, bot=bot)
             ready.set()
             await asyncio.to_thread(stop.wait)
 
@@ -57,7 +59,7 @@ def server(home):
     thread.start()
     try:
         assert ready.wait(60)
-        yield found["url"], found["run"]
+        yield found["url"], found["run"], found["bot"]
     finally:
         stop.set()
         thread.join()
@@ -71,15 +73,17 @@ def test_whatever_is_asked_nothing_breaks(tmp_path):
     slowest = [(0.0, "")]
     operations = [result.ok() for result in schema.get_all_operations()]
     operations.sort(key=lambda operation: operation.method == "delete")  # after that there is nothing left to ask
-    with server(home) as (url, run):
+    with server(home) as (url, run, bot):
+        proofs = {each: {"Authorization": f"Bearer {each}"} for each in (*PEOPLE, "developer")} | {"nobody": {}}
+        proofs["bot"] = {"Authorization": f"Bearer {bot}"}
         for operation in operations:
             if operation.path.endswith(ENDLESS):
                 continue
             for person in PEOPLE:
-                ask(operation, GenerationMode.POSITIVE, (url, run, person), answers, slowest)
-            for person in ("nobody", "developer", "admin"):
+                ask(operation, GenerationMode.POSITIVE, (url, run, person, proofs[person]), answers, slowest)
+            for person in ("nobody", "developer", "admin", "bot"):
                 with suppress(Unsatisfiable):  # nothing can be wrong about a request without parameters
-                    ask(operation, GenerationMode.NEGATIVE, (url, run, person), answers, slowest)
+                    ask(operation, GenerationMode.NEGATIVE, (url, run, person, proofs[person]), answers, slowest)
     seconds, where = slowest[-1]
     print(f"\n{answers.total()} requests to {len(operations)} operations, slowest {seconds:.2f} s: {where}")
     for status, count in sorted(Counter(status for _, status in answers.elements()).items()):
@@ -89,8 +93,7 @@ def test_whatever_is_asked_nothing_breaks(tmp_path):
 
 
 def ask(operation, mode, where, answers, slowest):
-    url, run, person = where
-    headers = {} if person == "nobody" else {"Authorization": f"Bearer {person}"}
+    url, run, person, headers = where
 
     @seed(20261126)
     @settings(

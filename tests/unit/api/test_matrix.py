@@ -10,13 +10,15 @@ import pytest
 
 from flowbuild.api.access import InList, Public, declared
 from flowbuild.api.app import create_app, describe, guarded
-from flowbuild.core.access import ANONYMOUS, Principal, Role, Scope, allowed, no_project
+from flowbuild.auth.tokens import TokenKind, new_token
+from flowbuild.core.access import ANONYMOUS, OF_CHAT, Principal, Role, Scope, allowed, no_project
 from flowbuild.core.errors import Unauthenticated
 from flowbuild.store.projects import ProjectRow
 from flowbuild.testing.site import PROJECT
 
 ADMIN = Principal("user", "u-root", "root", admin=True)
 MEMBERS = {str(role): Principal("user", f"u-{role}", role, roles={PROJECT: role}) for role in Role}
+SENDER = "chat:matrix/@somebody:example.org"
 OWNERS = {"admin": ADMIN, "maintainer": MEMBERS["maintainer"]}
 PEOPLE = {
     "anonymous": ANONYMOUS,
@@ -24,7 +26,12 @@ PEOPLE = {
     **MEMBERS,
     "admin": ADMIN,
     "runner": Principal("runner", "r1", "builder"),
-    "bot": Principal("bot", "b1", "chatty", via="matrix"),
+    "bot": Principal("bot", "b1", "chatty", via="bot:chatty"),
+    **{
+        f"bot for {who.name}": replace(who, kind="token", scopes=OF_CHAT, via=SENDER)
+        for who in (*MEMBERS.values(), ADMIN)
+    },
+    "bot for somebody unlinked": replace(ANONYMOUS, via=SENDER),
     **{
         f"{name}, token for {scope}": replace(owner, kind="token", scopes=frozenset({scope}))
         for name, owner in OWNERS.items()
@@ -37,6 +44,7 @@ PEOPLE = {
     "attempt": Principal("attempt", "", "refs/attempts/a/1/1", project=PROJECT),  # of the run, which is filled in
 }
 RIGHTS = [(route, permission) for route, permission in declared(describe()) if not isinstance(permission, Public)]
+BOT = new_token(TokenKind.BOT)
 QUERY = {"/git/runs/{run}.git/info/refs": "?service=git-upload-pack"}
 
 
@@ -47,12 +55,27 @@ class Everybody:
         self.people = [replace(who, id=run) if name == "attempt" else who for name, who in PEOPLE.items()]
 
     def of_token(self, token):
+        if token == BOT:
+            raise AssertionError("a bot that asks for somebody does not ask for itself")
         if not token.isdigit():
             raise Unauthenticated("the token is not known")
         return self.people[int(token)]
 
+    def of_sender(self, token, sender):
+        assert token == BOT
+        return self.of_token(sender)
+
     def of_session(self, cookie, form_token):
         return self.of_token(cookie)
+
+
+def proof(who, number):
+    """Return the headers of somebody."""
+    if who is ANONYMOUS:
+        return {}
+    if who.via == SENDER:
+        return {"Authorization": f"Bearer {BOT}", "Flow-Sender": str(number)}
+    return {"Authorization": f"Bearer {number}"}
 
 
 def refused(answer):
@@ -115,7 +138,7 @@ async def test_everybody_at_every_endpoint(town, public):
     wrong, seen = [], Counter({True: 0, False: 0})
     for route, permission in RIGHTS:
         for number, (name, who) in enumerate(zip(PEOPLE, site.backend.authenticator.people, strict=True)):
-            headers = {} if who is ANONYMOUS else {"Authorization": f"Bearer {number}"}
+            headers = proof(who, number)
             (method,) = route.methods
             body = (
                 {} if method in {"GET", "DELETE"} else {"json": {"unknown": 1}}
@@ -139,7 +162,7 @@ async def test_lists_hold_what_one_may_see(town, public):
         if not isinstance(permission, InList) or route.path in OF_WORK:
             continue
         for number, (name, who) in enumerate(PEOPLE.items()):
-            headers = {} if who is ANONYMOUS else {"Authorization": f"Bearer {number}"}
+            headers = proof(who, number)
             text = (await http.get(route.path, headers=headers)).text
             may = allowed(who, permission.action, PROJECT, public=public)
             assert (f'"{PROJECT}"' in text) is may, (name, route.path, text[:200])

@@ -12,6 +12,8 @@ from flowbuild.client.problems import error_of
 from flowbuild.core.errors import (
     Conflict,
     Forbidden,
+    Held,
+    InvalidRequest,
     LeaseLost,
     NotFound,
     ServerUnreachable,
@@ -176,6 +178,28 @@ async def test_what_is_no_flow_server_is_told(body):
     await remote.close()
 
 
+@pytest.mark.parametrize("sender", ["@ann:example.org", "U012AB", "@änn:example.org"])
+async def test_a_bot_says_for_whom_it_asks(sender):
+    sent = []
+
+    def answer(request):
+        sent.append(
+            {name: value for name, value in request.headers.raw if name.lower() in (b"flow-sender", b"authorization")}
+        )
+        return httpx2.Response(200, json={})
+
+    remote = HttpClient("http://x", "flowb_t", sender=sender, transport=httpx2.MockTransport(answer))
+    await remote.ask("GET", "me")
+    await remote.close()
+    assert sent == [{b"Authorization": b"Bearer flowb_t", b"Flow-Sender": sender.encode()}]
+
+
+@pytest.mark.parametrize("sender", ["a\r\nX: y", "\ud800", "x" * 257, " a"])
+def test_a_sender_that_no_network_has_is_refused_before_anything_is_sent(sender):
+    with pytest.raises(InvalidRequest, match="sender"):
+        HttpClient("http://x", "flowb_t", sender=sender)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words"),
     [
@@ -193,7 +217,9 @@ def test_whatever_an_error_looks_like_it_is_told(status, body, kind, words):
     assert words in error.message
 
 
-@pytest.mark.parametrize("kind", [UserError, NotFound, Conflict, LeaseLost, Unauthenticated, Forbidden, SystemFailed])
+@pytest.mark.parametrize(
+    "kind", [UserError, NotFound, Conflict, Held, LeaseLost, Unauthenticated, Forbidden, SystemFailed]
+)
 def test_an_error_is_what_it_was(kind):
     body = json.dumps({"code": kind.code, "detail": "words", "hint": "advice"}).encode()
     error = error_of(400, body)

@@ -8,8 +8,8 @@ WORDS = {
     Who.SIGNED_IN: "everybody with an account",
     Who.ADMIN: "admins of the server",
     Who.RUNNER: "runners",
-    Who.ATTEMPT: "the step itself, in its run",
     Who.BOT: "bots",
+    Who.ATTEMPT: "the step itself, in its run",
 }
 
 

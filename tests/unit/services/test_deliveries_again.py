@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from flowbuild.core.errors import InvalidRequest, NotFound
+from flowbuild.services.audit import Actor
 from flowbuild.services.deliveries import is_repeatable
 from flowbuild.services.intake import TRIES
+from flowbuild.store.holds import HoldRow
 from flowbuild.testing.payloads import Delivery, Push, Request
 from flowbuild.testing.receiving import HOOK, PROJECT, Receiving
 from flowbuild.testing.triggers import pipeline_file
@@ -93,3 +95,31 @@ def test_what_names_no_commit_is_about_a_branch_which_moves_on(tmp_path):
     server.receive(Delivery({}, b"{}"))
     assert listed(server)
     server.database.close()
+
+
+def test_what_somebody_held_until_it_is_let_go(server):
+    """It says why, is no failure for the forge, and begins when it is looked at again."""
+    with server.database.write() as tx:
+        project = tx.projects.get(PROJECT).id
+        tx.holds.put(project, HoldRow(PROJECT, "build", "ann", 0.0, "the database moves"))
+    receipt = server.receive(Push())
+    assert listed(server)
+    held = server.get(receipt)
+    (told,) = [each for each in held.result["events"][0]["pipelines"] if each["pipeline"] == "build"]
+    why = "build is held by ann since 1970-01-01 00:00 UTC: the database moves"
+    assert (held.state, told) == ("ignored", {"pipeline": "build", "why": why, "held": True})
+    with server.database.write() as tx:
+        tx.holds.remove(project, "build")
+    server.deliveries.again(Actor("ann"), PROJECT, receipt.id)
+    assert not listed(server)
+    assert server.get(receipt).state == "done"
+    assert server.starter.started() == ["build"]
+
+
+def test_what_is_held_keeps_nothing_else_from_beginning(server):
+    server.starter.script.files = pipeline_file({"build": "push", "check": "push"})
+    with server.database.write() as tx:
+        tx.holds.put(tx.projects.get(PROJECT).id, HoldRow(PROJECT, "build", "ann", 0.0))
+    server.receive(Push())
+    assert not listed(server)
+    assert server.starter.started() == ["check"]

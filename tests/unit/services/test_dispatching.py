@@ -8,12 +8,13 @@ import pytest
 import structlog
 
 from flowbuild.core.access import Role
+from flowbuild.core.chat import provider_of
 from flowbuild.core.errors import NotFound, VaultError
 from flowbuild.core.notifying import NewsKind, Rule
 from flowbuild.core.states import Outcome
 from flowbuild.services import dispatching
 from flowbuild.services.channels import NewChannel
-from flowbuild.services.dispatching import CLAIM, DISPATCH, PATIENCE, ChannelKind, provider_of
+from flowbuild.services.dispatching import CLAIM, DISPATCH, PATIENCE, ChannelKind
 from flowbuild.store.users import IdentityRow
 from flowbuild.testing.newsroom import COMMIT, OF_PROJECT, PROJECT, ROOT, Newsroom
 from flowbuild.testing.triggers import PlainSealer

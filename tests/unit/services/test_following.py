@@ -12,6 +12,7 @@ from flowbuild.services.notices import AFTER
 from flowbuild.services.reactions import Reactions
 from flowbuild.services.signals import Signals
 from flowbuild.services.starter import Cause
+from flowbuild.store.holds import HoldRow
 from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.triggers import Clock, StoringStarter, add_project, pipeline_file
 
@@ -157,3 +158,17 @@ def test_not_for_ever(server, error, looks, logs):
         server.clock.pass_(61)
     assert len(logs) == looks
     assert server.service.run_due() is None
+
+
+def test_what_somebody_holds_does_not_follow_and_is_not_tried_again(server):
+    with server.database.write() as tx:
+        tx.holds.put(tx.projects.get(PROJECT).id, HoldRow(PROJECT, "deploy", "ann", 1.0))
+    server.end(server.begin())
+    assert server.service.run_due() is None
+    assert server.starter.started() == ["build"]
+    with server.database.write() as tx:
+        tx.holds.remove(tx.projects.get(PROJECT).id, "deploy")
+    assert server.service.run_due() is None
+    server.end(server.begin())
+    server.service.run_due()
+    assert server.starter.started() == ["build", "build", "deploy"]

@@ -12,6 +12,7 @@ from flowbuild.services.schedules import SCHEDULES, ScheduleService
 from flowbuild.services.signals import Signals
 from flowbuild.spec.load import load_pipelines
 from flowbuild.spec.source import MemoryRepository
+from flowbuild.store.holds import HoldRow
 from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.triggers import Clock, StoringStarter, add_project, pipeline_file
 
@@ -258,3 +259,18 @@ def test_a_file_that_cannot_be_used_changes_nothing(server):
     server.starter.script.failures = [WorkspaceError("away")]
     with pytest.raises(WorkspaceError):
         server.service.refresh(PROJECT)
+
+
+def test_what_is_due_while_somebody_holds_the_pipeline_is_not_made_up_for(server):
+    server.write(NIGHT)
+    with server.database.write() as tx:
+        tx.holds.put(server.project, HoldRow(PROJECT, "night", "ann", START, "the database moves"))
+    assert server.until(START + DAY) == START + 39 * HOUR
+    row = server.row()
+    assert (row.last_at, row.last_run) == (START + 15 * HOUR, None)
+    assert row.error == "night is held by ann since 2026-06-01 12:00 UTC: the database moves"
+    with server.database.write() as tx:
+        tx.holds.remove(server.project, "night")
+    server.until(START + 2 * DAY)
+    assert server.begun() == [39]
+    assert server.row().error == ""

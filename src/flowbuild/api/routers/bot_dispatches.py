@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowbuild.api.access import OnServer
-from flowbuild.api.backend import Back
+from flowbuild.api.backend import Back, Backend
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.waiting import while_there
 from flowbuild.core.access import Action, Principal
@@ -107,7 +108,9 @@ class Settled(_Strict):
 @router.post("/take")
 async def take_dispatches(wanted: Take, request: Request, bot: Bot, backend: Back) -> list[DispatchTask]:
     """Return what is to be said on the bot's network, claimed for a minute; waits for something."""
-    taking = backend.telling.dispatches.take([_network(bot)], wanted.limit, wanted.wait)
+    taking = backend.telling.dispatches.take(
+        [await asyncio.to_thread(_network, bot, backend)], wanted.limit, wanted.wait
+    )
     return [_task(parcel) for parcel in await while_there(taking, request, backend)]
 
 
@@ -115,8 +118,8 @@ async def take_dispatches(wanted: Take, request: Request, bot: Bot, backend: Bac
 def settle_dispatch(dispatch: str, wanted: Settled, bot: Bot, backend: Back) -> None:
     """Say what became of something that was taken."""
     service = backend.telling.dispatches
-    if service.kind(dispatch) is not _network(bot):
-        raise Forbidden(f"that is not for a bot on {_network(bot)}")
+    if service.kind(dispatch) is not (network := _network(bot, backend)):
+        raise Forbidden(f"that is not for a bot on {network}")
     if wanted.state == "sent":
         service.sent(dispatch, remote=wanted.remote)
         return
@@ -124,9 +127,9 @@ def settle_dispatch(dispatch: str, wanted: Settled, bot: Bot, backend: Back) -> 
     service.failed(dispatch, wanted.error, lasting=wanted.state == "failed", again_at=again_at)
 
 
-def _network(bot: Principal) -> ChannelKind:
+def _network(bot: Principal, backend: Backend) -> ChannelKind:
     """Return the network that a bot speaks on."""
-    return ChannelKind(bot.via)
+    return ChannelKind(backend.people.bots.network(bot.id))
 
 
 def _task(parcel: Parcel) -> DispatchTask:

@@ -18,7 +18,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicCredentials, HTTPBearer
 from pydantic import BaseModel, Field, ValidationError
 
-from flowbuild.api.access import Address, Permission
+from flowbuild.api.access import Address, Permission, of_bearer
 from flowbuild.api.backend import Back, Backend
 from flowbuild.api.places import Long, place_of
 from flowbuild.core.access import ANONYMOUS, Action, Principal, require
@@ -37,13 +37,14 @@ _bearer = HTTPBearer(auto_error=False)
 
 
 def git_caller(
+    request: Request,
     backend: Back,
     basic: Annotated[HTTPBasicCredentials | None, Depends(_basic)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
     """Return who asks: git knows users and passwords, and the token is the password, whatever the user is called."""
     if bearer is not None:
-        return backend.authenticator.of_token(bearer.credentials)
+        return of_bearer(request, backend, bearer.credentials)
     if basic is not None:
         return backend.authenticator.of_token(basic.password or basic.username)
     return ANONYMOUS

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from flowbuild.api.access import Caller, InList, listed
 from flowbuild.api.backend import Back, Backend
+from flowbuild.api.pipelines import HoldView
 from flowbuild.api.problems import RESPONSES
 from flowbuild.api.routers.run_lists import RunSummary, summary
 from flowbuild.api.staying import Staying
@@ -20,7 +21,7 @@ from flowbuild.api.streams import End, until_over
 from flowbuild.core.access import Action, allowed
 from flowbuild.core.model import Input
 from flowbuild.services.decisions import run_topic
-from flowbuild.services.news import deliveries_topic, names, runner_topic, schedules_topic
+from flowbuild.services.news import deliveries_topic, names, pipelines_topic, runner_topic, schedules_topic
 from flowbuild.services.overview import PipelineOverview, ProjectOverview
 from flowbuild.services.signals import Following
 
@@ -39,6 +40,7 @@ class PipelineGlance(BaseModel):
     runs: list[RunSummary] = Field(description="the newest first, also those that go on")
     median_seconds: float | None = Field(description="of those that succeeded")
     success_rate: float | None = Field(description="from 0 to 1, of those that ended and were not cancelled")
+    hold: HoldView | None = Field(description="who lets nothing of it begin; none: nobody does")
 
 
 class ProjectGlance(BaseModel):
@@ -92,11 +94,12 @@ def list_work(
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """What somebody may be told of: runs, deliveries and schedules of some projects (None: of all), and runners."""
+    """What somebody may be told of: runs, deliveries, schedules and pipelines of some projects (None: of all), and runners."""
 
     runs: frozenset[str] | None
     deliveries: frozenset[str] | None
     schedules: frozenset[str] | None
+    pipelines: frozenset[str] | None
     runners: bool
 
 
@@ -105,6 +108,7 @@ def _audience(runs: Visible, caller: Caller, backend: Back) -> Audience:
         runs=runs,
         deliveries=listed(caller, backend, Action.HOOK_READ),
         schedules=listed(caller, backend, Action.SCHEDULE_READ),
+        pipelines=listed(caller, backend, Action.PROJECT_READ),
         runners=allowed(caller, Action.RUNNER_READ, None),
     )
 
@@ -115,8 +119,8 @@ async def follow_all(
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow all that the caller may see: each message of the type `run` is a RunSummary as it is now.
 
-    Of other things a message says only that they are to be asked for again: `deliveries` and `schedules` of a project,
-    `{"project": NAME}`, and `runner`, `{"name": NAME}`. A message of the type `reset` says that more has happened than is
+    Of other things a message says only that they are to be asked for again: `deliveries`, `schedules` and `pipelines` (which
+    are held) of a project, `{"project": NAME}`, and `runner`, `{"name": NAME}`. A message of the type `reset` says that more has happened than is
     told: whoever keeps a list asks for it again. The first message is one; nothing that happens after it is left out.
     """
     with backend.changes() as changes:
@@ -143,6 +147,7 @@ def _told(backend: Backend, topics: Collection[str], audience: Audience) -> list
     for kind, topic, visible in (
         ("deliveries", deliveries_topic(""), audience.deliveries),
         ("schedules", schedules_topic(""), audience.schedules),
+        ("pipelines", pipelines_topic(""), audience.pipelines),
     ):
         told = sorted(name for name in names(topics, topic) if visible is None or name in visible)
         messages += [ServerSentEvent(data={"project": name}, event=kind) for name in told]
@@ -171,4 +176,5 @@ def _pipeline(found: PipelineOverview) -> PipelineGlance:
         runs=[summary(line) for line in found.runs],
         median_seconds=found.record.median_seconds,
         success_rate=found.record.success_rate,
+        hold=HoldView.of(found.hold),
     )

@@ -255,12 +255,13 @@ def list_refs(
 def list_pipelines(project: str, backend: Back, ref: Ref = "") -> PipelinesView:
     """Return the pipelines at a branch, tag or commit as of the last fetch, with everything that is wrong in their files."""
     found = backend.projects.pipelines(project, ref)
+    holds = backend.holds.of_project(project)
     return PipelinesView(
         commit=found.point.commit,
         branch=found.point.branch,
         tag=found.point.tag,
         files=list(found.files),
-        pipelines=[shown_pipeline(each) for each in found.pipelines.values()],
+        pipelines=[shown_pipeline(each, holds.get(each.name)) for each in found.pipelines.values()],
         findings=[finding.to_dict() for finding in found.findings],
     )
 
@@ -271,7 +272,7 @@ def getshown_pipeline(project: str, pipeline: str, backend: Back, ref: Ref = "")
     found = backend.projects.pipelines(project, ref).pipelines
     if pipeline not in found:
         raise NotFound(f"there is no pipeline {pipeline!r}", hint=did_you_mean(pipeline, found))
-    return shown_pipeline(found[pipeline])
+    return shown_pipeline(found[pipeline], backend.holds.of_project(project).get(pipeline))
 
 
 @router.get("/{project}/file", dependencies=[Depends(OnProject(Action.PROJECT_READ))])

@@ -10,6 +10,7 @@ from flowbuild.api.access import Caller, OnServer, Public
 from flowbuild.api.backend import Back
 from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action, allowed, rights
+from flowbuild.core.chat import CHAT
 
 router = APIRouter(tags=["server"], responses=RESPONSES)
 
@@ -36,6 +37,7 @@ class Me(BaseModel):
     admin: bool
     roles: dict[str, str] = Field(description="by project")
     scopes: list[str] | None = Field(description="of a token; none: not a token")
+    linked: bool | None = Field(description="of somebody for whom a bot asks, whether they have an account here")
     may: list[Action] = Field(description="what concerns the server as a whole")
     rights: dict[str, list[Action]] = Field(
         description="what each role may in its project; `public`: anybody in public ones"
@@ -76,6 +78,7 @@ def me(caller: Caller) -> Me:
         admin=caller.admin,
         roles={project: str(role) for project, role in caller.roles.items()},
         scopes=None if caller.scopes is None else sorted(caller.scopes),
+        linked=caller.kind != "anonymous" if caller.via.startswith(CHAT) else None,
         may=[action for action in Action if allowed(caller, action, None)],
         rights=rights(),
     )

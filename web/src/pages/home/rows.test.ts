@@ -18,6 +18,7 @@ const pipeline = (name: string, ...states: RunState[]) =>
     runs: states.map(run),
     median_seconds: null,
     success_rate: null,
+    hold: null,
   }) as PipelineGlance;
 const project = (name: string, ...pipelines: PipelineGlance[]) =>
   ({ name, branch: 'main', commit: 'c', errors: 0, problem: '', pipelines }) as ProjectGlance;

@@ -65,6 +65,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_link_codes_user_id", "link_codes", ["user_id"])
     _create_messages()
+    _via_of(300)
 
 
 def _create_messages() -> None:
@@ -108,7 +109,16 @@ def _create_messages() -> None:
     op.create_index("ix_dispatches_state_next_at", "dispatches", ["state", "next_at"])
 
 
+def _via_of(length: int) -> None:
+    """Let the audit log say what chat networks call people, which is longer than the name of a token."""
+    with op.batch_alter_table("audit") as audit:
+        audit.alter_column(
+            "via", type_=sa.String(length=length), existing_nullable=False, existing_server_default=sa.text("''")
+        )
+
+
 def downgrade() -> None:
     """Drop them."""
+    _via_of(64)
     for table in ("dispatches", "messages", "link_codes", "holds", "channels", "bots"):
         op.drop_table(table)
