@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 
+import structlog
+
+from flowbuild.bot.acting import perform
+from flowbuild.bot.acting.errands import Errand, Place
+from flowbuild.bot.actions import Action
 from flowbuild.bot.adapters.base import Incoming
-from flowbuild.bot.messages import Message
+from flowbuild.bot.commands import parse
+from flowbuild.bot.dialogue import SECONDS, Dialogue, Pending, Said, is_answer, understood
+from flowbuild.bot.facts import Choose, Confirm, Fill, Watched
+from flowbuild.bot.messages import Message, line
+from flowbuild.bot.replies import ask, errors, reply
+from flowbuild.bot.watching import Say, Watching
+from flowbuild.bot.words import one_command, split
 from flowbuild.client.base import ServerClient
+from flowbuild.core.errors import FlowError
 
 ClientFor = Callable[[str], ServerClient]
-Say = Callable[[str, str, Message], Awaitable[None]]
+_log = structlog.get_logger(__name__)
 
 
 class Brain:
@@ -19,7 +32,7 @@ class Brain:
     `client_for` returns the client of a sender; it is called for every message, so it is to be cheap (one pool of connections,
     another `Flow-Sender`). For "" it is the client of the bot itself, which exchanges codes of links and no more.
     `say(room, thread, message)` is how something is told that nobody is waiting for just now: the end of a run that
-    somebody watches. It is never called before the message with that command is answered. An error of it is logged.
+    somebody watches. It is never called before `handle` of that command has returned. An error of it is logged.
     `network`: the kind of the channels of this network ("matrix"); "" has none (a terminal), then there is no `notify` and no `link`.
     `rooms`: the default project of rooms by what the network calls them; a mapping that lasts lets them outlive the program.
     `clock`: seconds since 1970; questions are forgotten after a while.
@@ -34,7 +47,12 @@ class Brain:
         rooms: MutableMapping[str, str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        raise NotImplementedError
+        self._client_for = client_for
+        self._network = network
+        self._rooms = {} if rooms is None else rooms
+        self._clock = clock
+        self._dialogue = Dialogue()
+        self._watching = Watching(say, clock)
 
     async def handle(self, incoming: Incoming) -> Sequence[Message]:
         """Return what is to be answered, in this order, in the thread of `incoming` if it has one; mostly one message, never none.
@@ -43,12 +61,76 @@ class Brain:
         the bot: the adapter takes its name off. Messages of one sender in one room are to be given one after the other; others
         may be handled at the same time. May take as long as the server does (30 s for each request); it can be cancelled.
         """
-        raise NotImplementedError
+        try:
+            return await self.answer(incoming)
+        except Exception:
+            number = _key(incoming)
+            _log.exception("a fault of the bot", number=number)
+            return [errors.fault(number)]
 
     def expects(self, room: str, sender: str) -> bool:
         """Tell whether the sender was asked something there: then what they say next is an answer, even without the bot's name."""
-        raise NotImplementedError
+        return self._dialogue.pending(room, sender, self._clock()) is not None
 
     async def close(self) -> None:
         """Forget who watches what."""
-        raise NotImplementedError
+        await self._watching.close()
+
+    async def answer(self, incoming: Incoming) -> Sequence[Message]:
+        """Answer as `handle` does, and raise what is a fault of the bot."""
+        try:
+            return [await self._answer(incoming)]
+        except FlowError as error:
+            return [errors.error(error, linkable=bool(self._network))]
+
+    async def _answer(self, incoming: Incoming) -> Message:
+        text = one_command(incoming.text)
+        pending = self._dialogue.pending(incoming.room, incoming.sender, self._clock())
+        meaning = Said.OTHER if pending is None else understood(pending, text)
+        if (pending is None and is_answer(text)) or meaning is Said.STALE:
+            return errors.gone()
+        if pending is not None and meaning is Said.UNCLEAR:
+            return _again(pending)
+        self._dialogue.drop(incoming.room, incoming.sender)
+        if meaning is Said.DROP:
+            return errors.dropped()
+        return await self._act(parse(split(text)) if isinstance(meaning, Said) else meaning, incoming)
+
+    async def _act(self, action: Action, incoming: Incoming) -> Message:
+        errand = self._errand(incoming)
+        outcome = await perform(action, errand)
+        if isinstance(outcome, Choose | Fill | Confirm):
+            pending = Pending(outcome, _key(incoming), self._clock() + SECONDS)
+            self._dialogue.ask(incoming.room, incoming.sender, pending)
+            return ask(outcome, pending.key)
+        if isinstance(outcome, Watched):
+            self._watching.begin(errand.client, incoming.sender, incoming.room, incoming.thread, outcome.run)
+        return reply(outcome, self._clock())
+
+    def _errand(self, incoming: Incoming) -> Errand:
+        place = Place(
+            incoming.room,
+            incoming.sender,
+            incoming.sender_name,
+            incoming.direct,
+            self._network,
+            self._rooms.get(incoming.room, ""),
+        )
+
+        def use(project: str) -> None:
+            self._rooms[incoming.room] = project
+
+        return Errand(self._client_for(incoming.sender), place, lambda: self._client_for(""), use)
+
+
+def _again(pending: Pending) -> Message:
+    """Ask once more, of somebody who said something else."""
+    asked = ask(pending.question, pending.key)
+    first = line("That is no answer to this:")
+    return Message(asked.title, asked.tone, asked.url, (first, *asked.blocks), asked.buttons)
+
+
+def _key(incoming: Incoming) -> str:
+    """Return what tells questions apart: it comes of the message that led to them, so nobody can foresee or repeat it."""
+    told = f"{incoming.id}\0{incoming.room}\0{incoming.sender}".encode("utf-8", "replace")
+    return hashlib.sha256(told).hexdigest()[:6]

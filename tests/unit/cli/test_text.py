@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowbuild.cli.render import human
+from flowbuild.core import human
 from flowbuild.cli.render.text import MAX_LINE, LineSplitter, clean
 
 SGR = re.compile(r"\x1b\[[0-9;]+m")

@@ -8,7 +8,7 @@ from typing import TextIO, cast
 from rich.console import Console
 from rich.text import Text
 
-from flowbuild.cli.render import human
+from flowbuild.core import human
 from flowbuild.cli.render.plain import write_line
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.render.theme import Look, safe

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from flowbuild.cli.render import human
+from flowbuild.core import human
 from flowbuild.cli.render.graph import GraphLine, Label, graph_lines, run_graph
 from flowbuild.cli.render.screen import Screen
 from flowbuild.cli.render.summary import summary

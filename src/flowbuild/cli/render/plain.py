@@ -8,7 +8,7 @@ from typing import TextIO
 
 from rich.text import Text
 
-from flowbuild.cli.render import human
+from flowbuild.core import human
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import Line, Tails
 from flowbuild.cli.render.text import clean

@@ -6,7 +6,7 @@ from collections import Counter
 
 from rich.text import Text
 
-from flowbuild.cli.render import human
+from flowbuild.core import human
 from flowbuild.cli.render.tails import Tails, first_error
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.render.theme import Look, elapsed, run_state, run_symbol, safe, step_symbol, title, why
