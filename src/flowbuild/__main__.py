@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowbuild.client.base import Check, RunnerRequest, ServerSession, Session
+    from flowbuild.client.base import Check, RunnerRequest, ServerClient, ServerSession, Session
 
 
 def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AbstractAsyncContextManager[Session]:
@@ -32,6 +32,13 @@ def dial(url: str, token: str, project: str | None) -> AbstractAsyncContextManag
     from flowbuild.wiring.remote import dial as dial_there  # noqa: PLC0415 (see docstring)
 
     return dial_there(url, token, project)
+
+
+async def talk(client: ServerClient, project: str) -> int:
+    """Talk about a server with whoever is at the terminal; loads what that takes only now."""
+    from flowbuild.bot.terminal import talk as talk_there  # noqa: PLC0415 (see docstring)
+
+    return await talk_there(client, project)
 
 
 class Operations:
@@ -99,7 +106,7 @@ def main() -> None:
 
     if obeys:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = run_program(connect, operator=Operations(), dial=dial)
+    code = run_program(connect, operator=Operations(), dial=dial, talk=talk)
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -24,6 +25,15 @@ from flowbuild.core.errors import FlowError
 
 ClientFor = Callable[[str], ServerClient]
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said to a message. `understood`: it was a command that was done, or an answer; `problem`: why it was not done."""
+
+    messages: Sequence[Message]
+    understood: bool = True
+    problem: FlowError | None = None
 
 
 class Brain:
@@ -62,8 +72,8 @@ class Brain:
         may be handled at the same time. May take as long as the server does (30 s for each request); it can be cancelled.
         """
         try:
-            return await self.answer(incoming)
-        except Exception:
+            return (await self.answer(incoming)).messages
+        except Exception:  # noqa: BLE001 (nobody in a chat is shown a traceback)
             number = _key(incoming)
             _log.exception("a fault of the bot", number=number)
             return [errors.fault(number)]
@@ -72,29 +82,33 @@ class Brain:
         """Tell whether the sender was asked something there: then what they say next is an answer, even without the bot's name."""
         return self._dialogue.pending(room, sender, self._clock()) is not None
 
+    async def idle(self) -> None:
+        """Return when nobody watches anything any more."""
+        await self._watching.idle()
+
     async def close(self) -> None:
         """Forget who watches what."""
         await self._watching.close()
 
-    async def answer(self, incoming: Incoming) -> Sequence[Message]:
-        """Answer as `handle` does, and raise what is a fault of the bot."""
+    async def answer(self, incoming: Incoming) -> Answer:
+        """Answer as `handle` does, saying also whether it was understood. Raises what is a fault of the bot."""
         try:
-            return [await self._answer(incoming)]
+            return await self._answer(incoming)
         except FlowError as error:
-            return [errors.error(error, linkable=bool(self._network))]
+            return Answer([errors.error(error, linkable=bool(self._network))], understood=False, problem=error)
 
-    async def _answer(self, incoming: Incoming) -> Message:
+    async def _answer(self, incoming: Incoming) -> Answer:
         text = one_command(incoming.text)
         pending = self._dialogue.pending(incoming.room, incoming.sender, self._clock())
         meaning = Said.OTHER if pending is None else understood(pending, text)
         if (pending is None and is_answer(text)) or meaning is Said.STALE:
-            return errors.gone()
+            return Answer([errors.gone()], understood=False)
         if pending is not None and meaning is Said.UNCLEAR:
-            return _again(pending)
+            return Answer([_again(pending)], understood=False)
         self._dialogue.drop(incoming.room, incoming.sender)
         if meaning is Said.DROP:
-            return errors.dropped()
-        return await self._act(parse(split(text)) if isinstance(meaning, Said) else meaning, incoming)
+            return Answer([errors.dropped()])
+        return Answer([await self._act(parse(split(text)) if isinstance(meaning, Said) else meaning, incoming)])
 
     async def _act(self, action: Action, incoming: Incoming) -> Message:
         errand = self._errand(incoming)

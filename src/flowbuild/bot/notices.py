@@ -110,7 +110,10 @@ def _buttons(news: News) -> tuple[Button, ...]:
         approve = [Button(f"Approve {brief(key, 30)}", f"approve {run} {key}", danger=True) for key in keys]
         return (*approve, *(Button(f"Reject {brief(key, 30)}", f"reject {run} {key}", danger=True) for key in keys))
     if news.kind in _WRONG:
-        retry = [Button(f"Retry from {brief(step.key, 30)}", f"retry {run} from {step.key}", danger=True) for step in news.steps[:1]]
+        retry = [
+            Button(f"Retry from {brief(step.key, 30)}", f"retry {run} from {step.key}", danger=True)
+            for step in news.steps[:1]
+        ]
         return (Button("Why?", f"why {run}"), *retry)
     if news.kind is NewsKind.STARTED:
         return (Button("Watch", f"watch {run}"), Button("Cancel", f"cancel {run}", danger=True))

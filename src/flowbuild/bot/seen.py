@@ -279,7 +279,10 @@ def projects(answer: Any) -> list[ProjectGlance]:
 def _latest(pipeline: Any) -> Any:
     if not isinstance(pipeline, dict):
         return pipeline
-    return {**pipeline, "runs": [{**each, "rerun_of": None} for each in pipeline.get("runs", ()) if isinstance(each, dict)]}
+    return {
+        **pipeline,
+        "runs": [{**each, "rerun_of": None} for each in pipeline.get("runs", ()) if isinstance(each, dict)],
+    }
 
 
 def _bytes(piece: Piece) -> bytes:

@@ -38,6 +38,11 @@ class Watching:
         self._tasks[key] = task
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
+    async def idle(self) -> None:
+        """Return when nothing is watched any more."""
+        while tasks := list(self._tasks.values()):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Stop."""
         tasks = list(self._tasks.values())
@@ -57,10 +62,10 @@ class Watching:
                 message = runs.ended(latest, self._clock())
         except FlowError as error:
             message = runs.lost(latest, error.message)
-        except Exception:
+        except Exception:  # noqa: BLE001 (as in Brain.handle)
             _log.exception("watching failed", run=run.id)
             message = runs.lost(latest, "a fault of mine")
         try:
             await self._say(room, thread, message)
-        except Exception:
+        except Exception:  # noqa: BLE001 (of the network: nobody is there to be told)
             _log.exception("telling failed", run=run.id, room=room)

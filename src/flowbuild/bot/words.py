@@ -11,7 +11,7 @@ from flowbuild.core.visible import clean
 
 MAX_TEXT = 4000  # characters of a message that are looked at
 MAX_WORDS = 200
-_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "„": "“", "‘": "’", "«": "»", "»": "«"}
+QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "„": "“", "‘": "’", "«": "»", "»": "«"}  # noqa: RUF001 (what phones make of quotes)
 _NAME = re.compile(r"[^\s=\"'`]+=")
 
 
@@ -71,7 +71,7 @@ def one_command(text: str) -> str:
 def split(line: str) -> Words:
     """Return the words of a line. A quote without an end is a letter like others: people write don't."""
     line = line.removeprefix("/").removeprefix("!") if line[1:2].isalpha() else line
-    items = []
+    items: list[Word] = []
     for word in _words(line):
         if len(items) == MAX_WORDS:
             raise Refused(f"that is more than {MAX_WORDS} words", hint="one command, on one line")
@@ -126,5 +126,5 @@ def _plain(line: str, at: int) -> tuple[str, int, bool]:
 
 def _closing(line: str, at: int) -> int:
     """Return where the quote that begins there ends, -1 when none does."""
-    close = _QUOTES.get(line[at])
+    close = QUOTES.get(line[at])
     return -1 if close is None else line.find(close, at + 1)

@@ -335,7 +335,7 @@ class Connect(Protocol):
 class ServerClient(FlowClient, Protocol):
     """A client of a server elsewhere, which has more than runs."""
 
-    async def ask(self, method: str, path: str, body: Any = None, *, form_token: str = "", **query: str) -> Any:
+    async def ask(self, method: str, path: str, body: Any = None, /, *, form_token: str = "", **query: str) -> Any:
         """Send a request to the REST API, below /api/v1/; return its answer as plain values.
 
         `form_token` goes with changes that a login with a password makes, in the same session.
@@ -357,6 +357,14 @@ class Dial(Protocol):
 
     def __call__(self, url: str, token: str, project: str | None) -> AbstractAsyncContextManager[ServerSession]:
         """Return a context manager of a session."""
+        ...
+
+
+class Talk(Protocol):
+    """Talks about a server with whoever is at the terminal; returns the exit code."""
+
+    async def __call__(self, client: ServerClient, project: str) -> int:
+        """Talk until there is nothing more to say. `project`: the one that is meant when none is named."""
         ...
 
 

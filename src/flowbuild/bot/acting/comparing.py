@@ -23,7 +23,7 @@ WRONG = (Outcome.FAILED, Outcome.ERRORED)
 
 async def why(action: actions.Why, errand: Errand) -> Explained | RunShown:
     """Find the first failing lines and what changed since the last good run; of a run that goes on what it waits for."""
-    view = await finding.run(errand, action.run, lambda run: actions.Why(run))
+    view = await finding.run(errand, action.run, actions.Why)
     wrong = [step for step in view.steps if step.outcome in WRONG and not step.allow_failure]
     if not wrong:
         return await shown(errand, view)

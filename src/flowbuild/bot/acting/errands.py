@@ -32,7 +32,7 @@ class Errand:
     use: Callable[[str], None]
 
 
-class Asking(Exception):  # noqa: N818 (not an error: there is something to be known first)
+class Asking(Exception):
     """The action stops here; its question carries the actions that go on."""
 
     def __init__(self, question: Question) -> None:

@@ -23,7 +23,9 @@ T = TypeVar("T")
 MOST = 9  # options that are shown
 PROJECTS = 20  # that are asked for a run when none is named
 COMMIT = re.compile(r"[0-9a-fA-F]{7,64}")
-RUN = re.compile(r"(?:(?P<project>[^#/\s]{1,64})[#/])?#?(?P<name>[0-9]{1,9}|last|[0-7][0-9a-hjkmnp-tv-zA-HJKMNP-TV-Z]{5,25})")
+RUN = re.compile(
+    r"(?:(?P<project>[^#/\s]{1,64})[#/])?#?(?P<name>[0-9]{1,9}|last|[0-7][0-9a-hjkmnp-tv-zA-HJKMNP-TV-Z]{5,25})"
+)
 
 
 def is_run(text: str) -> bool:
@@ -36,7 +38,9 @@ def fitting(text: str, names: Iterable[str]) -> list[str]:
     known, lower = list(dict.fromkeys(names)), text.lower()
     if text in known:
         return [text]
-    return [name for name in known if name.lower() == lower] or [name for name in known if name.lower().startswith(lower)]
+    return [name for name in known if name.lower() == lower] or [
+        name for name in known if name.lower().startswith(lower)
+    ]
 
 
 def choose(about: str, names: Sequence[str], action: Callable[[str], Action]) -> Asking:
@@ -56,7 +60,9 @@ async def project(errand: Errand, text: str, action: Callable[[str], Action]) ->
         return errand.place.project
     if not text:
         return _one("which project?", known, action, none="there is no project that you may see")
-    return _one(f"which project is {brief(text, 40)!r}?", fitting(text, known), action, none=_none("project", text, known))
+    return _one(
+        f"which project is {brief(text, 40)!r}?", fitting(text, known), action, none=_none("project", text, known)
+    )
 
 
 async def pipeline(
@@ -118,7 +124,9 @@ async def _anywhere(errand: Errand, known: Sequence[str], name: str, action: Cal
     found = await asyncio.gather(*(_maybe(errand, each, name) for each in known[:PROJECTS]))
     views = [view for view in found if view is not None]
     if not views:
-        raise Refused(f"there is no run {name}", hint="`runs` lists them, `use PROJECT` says whose numbers are meant here")
+        raise Refused(
+            f"there is no run {name}", hint="`runs` lists them, `use PROJECT` says whose numbers are meant here"
+        )
     labels = {f"{view.project}#{view.number}": view for view in views}
     return labels[_one(f"which run is {name}?", list(labels), action, none="")]
 
@@ -159,7 +167,11 @@ async def ref(errand: Errand, project: str, text: str, action: Callable[[str], A
 
 def _one(about: str, names: Sequence[str], action: Callable[[str], Action], *, none: str | Refused) -> str:
     if not names:
-        raise none if isinstance(none, Refused) else Refused(none, hint="`link` says who you are to me; `help` what I can")
+        raise (
+            none
+            if isinstance(none, Refused)
+            else Refused(none, hint="`link` says who you are to me; `help` what I can")
+        )
     if len(names) > 1:
         raise choose(about, names, action)
     return names[0]

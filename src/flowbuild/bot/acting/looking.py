@@ -31,14 +31,14 @@ MOST_WAITING = 5  # steps that are asked what they wait for
 async def status(action: actions.Status, errand: Errand) -> RunShown | PipelineList | RunList:
     """Say how a run, a pipeline, a project or everything is doing."""
     if finding.is_run(action.what):
-        return await shown(errand, await finding.run(errand, action.what, lambda run: actions.Status(run)))
+        return await shown(errand, await finding.run(errand, action.what, actions.Status))
     known = await finding.projects(errand)
     if not action.what:
         return PipelineList([each for each in known if each.name == errand.place.project] or known, state=True)
     named = [each for each in known if each.name == action.what]
     if named:
         return PipelineList(named, state=True)
-    one, glance = finding.chosen(known, errand.place.project, action.what, lambda name: actions.Status(name))
+    one, glance = finding.chosen(known, errand.place.project, action.what, actions.Status)
     if not glance.runs:
         return PipelineList([replace(one, pipelines=[glance])], state=True)
     return await shown(errand, await _whole(errand, glance.runs[0]))
@@ -92,13 +92,13 @@ async def pipelines(action: actions.Pipelines, errand: Errand) -> PipelineList:
     known = await finding.projects(errand)
     if not action.project:
         return PipelineList(known)
-    wanted = await finding.project(errand, action.project, lambda name: actions.Pipelines(name))
+    wanted = await finding.project(errand, action.project, actions.Pipelines)
     return PipelineList([each for each in known if each.name == wanted])
 
 
 async def watch(action: actions.Watch, errand: Errand) -> Watched | RunShown:
     """Find the run that is to be watched; one that has ended is shown instead."""
-    view = await finding.run(errand, action.run, lambda run: actions.Watch(run))
+    view = await finding.run(errand, action.run, actions.Watch)
     return Watched(view) if view.state in _GOING else RunShown(view)
 
 
@@ -128,19 +128,21 @@ async def schedule(action: actions.Schedule, errand: Errand) -> Timers:
     names = [each.name for each in known]
     if action.what and not finding.fitting(action.what, names):
         place = errand.place.project
-        one, glance = finding.chosen(known, place, action.what, lambda name: actions.Schedule(name))
+        one, glance = finding.chosen(known, place, action.what, actions.Schedule)
         project, only = one.name, glance.name
     else:
-        project = await finding.project(errand, action.what, lambda name: actions.Schedule(name))
+        project = await finding.project(errand, action.what, actions.Schedule)
     found = seen.read(seen.timers, await errand.client.ask("GET", path("projects", project, "schedules")))
     return Timers(project, [each for each in found if only in ("", each.pipeline)], only)
 
 
 async def nodes(_action: actions.Nodes, errand: Errand) -> NodeList:
     """List machines."""
-    return NodeList(seen.read(seen.nodes, await errand.client.ask("GET", "runners")))
+    found = seen.read(seen.nodes, await errand.client.ask("GET", "runners"))
+    return NodeList(found)
 
 
 async def queue(_action: actions.Queue, errand: Errand) -> QueueShown:
     """List what waits and what runs."""
-    return QueueShown(seen.read(seen.works, await errand.client.ask("GET", "queue", limit="50")))
+    found = seen.read(seen.works, await errand.client.ask("GET", "queue", limit="50"))
+    return QueueShown(found)

@@ -37,7 +37,9 @@ async def use(action: actions.Use, errand: Errand) -> Using:
         return Using(errand.place.project)
     project = await finding.project(errand, action.project, actions.Use)
     if not errand.place.direct and seen.read(seen.me, await errand.client.ask("GET", "me")).kind == "anonymous":
-        raise Refused("I do not know you, so you do not say what is meant here", hint="in a direct message: `link CODE`")
+        raise Refused(
+            "I do not know you, so you do not say what is meant here", hint="in a direct message: `link CODE`"
+        )
     errand.use(project)
     return Using(project, changed=True)
 
@@ -50,7 +52,9 @@ async def help_(action: actions.Help, _errand: Errand) -> HelpShown:
 async def notify(action: actions.Notify, errand: Errand) -> Notified:
     """List or change what is told in this room of its project, or to this person of what is theirs."""
     if not errand.place.network:
-        raise Refused("nothing is told here unasked", hint="`flow channels` is about e-mail, webhooks and rooms; `watch RUN`")
+        raise Refused(
+            "nothing is told here unasked", hint="`flow channels` is about e-mail, webhooks and rooms; `watch RUN`"
+        )
     place, project = "account/channels", ""
     if not errand.place.direct:
         project = await finding.project(

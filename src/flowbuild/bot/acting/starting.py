@@ -83,7 +83,9 @@ async def retry(action: Retry, errand: Errand) -> Started:
         raise Refused(f"run {view.number} has not ended yet", hint=hint)
     wrong = [step.key for step in view.steps if step.outcome in WRONG and not step.allow_failure] if failed else steps
     if failed and not wrong:
-        raise Refused(f"no step of run {view.number} went wrong", hint=f"`retry {view.number} all` runs all of it again")
+        raise Refused(
+            f"no step of run {view.number} went wrong", hint=f"`retry {view.number} all` runs all of it again"
+        )
     if not action.sure:
         plan = RunPlan("retry", view, wrong, _acted_on(view, wrong))
         raise Asking(Confirm(replace(action, steps=tuple(steps), sure=True), plan))

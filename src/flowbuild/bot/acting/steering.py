@@ -58,7 +58,9 @@ async def cancel(action: Cancel, errand: Errand) -> Steered:
     """End a run."""
     view = await finding.run(errand, action.run, lambda run: replace(action, run=run))
     if view.state not in (RunState.RUNNING, RunState.CANCELLING):
-        hint = f"`retry {view.number}` starts it again" if view.state is not RunState.SUCCEEDED else "`runs` lists others"
+        hint = (
+            f"`retry {view.number}` starts it again" if view.state is not RunState.SUCCEEDED else "`runs` lists others"
+        )
         raise Refused(f"run {view.number} has ended: it {_ended(view)}", hint=hint)
     if not action.sure:
         running = tuple(step.key for step in view.steps if step.started_at is not None and step.outcome is None)

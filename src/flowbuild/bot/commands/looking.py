@@ -127,7 +127,7 @@ COMMANDS = (
     Command(
         "watch",
         "watch [RUN]",
-        "Tell here how a run ended, once, when it has; or that it waits for an approval.",
+        "Tell here how a run ended, once, when it has.",
         _watch,
         aliases=("w",),
     ),

@@ -49,7 +49,9 @@ COMMANDS = (
         asks="always",
         examples=("approve 12", "approve 12 deploy looks good"),
     ),
-    Command("reject", "reject RUN [STEP] [REASON]", "Refuse it: the step fails.", _reject, aliases=("deny",), asks="always"),
+    Command(
+        "reject", "reject RUN [STEP] [REASON]", "Refuse it: the step fails.", _reject, aliases=("deny",), asks="always"
+    ),
     Command("cancel", "cancel RUN", "End a run.", _cancel, aliases=("stop", "abort"), asks="always"),
     Command(
         "hold",

@@ -48,7 +48,9 @@ def pipelines(fact: PipelineList, now: float) -> Message:
     red = [each for _, each in whole if each.runs and each.runs[0].state in _RED]
     words = f"{human.count(len(whole), 'pipeline')}, {len(red)} red" if red else human.count(len(whole), "pipeline")
     held = sum(each.hold is not None for _, each in whole)
-    return Message(words + (f", {held} held" if held else ""), Tone.BAD if red and fact.state else Tone.PLAIN, blocks=tuple(blocks))
+    return Message(
+        words + (f", {held} held" if held else ""), Tone.BAD if red and fact.state else Tone.PLAIN, blocks=tuple(blocks)
+    )
 
 
 def _doing(project: seen.ProjectGlance, each: seen.PipelineGlance, now: float) -> tuple[str, ...]:

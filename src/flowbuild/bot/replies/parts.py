@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from flowbuild.bot.messages import Span, Tone
-from flowbuild.bot.words import brief
+from flowbuild.bot.words import QUOTES, brief
 from flowbuild.client.base import RunView, StepView
 from flowbuild.core import human
 from flowbuild.core.states import Outcome, RunState, StepState
@@ -116,7 +116,7 @@ def code(text: str) -> Span:
 
 def typed(name: str) -> str:
     """Return a name as it is to be typed: in quotes when it holds spaces or begins with one."""
-    if not any(char.isspace() for char in name) and name[:1] not in "\"'`“‘„«»" and "=" not in name:
+    if not any(char.isspace() or char in QUOTES for char in name) and "=" not in name:
         return name
     quotes = next((each for each in "\"'`" if each not in name), "")
     return f"{quotes}{name}{quotes}"

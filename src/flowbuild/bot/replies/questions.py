@@ -91,6 +91,8 @@ def _run_plan(plan: RunPlan) -> tuple[str, list[Block]]:
 
 def _names(names: object) -> str:
     known = [brief(str(each), 60) for each in names] if isinstance(names, list | tuple) else []
-    return f"{', '.join(known[:9])} and {len(known) - 9} more" if len(known) > 9 else " and ".join(
-        part for part in (", ".join(known[:-1]), *known[-1:]) if part
+    return (
+        f"{', '.join(known[:9])} and {len(known) - 9} more"
+        if len(known) > 9
+        else " and ".join(part for part in (", ".join(known[:-1]), *known[-1:]) if part)
     )

@@ -6,7 +6,7 @@ from flowbuild.bot.facts import DiffShown, Explained, LogShown, RunShown, Starte
 from flowbuild.bot.messages import Block, Button, Code, Message, Table, Text, Tone, line
 from flowbuild.bot.replies import parts
 from flowbuild.bot.words import brief, log_line
-from flowbuild.client.base import RunView
+from flowbuild.client.base import RunView, StepView
 from flowbuild.core import human
 from flowbuild.core.states import Outcome, RunState
 
@@ -32,22 +32,24 @@ def shown(fact: RunShown, now: float) -> Message:
     """How a run is doing."""
     run = fact.run
     when = f"after {parts.took(run, now)}, {parts.ago(run.finished_at, now)}" if run.finished_at is not None else ""
-    first = ", ".join(
-        part for part in (parts.where(run), when or f"for {parts.took(run, now)}", _origin(run)) if part
-    )
+    first = ", ".join(part for part in (parts.where(run), when or f"for {parts.took(run, now)}", _origin(run)) if part)
     rows = [(brief(step.key, 40), brief(parts.doing(step, now), 80)) for step in run.steps[:MOST_STEPS]]
     blocks: list[Block] = [line(first), Table(("step", "state"), rows)] if rows else [line(first)]
     if len(run.steps) > MOST_STEPS:
         blocks.append(line(f"… and {len(run.steps) - MOST_STEPS} more steps."))
     blocks += [line(f"{brief(key, 40)} waits: {brief(each.message, 300)}") for key, each in fact.waiting.items()]
-    return Message(f"{parts.title(run)} {parts.state(run)}", parts.tone(run), parts.page(run), tuple(blocks), buttons(run))
+    return Message(
+        f"{parts.title(run)} {parts.state(run)}", parts.tone(run), parts.page(run), tuple(blocks), buttons(run)
+    )
 
 
 def ended(run: RunView, now: float) -> Message:
     """A run ended that somebody watched."""
     blocks: list[Block] = [line(f"{parts.where(run)}, after {parts.took(run, now)}.")]
     blocks += [line(f"{brief(step.key, 60)} {parts.why(step)}") for step in _wrong(run)]
-    return Message(f"{parts.title(run)} {parts.state(run)}", parts.tone(run), parts.page(run), tuple(blocks), buttons(run))
+    return Message(
+        f"{parts.title(run)} {parts.state(run)}", parts.tone(run), parts.page(run), tuple(blocks), buttons(run)
+    )
 
 
 def lost(run: RunView, words: str) -> Message:
@@ -132,13 +134,15 @@ def diff(fact: DiffShown, now: float) -> Message:
     """What a step changed."""
     del now
     title = f"{brief(fact.step, 60)} in {parts.title(fact.run)} changed "
-    count = human.count(len(fact.files), "file") if not fact.more else f"more than {human.count(len(fact.files), 'file')}"
+    count = (
+        human.count(len(fact.files), "file") if not fact.more else f"more than {human.count(len(fact.files), 'file')}"
+    )
     blocks: list[Block] = []
     if fact.files:
         rows = [(each.status, brief(each.name, 80), _sizes(each.size_before, each.size_after)) for each in fact.files]
         blocks.append(Table(("", "file", "size"), rows))
-    for each in fact.variables[:9]:
-        blocks.append(line(f"{brief(each.name, 40)}: {_value(each.before)} → {_value(each.after)}"))
+    said = [f"{brief(each.name, 40)}: {_value(each.before)} → {_value(each.after)}" for each in fact.variables[:9]]
+    blocks += [line(each) for each in said]
     if fact.patch:
         blocks.append(Code(tuple(log_line(each) for each in fact.patch), "diff"))
     if fact.cut:
@@ -161,7 +165,9 @@ def steered(fact: Steered, now: float) -> Message:
     said = "may go on" if fact.verb == "approved" else "was rejected"
     blocks: tuple[Text, ...] = (line(f"Comment: {brief(fact.comment, 500)}"),) if fact.comment else ()
     tone = Tone.BUSY if fact.verb == "approved" else Tone.BAD
-    return Message(f"{brief(fact.step, 60)} of {parts.title(run)} {said}", tone, parts.page(run), blocks, (_watch(run),))
+    return Message(
+        f"{brief(fact.step, 60)} of {parts.title(run)} {said}", tone, parts.page(run), blocks, (_watch(run),)
+    )
 
 
 def buttons(run: RunView) -> tuple[Button, ...]:
@@ -187,7 +193,7 @@ def _watch(run: RunView) -> Button:
     return Button("Watch", f"watch {parts.ref(run)}")
 
 
-def _wrong(run: RunView) -> list:
+def _wrong(run: RunView) -> list[StepView]:
     return [step for step in run.steps if step.outcome in WRONG and not step.allow_failure]
 
 

@@ -26,7 +26,9 @@ def notified(fact: Notified, now: float) -> Message:
     where = f"of {brief(fact.project)} in this room" if fact.project else "of your runs in direct messages"
     from_now = "from now on " if fact.changed else ""
     if not fact.events:
-        hint = line("", parts.code("notify on failed recovered"), " changes that; ", parts.code("help notify"), " has all.")
+        hint = line(
+            "", parts.code("notify on failed recovered"), " changes that; ", parts.code("help notify"), " has all."
+        )
         return Message(f"Nothing {where} is told {from_now}unasked", blocks=(hint,))
     return Message(f"Told {from_now}{where}: {', '.join(fact.events)}")
 

@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from flowbuild.core import human
 from flowbuild.cli.render.text import clean
 from flowbuild.client.base import PHASES, HolderView, RunView, StepView
+from flowbuild.core import human
 from flowbuild.core.human import why
 from flowbuild.core.states import Outcome, RunState, StepState
 
