@@ -86,7 +86,7 @@ def visible(text: str) -> str:
 
 def brief(text: str, most: int = 120) -> str:
     """Return one line of text from elsewhere (branches, subjects, messages), safe to show and not longer than `most`."""
-    line = visible(" ".join(clean(text[: 4 * most]).split()))
+    line = visible(clean(" ".join(text[: 4 * most].split())))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -18,7 +18,7 @@ def _run(reader: Reader) -> Action:
         if not word.name:
             raise reader.refused(f"run: what is {word.text[:40]!r}? Inputs are NAME=VALUE")
         name = word.name.removeprefix(INPUT)
-        if name in inputs or (ref and word.name in REFS):
+        if ref if word.name in REFS else name in inputs:
             raise reader.refused(f"run: {name[:40]} is there twice")
         if word.name in REFS:
             ref = word.value

@@ -30,7 +30,8 @@ def ask(question: Question, key: str) -> Message:
 def _choose(question: Choose) -> Message:
     more = [line(f"There are {question.more} more: type more of the name.")] if question.more else []
     items = [brief(option.label) for option in question.options]
-    return Message(brief(question.about, 200), Tone.WAITS, blocks=(Choices(items), *more, line(_ANSWER)))
+    about = question.about[:1].upper() + question.about[1:]
+    return Message(brief(about, 200), Tone.WAITS, blocks=(Choices(items), *more, line(_ANSWER)))
 
 
 def _fill(question: Fill) -> Message:
