@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowbuild.bot.messages import Block, Button, Code, Message, Table, Tone, line
+from flowbuild.bot.messages import Block, Button, Message, Table, Tone, line
 from flowbuild.bot.replies import parts
-from flowbuild.bot.words import brief, log_line
+from flowbuild.bot.words import brief
 from flowbuild.core.notifying import News, NewsKind, StepNews
 
 MOST_STEPS, MOST_LINES, MOST_ROWS = 3, 20, 25
@@ -51,7 +51,7 @@ def detail_of(news: News) -> Message | None:
     for step in news.steps[:MOST_STEPS]:
         blocks.append(line(_step(step)))
         if step.lines:
-            blocks.append(Code(tuple(log_line(each) for each in step.lines[:MOST_LINES])))
+            blocks.append(parts.lines_of(step.lines[:MOST_LINES]))
     if not blocks and not news.message:
         return None
     said = [line(brief(news.message, 300))] if news.message else []
@@ -107,14 +107,20 @@ def _buttons(news: News) -> tuple[Button, ...]:
     run = f"{news.project}#{news.number}" if news.project else news.run
     if news.kind is NewsKind.APPROVAL:
         keys = [step.key for step in news.steps[:2]]
-        approve = [Button(f"Approve {brief(key, 30)}", f"approve {run} {key}", danger=True) for key in keys]
-        return (*approve, *(Button(f"Reject {brief(key, 30)}", f"reject {run} {key}", danger=True) for key in keys))
+        approve = [Button(f"Approve {brief(key, 30)}", parts.command("approve", run, key), danger=True) for key in keys]
+        return (
+            *approve,
+            *(Button(f"Reject {brief(key, 30)}", parts.command("reject", run, key), danger=True) for key in keys),
+        )
     if news.kind in _WRONG:
         retry = [
-            Button(f"Retry from {brief(step.key, 30)}", f"retry {run} from {step.key}", danger=True)
+            Button(f"Retry from {brief(step.key, 30)}", parts.command("retry", run, "from", step.key), danger=True)
             for step in news.steps[:1]
         ]
-        return (Button("Why?", f"why {run}"), *retry)
+        return (Button("Why?", parts.command("why", run)), *retry)
     if news.kind is NewsKind.STARTED:
-        return (Button("Watch", f"watch {run}"), Button("Cancel", f"cancel {run}", danger=True))
+        return (
+            Button("Watch", parts.command("watch", run)),
+            Button("Cancel", parts.command("cancel", run), danger=True),
+        )
     return ()

@@ -92,7 +92,7 @@ def brief(text: str, most: int = 120) -> str:
 
 def log_line(text: str, most: int = 300) -> str:
     """Return a line of a log, safe to show, with its indentation, not longer than `most`."""
-    line = clean(text[: 4 * most].rstrip())
+    line = visible(clean(text[: 4 * most].rstrip()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -42,4 +42,4 @@ class Asking(Exception):
 
 def path(*parts: str) -> str:
     """Return the path of a thing on the server, from names that may hold anything."""
-    return "/".join(quote(part, safe="") for part in parts)
+    return "/".join(quote(part, safe="", errors="replace") for part in parts)

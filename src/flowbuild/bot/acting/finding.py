@@ -56,7 +56,7 @@ async def projects(errand: Errand) -> list[seen.ProjectGlance]:
 async def project(errand: Errand, text: str, action: Callable[[str], Action]) -> str:
     """Return the project that is meant; "" means that of the room, or the only one."""
     known = [each.name for each in await projects(errand)]
-    if not text and errand.place.project in known:
+    if not text and errand.place.project and errand.place.project in known:
         return errand.place.project
     if not text:
         return _one("which project?", known, action, none="there is no project that you may see")
@@ -109,7 +109,7 @@ async def run(errand: Errand, text: str, action: Callable[[str], Action]) -> Run
         one = await project(errand, match["project"], lambda each: action(f"{each}#{name}"))
         return await _run_of(errand, one, name)
     known = [each.name for each in await projects(errand)]
-    if errand.place.project in known:
+    if errand.place.project and errand.place.project in known:
         return await _run_of(errand, errand.place.project, name)
     return await _anywhere(errand, known, name, action)
 

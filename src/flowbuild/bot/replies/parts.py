@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from flowbuild.bot.messages import Span, Tone
-from flowbuild.bot.words import QUOTES, brief
+from flowbuild.bot.messages import Code, Span, Tone
+from flowbuild.bot.words import QUOTES, brief, log_line, visible
 from flowbuild.client.base import RunView, StepView
 from flowbuild.core import human
 from flowbuild.core.states import Outcome, RunState, StepState
@@ -20,6 +20,7 @@ _TONES = {
     RunState.ERRORED: Tone.BROKEN,
     RunState.CANCELLED: Tone.PLAIN,
 }
+MOST_CODE = 8000  # characters of lines in one place
 _LONGEST = 10 * 365 * 86_400.0  # seconds; what is longer comes of a clock that is wrong
 
 
@@ -64,7 +65,7 @@ def page(run: RunView) -> str:
     top, found, _ = run.repository.partition("/git/runs/")
     if not found or not top.startswith(("http://", "https://")):
         return ""
-    return f"{top}/projects/{quote(run.project, safe='')}/runs/{run.number}"
+    return f"{top}/projects/{quote(run.project, safe='', errors='replace')}/runs/{run.number}"
 
 
 def took(run: RunView, now: float) -> str:
@@ -120,6 +121,22 @@ def typed(name: str) -> str:
         return name
     quotes = next((each for each in "\"'`" if each not in name), "")
     return f"{quotes}{name}{quotes}"
+
+
+def lines_of(lines: Sequence[str], language: str = "") -> Code:
+    """Return the last lines that a message has room for, of a log or a diff."""
+    room, kept = MOST_CODE, list[str]()
+    for text in reversed([log_line(each) for each in lines]):
+        room -= len(text) + 1
+        if room < 0:
+            break
+        kept.append(text)
+    return Code(tuple(reversed(kept)), language)
+
+
+def command(*words: str) -> str:
+    """Return a command that a button says. Names come from files of others: what cannot be seen is not in them."""
+    return " ".join([words[0], *(typed(visible(word[:200])) for word in words[1:] if word)])
 
 
 def values(given: Mapping[str, object]) -> str:

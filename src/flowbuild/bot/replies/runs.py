@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flowbuild.bot.facts import DiffShown, Explained, LogShown, RunShown, Started, Steered, Watched
-from flowbuild.bot.messages import Block, Button, Code, Message, Table, Text, Tone, line
+from flowbuild.bot.messages import Block, Button, Message, Span, Table, Text, Tone, line
 from flowbuild.bot.replies import parts
-from flowbuild.bot.words import brief, log_line
+from flowbuild.bot.words import brief
 from flowbuild.client.base import RunView, StepView
 from flowbuild.core import human
 from flowbuild.core.states import Outcome, RunState
@@ -23,7 +23,7 @@ def started(fact: Started, now: float) -> Message:
     if fact.of is not None:
         begin = f", from {', '.join(brief(step, 60) for step in fact.steps[:9])} on" if fact.steps else ""
         blocks.append(line(f"It does {parts.title(fact.of)} again{begin}."))
-    buttons = (_watch(run), Button("Cancel", f"cancel {parts.ref(run)}", danger=True))
+    buttons = (_watch(run), Button("Cancel", parts.command("cancel", parts.ref(run)), danger=True))
     del now
     return Message(f"{parts.title(run)} was started", Tone.BUSY, parts.page(run), tuple(blocks), buttons)
 
@@ -54,7 +54,7 @@ def ended(run: RunView, now: float) -> Message:
 
 def lost(run: RunView, words: str) -> Message:
     """It is not known any more how a run that somebody watches is doing."""
-    again = line("`watch` it again: ", parts.code(f"watch {parts.ref(run)}"))
+    again = line("`watch` it again: ", parts.code(parts.command("watch", parts.ref(run))))
     return Message(f"I cannot watch {parts.title(run)} any more", Tone.BROKEN, blocks=(line(brief(words, 300)), again))
 
 
@@ -73,13 +73,14 @@ def explained(fact: Explained, now: float) -> Message:
         blocks.append(line(f"{brief(cause.key, 60)} {words}.{message}"))
         if cause.lines:
             blocks.append(line("the end of its log:" if cause.guessed else f"its log from line {cause.first}:"))
-            blocks.append(Code(tuple(log_line(each) for each in cause.lines)))
+            blocks.append(parts.lines_of(cause.lines))
     more = len(_wrong(run)) - len(fact.causes)
     if more > 0:
         blocks.append(line(f"… and {human.count(more, 'step')} more went wrong."))
     blocks += _changed(fact, now)
     title = f"{parts.title(run)} {parts.state(run)}"
-    return Message(title, parts.tone(run), parts.page(run), tuple(blocks), buttons(run))
+    next_ = tuple(button for button in buttons(run) if not button.command.startswith("why "))
+    return Message(title, parts.tone(run), parts.page(run), tuple(blocks), next_)
 
 
 def _changed(fact: Explained, now: float) -> list[Block]:
@@ -108,8 +109,8 @@ def _changed(fact: Explained, now: float) -> list[Block]:
     blocks += [line(f"Variables that differ: {', '.join(names[:9])}")] if names else []
     count = sum(differs.changes.values())
     if count:
-        command = f"the page {parts.page(run)}/compare/{green.number}" if parts.page(run) else "the web app"
-        blocks.append(line(f"{human.count(count, 'file')} of the workspace differ: {command} shows them."))
+        place = Span("which ones", url=f"{parts.page(green)}/compare/{run.number}") if parts.page(green) else ""
+        blocks.append(line(f"{human.count(count, 'file')} of the workspace differ ", place))
     return blocks
 
 
@@ -124,10 +125,11 @@ def log(fact: LogShown, now: float) -> Message:
     if not fact.lines:
         text = "It is empty." if fact.ended else "It is empty so far."
         return Message(title, url=parts.page(fact.run), blocks=(line(text),))
-    shown = f"{'The' if len(fact.lines) >= fact.total else 'The last'} {human.count(len(fact.lines), 'line')}"
-    total = f" of {fact.total}" if len(fact.lines) < fact.total else ""
+    block = parts.lines_of(fact.lines)
+    shown = f"{'The' if len(block.lines) >= fact.total else 'The last'} {human.count(len(block.lines), 'line')}"
+    total = f" of {fact.total}" if len(block.lines) < fact.total else ""
     first = line(f"{shown}{total}{'.' if fact.ended else '; it goes on.'}")
-    return Message(title, url=parts.page(fact.run), blocks=(first, Code(tuple(log_line(each) for each in fact.lines))))
+    return Message(title, url=parts.page(fact.run), blocks=(first, block))
 
 
 def diff(fact: DiffShown, now: float) -> Message:
@@ -144,7 +146,7 @@ def diff(fact: DiffShown, now: float) -> Message:
     said = [f"{brief(each.name, 40)}: {_value(each.before)} → {_value(each.after)}" for each in fact.variables[:9]]
     blocks += [line(each) for each in said]
     if fact.patch:
-        blocks.append(Code(tuple(log_line(each) for each in fact.patch), "diff"))
+        blocks.append(parts.lines_of(fact.patch, "diff"))
     if fact.cut:
         blocks.append(line("There is more; the page of the run shows it."))
     nothing = not fact.files and not fact.variables
@@ -175,22 +177,22 @@ def buttons(run: RunView) -> tuple[Button, ...]:
     name = parts.ref(run)
     if run.state in (RunState.RUNNING, RunState.CANCELLING):
         waits = [step.key for step in run.steps if step.approve][:2]
-        found = [Button(f"Approve {brief(key, 30)}", f"approve {name} {key}", danger=True) for key in waits]
-        found += [Button(f"Reject {brief(key, 30)}", f"reject {name} {key}", danger=True) for key in waits]
-        return (*found, _watch(run), Button("Cancel", f"cancel {name}", danger=True))
+        found = [Button(f"Approve {brief(key, 30)}", parts.command("approve", name, key), danger=True) for key in waits]
+        found += [Button(f"Reject {brief(key, 30)}", parts.command("reject", name, key), danger=True) for key in waits]
+        return (*found, _watch(run), Button("Cancel", parts.command("cancel", name), danger=True))
     wrong = _wrong(run)
     if wrong:
         first = wrong[0].key
         return (
-            Button("Why?", f"why {name}"),
-            Button(f"Retry from {brief(first, 30)}", f"retry {name} from {first}", danger=True),
-            Button("Log", f"log {name} {first}"),
+            Button("Why?", parts.command("why", name)),
+            Button(f"Retry from {brief(first, 30)}", parts.command("retry", name, "from", first), danger=True),
+            Button("Log", parts.command("log", name, first)),
         )
     return ()
 
 
 def _watch(run: RunView) -> Button:
-    return Button("Watch", f"watch {parts.ref(run)}")
+    return Button("Watch", parts.command("watch", parts.ref(run)))
 
 
 def _wrong(run: RunView) -> list[StepView]:

@@ -30,7 +30,7 @@ def notified(fact: Notified, now: float) -> Message:
             "", parts.code("notify on failed recovered"), " changes that; ", parts.code("help notify"), " has all."
         )
         return Message(f"Nothing {where} is told {from_now}unasked", blocks=(hint,))
-    return Message(f"Told {from_now}{where}: {', '.join(fact.events)}")
+    return Message(f"Told {from_now}{where}: {', '.join(brief(each, 40) for each in fact.events[:20])}")
 
 
 def linked(fact: Linked, now: float) -> Message:
