@@ -14,6 +14,7 @@ from flowbuild.bot.commands import COMMANDS
 from flowbuild.client.base import RunUpdate
 from flowbuild.client.problems import error_of
 from flowbuild.core.errors import ServerUnreachable
+from flowbuild.core.notifying import News, NewsKind, StepNews
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schema" / "openapi.json").read_text())
 NAMES = [
@@ -30,6 +31,50 @@ NAMES = [
     "target",
     "12",
     "a",
+]
+CALLED = ("name", "key", "project", "pipeline", "source", "target", "step")
+USUAL = [
+    *(
+        "run {0}",
+        "run {0} target={1}",
+        "run {0} branch={1}",
+        "retry 12",
+        "retry 12 all",
+        "retry 12 from {0}",
+        "status {0}",
+    ),
+    *(
+        "why 12",
+        "log 12 {0}",
+        "log 12 {0} 5",
+        "diff 12 {0}",
+        "diff 12 {0} {1}",
+        "watch 12",
+        "last {0}",
+        "runs {0}",
+        "cancel 12",
+    ),
+    *(
+        "approve 12",
+        "approve 12 {0}",
+        "reject 12 {0} {1}",
+        "hold {0} {1}",
+        "unhold {0}",
+        "schedule {0}",
+        "pipelines {0}",
+        "use {0}",
+    ),
+    *(
+        "link {0}",
+        "notify on failed",
+        "notify off",
+        "notify list",
+        "notify off failed project={0}",
+        "help",
+        "help run",
+        "nodes",
+        "queue",
+    ),
 ]
 NASTY = [
     "\x00",
@@ -128,6 +173,8 @@ class Guesser:
             return self.text() * self.random.randrange(1, 40)
         if pick < 0.36:
             return self.random.choice(["a", '"', "a=", "run ", "\n", "é"]) * 100_000
+        if pick < 0.7:
+            return self.random.choice(USUAL).format(*(self.random.choice(NAMES) for _ in range(2)))
         names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
         words = [self.random.choice(names), *(self.word() for _ in range(self.random.choice([0, 1, 1, 2, 2, 3, 6])))]
         return self.random.choice([" ", " ", " ", "  ", "\t", "\u00a0"]).join(words)
@@ -142,7 +189,7 @@ class Guesser:
             return self.random.choice(schema["enum"])
         kind = schema.get("type")
         if kind == "object":
-            found = {name: self.value(each, depth + 1) for name, each in schema.get("properties", {}).items()}
+            found = {name: self._property(name, each, depth + 1) for name, each in schema.get("properties", {}).items()}
             more = schema.get("additionalProperties")
             extra = self.random.randrange(3) if isinstance(more, dict) else 0
             return found | {self.text(): self.value(more, depth + 1) for _ in range(extra)}
@@ -151,6 +198,12 @@ class Guesser:
             return [self.value(schema.get("items", {}), depth + 1) for _ in range(self.random.randrange(most))]
         plain = {"string": self.text, "integer": self._integer, "number": self._number, "boolean": self._boolean}
         return plain.get(kind, self.text)() if kind != "null" else None
+
+    def _property(self, name: str, schema: Any, depth: int) -> Any:
+        """Return a value of a property; names are mostly such as can be found."""
+        if name in CALLED and schema.get("type") == "string" and self.random.random() < 0.9:
+            return self.random.choice(NAMES)
+        return self.value(schema, depth)
 
     def _integer(self) -> int:
         return self.random.choice([0, 1, 2, 12, 200, -1, -(2**40), 2**53])
@@ -204,3 +257,24 @@ class GuessedServer:
         yield RunUpdate(1, 1.0, {}, seen.run(self.guesser.value({"$ref": "#/components/schemas/RunView"})))
         if self.guesser.random.random() < 0.3:
             raise ServerUnreachable("it went away")
+
+
+def news(guesser: Guesser) -> News:
+    """Return something that happened."""
+    text = guesser.text
+    steps = [
+        StepNews(
+            text(),
+            text(),
+            text(),
+            guesser.random.choice([None, 0, 137]),
+            [text() for _ in range(guesser.random.randrange(25))],
+        )
+        for _ in range(guesser.random.randrange(6))
+    ]
+    kind = guesser.random.choice(list(NewsKind))
+    about = {
+        name: text()
+        for name in ("project", "pipeline", "run", "branch", "commit", "subject", "author", "actor", "node", "message")
+    }
+    return News(kind, 1e9, number=guesser._integer(), seconds=guesser._number(), steps=steps, **about)

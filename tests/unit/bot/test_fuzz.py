@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from flowbuild.bot.acting import looking
 from flowbuild.bot.adapters.base import Incoming
 from flowbuild.bot.brain import Brain
 from flowbuild.bot.messages import Choices, Code, Message, Table, Text
+from flowbuild.bot.notices import detail_of, digest_of, message_of
 from flowbuild.bot.printing import text_of
+from flowbuild.bot.replies import parts
+from flowbuild.core.states import Reason
 
 _spec = importlib.util.spec_from_file_location("guesses", Path(__file__).with_name("guesses.py"))
 guesses = importlib.util.module_from_spec(_spec)
@@ -91,15 +93,24 @@ def test_nothing_that_is_said_or_answered_is_a_fault():
     assert len(titles) > MESSAGES / 100, "it says the same all the time: the guesses reach nothing"
 
 
+def test_whatever_is_new_is_a_message():
+    guesser = guesses.Guesser(2)
+    for _ in range(MESSAGES // 10):
+        news = [guesses.news(guesser) for _ in range(guesser.random.randrange(1, 40))]
+        for message in (message_of(news), detail_of(news[-1]), digest_of(news)):
+            if message is not None:
+                check(message)
+
+
 def test_a_planted_fault_is_found(monkeypatch):
-    shown = looking.shown
+    why = parts.why
 
-    async def faulty(errand: Any, view: Any) -> Any:
-        if len(view.steps) == 2:
+    def faulty(step: Any) -> str:
+        if step.reason is Reason.OOM:  # one of twenty
             raise KeyError("planted")
-        return await shown(errand, view)
+        return why(step)
 
-    monkeypatch.setattr(looking, "shown", faulty)
+    monkeypatch.setattr(parts, "why", faulty)
     with pytest.raises(KeyError, match="planted"):
         asyncio.run(fuzz(1, MESSAGES))
 

@@ -97,7 +97,7 @@ def nodes(fact: NodeList, now: float) -> Message:
     rows = [
         (
             brief(each.name, 40),
-            each.state if each.heard else f"silent, heard {parts.ago(each.seen_at, now) or 'never'}",
+            brief(each.state, 40) if each.heard else f"silent, heard {parts.ago(each.seen_at, now) or 'never'}",
             f"{each.busy} of {each.capacity}",
             brief(each.closed, 80),
         )

@@ -141,7 +141,10 @@ def diff(fact: DiffShown, now: float) -> Message:
     )
     blocks: list[Block] = []
     if fact.files:
-        rows = [(each.status, brief(each.name, 80), _sizes(each.size_before, each.size_after)) for each in fact.files]
+        rows = [
+            (brief(each.status, 8), brief(each.name, 80), _sizes(each.size_before, each.size_after))
+            for each in fact.files
+        ]
         blocks.append(Table(("", "file", "size"), rows))
     said = [f"{brief(each.name, 40)}: {_value(each.before)} → {_value(each.after)}" for each in fact.variables[:9]]
     blocks += [line(each) for each in said]
