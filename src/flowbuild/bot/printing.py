@@ -49,12 +49,14 @@ def print_message(console: Console, message: Message) -> None:
     title = Line(f"{sign}{_safe(message.title)}", style)
     console.print(title, soft_wrap=True)
     if message.url:
-        console.print(Padding(Line(_safe(message.url), "dim"), _INDENT), soft_wrap=True)
+        console.print(Padding(Line(_safe(message.url), "dim"), _INDENT, expand=False), soft_wrap=True)
     for block in message.blocks:
         _print_block(console, block)
     says = [button for button in message.buttons if not _answers(button)]
     if says:
-        console.print(Padding(Line(f"next: {' | '.join(_safe(button.command) for button in says)}", "dim"), _INDENT))
+        console.print(
+            Padding(Line(f"next: {' | '.join(_safe(button.command) for button in says)}", "dim"), _INDENT, expand=False)
+        )
 
 
 def _print_block(console: Console, block: Block) -> None:
@@ -65,16 +67,16 @@ def _print_block(console: Console, block: Block) -> None:
                 line.append(_safe(span.text), _style(span))
                 if span.url:
                     line.append(f" ({_safe(span.url)})", "dim")
-            console.print(Padding(line, _INDENT))
+            console.print(Padding(line, _INDENT, expand=False))
         case Code(lines=lines, language=language):
             for each in lines:
                 colour = {"+": "green", "-": "red"}.get(each[:1], "") if language == "diff" else ""
-                console.print(Padding(Line(f"| {_safe(each)}", colour), _INDENT))
+                console.print(Padding(Line(f"| {_safe(each)}", colour), _INDENT, expand=False))
         case Table(head=head, rows=rows):
-            console.print(Padding(_grid(head, rows), _INDENT))
+            console.print(Padding(_grid(head, rows), _INDENT, expand=False))
         case Choices(items=items):
             for number, item in enumerate(items, 1):
-                console.print(Padding(Line(f"{number}. {_safe(item)}"), _INDENT))
+                console.print(Padding(Line(f"{number}. {_safe(item)}"), _INDENT, expand=False))
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:

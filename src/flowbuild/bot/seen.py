@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from flowbuild.client.base import RunView, VariableChange
 from flowbuild.core.errors import ServerUnreachable
+from flowbuild.core.human import count
 from flowbuild.core.model import Input
 
 T = TypeVar("T")
@@ -40,12 +41,19 @@ class PipelineGlance:
 
 @dataclass(frozen=True, slots=True)
 class ProjectGlance:
-    """A project and its pipelines. `problem`: why they may be out of date."""
+    """A project and its pipelines. `problem`: why they may be out of date; `errors`: how many are in its pipeline files."""
 
     name: str
     branch: str = ""
     problem: str = ""
+    errors: int = 0
     pipelines: Sequence[PipelineGlance] = ()
+
+    @property
+    def trouble(self) -> str:
+        """Return why pipelines may be missing here, "" when there is no reason."""
+        wrong = f"{count(self.errors, 'error')} in the pipeline files of {self.branch}" if self.errors else ""
+        return "; ".join(part for part in (wrong, self.problem) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +172,14 @@ class FilePage:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """How a file differs, as git shows it. `cut`: not all of it."""
+    """How a file differs, as git shows it, in base64. `cut`: not all of it."""
 
     patch: str
     cut: bool = False
+
+    def text(self) -> list[str]:
+        """Return its lines."""
+        return _decoded(self.patch).decode("utf-8", "replace").splitlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +300,11 @@ def _latest(pipeline: Any) -> Any:
 def _bytes(piece: Piece) -> bytes:
     if piece.base64 is None:
         return (piece.text or "").encode("utf-8", "replace")
+    return _decoded(piece.base64)
+
+
+def _decoded(text: str) -> bytes:
     try:
-        return base64.b64decode(piece.base64)
+        return base64.b64decode(text)
     except ValueError:
         return b""

@@ -1,4 +1,4 @@
-"""Telling how a run ended to those who watch it, once."""
+"""Telling those who watch a run, once: how it ended, or that it waits for an approval, for nothing goes on without them then."""
 
 from __future__ import annotations
 
@@ -51,12 +51,14 @@ class Watching:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, client: ServerClient, room: str, thread: str, run: RunView) -> None:
-        latest = run
+        latest, known = run, waiting(run)
         try:
             async with contextlib.aclosing(client.watch(run.id)) as updates:  # type: ignore[type-var]
                 async for update in updates:
                     latest = update.run
-            if latest.finished_at is None and not latest.interrupted:
+                    if waiting(latest) - known:
+                        break
+            if latest.finished_at is None and not latest.interrupted and not waiting(latest) - known:
                 message = runs.lost(latest, "its events ended before it did")
             else:
                 message = runs.ended(latest, self._clock())
@@ -69,3 +71,8 @@ class Watching:
             await self._say(room, thread, message)
         except Exception:  # noqa: BLE001 (of the network: nobody is there to be told)
             _log.exception("telling failed", run=run.id, room=room)
+
+
+def waiting(run: RunView) -> frozenset[str]:
+    """Return the steps of a run that wait for people."""
+    return frozenset(step.key for step in run.steps if step.approve)

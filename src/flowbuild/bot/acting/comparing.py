@@ -96,7 +96,7 @@ async def diff(action: actions.Diff, errand: Errand) -> DiffShown:
     if not file:
         return fact
     one = seen.read(seen.patch, await errand.client.ask("GET", f"{place}/patch", path=file))
-    lines = one.patch.splitlines()
+    lines = one.text()
     name = next((each.name for each in page.items if each.path == file), action.file)
     return replace(fact, file=name, patch=lines[:MOST_PATCH], cut=one.cut or len(lines) > MOST_PATCH)
 

@@ -90,7 +90,8 @@ def chosen(
         within = default if fitting(text, here) and (text in here or text not in names) else ""
         fit = fitting(text, here if within else names)
         found = [key for key, (one, each) in whole.items() if each.name in fit and within in ("", one.name)]
-    missing = _none("pipeline", text, [each.name for _, each in whole.values()] if not slash else list(whole))
+    trouble = "; ".join(f"{one.name} has {one.trouble}" for one in known if one.trouble)
+    missing = _none("pipeline", text, [each.name for _, each in whole.values()] if not slash else list(whole), trouble)
     return whole[_one(f"which pipeline is {brief(text, 40)!r}?", found, action, none=missing)]
 
 
@@ -177,7 +178,8 @@ def _one(about: str, names: Sequence[str], action: Callable[[str], Action], *, n
     return names[0]
 
 
-def _none(kind: str, text: str, known: Iterable[str]) -> Refused:
+def _none(kind: str, text: str, known: Iterable[str], trouble: str = "") -> Refused:
     names = list(dict.fromkeys(known))
     hint = did_you_mean(text, names) or (f"there are {len(names)}" if names else "there is none that you may see")
+    hint += f"; {trouble}" if trouble else ""
     return Refused(f"there is no {kind} {brief(text, 40)!r}", hint=brief(hint, 300))

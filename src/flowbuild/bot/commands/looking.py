@@ -127,7 +127,7 @@ COMMANDS = (
     Command(
         "watch",
         "watch [RUN]",
-        "Tell here how a run ended, once, when it has.",
+        "Tell here, once, how a run ended or that it waits for an approval, when it does.",
         _watch,
         aliases=("w",),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowbuild.bot import seen
 from flowbuild.bot.facts import NodeList, PipelineList, QueueShown, RunList, Timers
-from flowbuild.bot.messages import Block, Message, Table, Tone, line
+from flowbuild.bot.messages import Block, Message, Table, Text, Tone, line
 from flowbuild.bot.replies import parts
 from flowbuild.bot.words import brief
 from flowbuild.core import human
@@ -37,20 +37,25 @@ def pipelines(fact: PipelineList, now: float) -> Message:
     """Pipelines and how they are doing, or what they take."""
     whole = [(project, each) for project in fact.projects for each in project.pipelines]
     if not whole:
+        troubles = _troubles(fact)
         hint = "Projects that are not public show themselves to those who linked themselves: `link CODE`."
-        return Message("There are no pipelines that you may see", blocks=(line(hint),))
+        return Message("There are no pipelines that you may see", blocks=(*troubles, line(hint)))
     rows = [_doing(project, each, now) if fact.state else _taking(project, each) for project, each in whole[:MOST_ROWS]]
     head = ("pipeline", "latest", "of", "when") if fact.state else ("pipeline", "inputs", "")
     blocks: list[Block] = [Table(head, rows)]
     if len(whole) > MOST_ROWS:
         blocks.append(line(f"… and {len(whole) - MOST_ROWS} more."))
-    blocks += [line(f"{brief(each.name)}: {brief(each.problem, 300)}") for each in fact.projects if each.problem][:3]
+    blocks += _troubles(fact)
     red = [each for _, each in whole if each.runs and each.runs[0].state in _RED]
     words = f"{human.count(len(whole), 'pipeline')}, {len(red)} red" if red else human.count(len(whole), "pipeline")
     held = sum(each.hold is not None for _, each in whole)
     return Message(
         words + (f", {held} held" if held else ""), Tone.BAD if red and fact.state else Tone.PLAIN, blocks=tuple(blocks)
     )
+
+
+def _troubles(fact: PipelineList) -> list[Text]:
+    return [line(f"{brief(each.name)}: {brief(each.trouble, 300)}") for each in fact.projects if each.trouble][:3]
 
 
 def _doing(project: seen.ProjectGlance, each: seen.PipelineGlance, now: float) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def shown(fact: RunShown, now: float) -> Message:
 
 
 def ended(run: RunView, now: float) -> Message:
-    """A run ended that somebody watched."""
+    """A run ended that somebody watched, or cannot go on without people."""
     blocks: list[Block] = [line(f"{parts.where(run)}, after {parts.took(run, now)}.")]
     blocks += [line(f"{brief(step.key, 60)} {parts.why(step)}") for step in _wrong(run)]
     return Message(
@@ -60,7 +60,9 @@ def lost(run: RunView, words: str) -> Message:
 
 def watched(fact: Watched, now: float) -> Message:
     """Somebody is told when it ends."""
-    first = line(f"I tell you here when it has ended. It is running for {parts.took(fact.run, now)}.")
+    first = line(
+        f"I tell you here when it has ended, or waits for an approval. It {parts.state(fact.run)}; it began {parts.took(fact.run, now)} ago."
+    )
     return Message(f"Watching {parts.title(fact.run)}", Tone.BUSY, parts.page(fact.run), (first,))
 
 
