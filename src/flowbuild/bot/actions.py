@@ -28,6 +28,13 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Show:
+    """How far a run is."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class Runs:
     """The latest runs."""
 
@@ -194,6 +201,7 @@ class Help:
 Action = (
     Start
     | Status
+    | Show
     | Runs
     | Last
     | Pipelines

@@ -230,6 +230,7 @@ class Me:
     name: str = ""
     admin: bool = False
     roles: Mapping[str, str] = field(default_factory=dict)
+    scopes: Sequence[str] | None = None  # of a token; None: not a token
 
 
 @dataclass(frozen=True, slots=True)

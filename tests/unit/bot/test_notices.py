@@ -24,7 +24,9 @@ STARTED = News(
     actor="ann",
     url="https://flow.example.org/projects/shop/runs/12",
 )
-UNIT = StepNews("unit", "failed", "main ended with exit code 2", 2, ("E: \x1b[31massert\x1b[0m 1 == 2", "<!channel> @room"))
+UNIT = StepNews(
+    "unit", "failed", "main ended with exit code 2", 2, ("E: \x1b[31massert\x1b[0m 1 == 2", "<!channel> @room")
+)
 FAILED = replace(STARTED, kind=NewsKind.FAILED, at=9.0, seconds=62.0, steps=(UNIT,))
 
 
@@ -55,7 +57,10 @@ def test_details_have_the_first_failing_lines():
 
 def test_an_approval_has_buttons_for_its_step():
     waits = replace(STARTED, kind=NewsKind.APPROVAL, steps=(StepNews("deploy", "waiting"),))
-    assert [button.command for button in detail_of(waits).buttons] == ["approve shop#12 deploy", "reject shop#12 deploy"]
+    assert [button.command for button in detail_of(waits).buttons] == [
+        "approve shop#12 deploy",
+        "reject shop#12 deploy",
+    ]
 
 
 def test_a_lost_machine():

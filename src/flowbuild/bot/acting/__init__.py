@@ -17,6 +17,7 @@ _WAYS: Mapping[type, Callable[[Any, Errand], Awaitable[Fact]]] = {
     actions.Start: starting.start,
     actions.Retry: starting.retry,
     actions.Status: looking.status,
+    actions.Show: looking.show,
     actions.Runs: looking.runs,
     actions.Last: looking.last,
     actions.Pipelines: looking.pipelines,

@@ -31,7 +31,7 @@ MOST_WAITING = 5  # steps that are asked what they wait for
 async def status(action: actions.Status, errand: Errand) -> RunShown | PipelineList | RunList:
     """Say how a run, a pipeline, a project or everything is doing."""
     if finding.is_run(action.what):
-        return await shown(errand, await finding.run(errand, action.what, actions.Status))
+        return await show(actions.Show(action.what), errand)
     known = await finding.projects(errand)
     if not action.what:
         return PipelineList([each for each in known if each.name == errand.place.project] or known, state=True)
@@ -42,6 +42,11 @@ async def status(action: actions.Status, errand: Errand) -> RunShown | PipelineL
     if not glance.runs:
         return PipelineList([replace(one, pipelines=[glance])], state=True)
     return await shown(errand, await _whole(errand, glance.runs[0]))
+
+
+async def show(action: actions.Show, errand: Errand) -> RunShown:
+    """Say how far a run is."""
+    return await shown(errand, await finding.run(errand, action.run, actions.Show))
 
 
 async def shown(errand: Errand, view: RunView) -> RunShown:
