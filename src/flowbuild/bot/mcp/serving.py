@@ -83,7 +83,7 @@ class _Announced(uvicorn.Server):
         for server in self.servers:
             for listening in server.sockets:
                 host, port = listening.getsockname()[:2]
-                print(f"flow mcp at http://{host}:{port}{PATH}", flush=True)
+                print(f"flow mcp at http://{host}:{port}{PATH}", flush=True)  # noqa: T201 (for who started it)
 
 
 class _Bearers:

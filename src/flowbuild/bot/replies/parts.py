@@ -102,6 +102,8 @@ def doing(step: StepView, now: float) -> str:
     if step.outcome is not None and step.state is StepState.DONE:
         spent = "" if step.started_at is None or step.finished_at is None else step.finished_at - step.started_at
         ended = "succeeded" if step.outcome is Outcome.SUCCEEDED else why(step)
+        if step.reused or step.cached:
+            return f"{ended} ({'taken over' if step.reused else 'from the cache'})"
         after = f" after {duration(spent)}" if isinstance(spent, float) and step.outcome is not Outcome.SKIPPED else ""
         return ended + after + (" (allowed)" if step.allow_failure and step.outcome is Outcome.FAILED else "")
     if step.state is StepState.WAITING and step.approve:
