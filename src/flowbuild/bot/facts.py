@@ -69,13 +69,14 @@ class Cause:
 class Explained:
     """Why a run went wrong. `green`: the last good one before it of pipeline and branch; `between`: others since.
 
-    `differs`: between the two; `problem`: why that is not known.
+    `commits`: what came in since then, the newest first, as far as who asks may see the source; `differs`: between the two; `problem`: why that is not known.
     """
 
     run: RunView
     causes: Sequence[Cause] = ()
     green: RunView | None = None
     between: Sequence[RunView] = ()
+    commits: Sequence[seen.Commit] = ()
     differs: seen.Comparison | None = None
     problem: str = ""
 

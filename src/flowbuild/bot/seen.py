@@ -125,6 +125,15 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of the source."""
+
+    commit: str
+    author: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StepCompared:
     """A step of two runs. `redefined`: its definition is not the same."""
 
@@ -251,6 +260,7 @@ log_page, matches = TypeAdapter(LogPage), TypeAdapter(Matches)
 comparison, files, patch = TypeAdapter(Comparison), TypeAdapter(FilePage), TypeAdapter(Patch)
 works, nodes, timers = TypeAdapter(list[Work]), TypeAdapter(list[Node]), TypeAdapter(list[Timer])
 me, channel, channels = TypeAdapter(Me), TypeAdapter(Channel), TypeAdapter(list[Channel])
+commits = TypeAdapter(list[Commit])
 variables = TypeAdapter(dict[str, str])
 _run = TypeAdapter(RunView)
 

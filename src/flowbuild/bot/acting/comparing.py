@@ -17,7 +17,7 @@ from flowbuild.core.human import why as reason_of
 from flowbuild.core.states import Outcome, RunState
 
 MOST_CAUSES, MOST_LINES, BEFORE = 3, 12, 2
-MOST_FILES, MOST_PATCH = 15, 40
+MOST_FILES, MOST_PATCH, MOST_COMMITS = 15, 40, 10
 WRONG = (Outcome.FAILED, Outcome.ERRORED)
 
 
@@ -32,13 +32,13 @@ async def why(action: actions.Why, errand: Errand) -> Explained | RunShown:
     green = await _green(errand, view)
     if green is None:
         return Explained(view, causes)
-    between = await _between(errand, green, view)
+    between, commits = await asyncio.gather(_between(errand, green, view), _commits(errand, green, view))
+    fact = Explained(view, causes, green, between, commits)
     try:
         place = path("runs", green.id, "compare", view.id)
-        differs = seen.read(seen.comparison, await errand.client.ask("GET", place))
+        return replace(fact, differs=seen.read(seen.comparison, await errand.client.ask("GET", place)))
     except FlowError as error:
-        return Explained(view, causes, green, between, problem=error.message)
-    return Explained(view, causes, green, between, differs)
+        return replace(fact, problem=error.message)
 
 
 async def _cause(errand: Errand, view: RunView, step: StepView) -> Cause:
@@ -75,6 +75,19 @@ async def _between(errand: Errand, green: RunView, view: RunView) -> Sequence[Ru
     query |= {"branch": view.branch} if view.branch else {}
     found = seen.runs(await errand.client.ask("GET", "runs", **query))
     return [each for each in found if each.id not in (green.id, view.id)]
+
+
+async def _commits(errand: Errand, green: RunView, view: RunView) -> Sequence[seen.Commit]:
+    """Return what came in between the two; nothing when that is not to be had: not everybody may read the source."""
+    if not green.commit or not view.commit or green.commit == view.commit:
+        return ()
+    query = {"since": green.commit, "until": view.commit, "limit": str(MOST_COMMITS + 1)}
+    try:
+        return seen.read(
+            seen.commits, await errand.client.ask("GET", path("projects", view.project, "commits"), **query)
+        )
+    except FlowError:
+        return ()
 
 
 async def diff(action: actions.Diff, errand: Errand) -> DiffShown:

@@ -103,6 +103,7 @@ class WhyOut:
     run: RunOut
     causes: list[CauseOut]
     green: RunOut | None
+    commits: list[str]
     inputs: list[str]
     variables: list[str]
     redefined: list[str]
@@ -198,6 +199,7 @@ def explained(fact: facts.Explained) -> WhyOut:
         run_of(fact.run),
         causes,
         green,
+        [f"{each.commit} {each.author}: {each.subject}" for each in fact.commits],
         [f"{each.name}: {each.before!r} → {each.after!r}" for each in differs.inputs],
         [each.name for each in differs.variables],
         [each.key for each in differs.steps if each.redefined],

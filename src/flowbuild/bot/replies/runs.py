@@ -10,7 +10,7 @@ from flowbuild.client.base import RunView, StepView
 from flowbuild.core import human
 from flowbuild.core.states import Outcome, RunState
 
-MOST_STEPS = 15
+MOST_STEPS, MOST_COMMITS = 15, 10
 WRONG = (Outcome.FAILED, Outcome.ERRORED)
 
 
@@ -94,6 +94,12 @@ def _changed(fact: Explained, now: float) -> list[Block]:
     blocks: list[Block] = [
         line(f"Last green: #{green.number}, {parts.ago(green.created_at, now)}. Since then: {brief(commits)}.")
     ]
+    blocks += [
+        line(parts.code(brief(each.commit[:7])), f" {brief(each.author, 40)}: {brief(each.subject, 100)}")
+        for each in fact.commits[:MOST_COMMITS]
+    ]
+    if len(fact.commits) > MOST_COMMITS:
+        blocks.append(line("… and earlier ones."))
     for other in fact.between[:5]:
         about = brief(str(other.cause.get("title") or ""), 100)
         who = f" by {brief(other.actor, 40)}" if other.actor else ""
