@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from flowbuild.client.base import AgentsRequest, Check, RunnerRequest, ServerClient, ServerSession, Session
+    from flowbuild.client.base import Check, RunnerRequest, ServerClient, ServerSession, Session
+    from flowbuild.client.talking import AgentsRequest
 
 
 def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AbstractAsyncContextManager[Session]:

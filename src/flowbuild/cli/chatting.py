@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli.choosing import Choice
-from flowbuild.client.base import Agents, AgentsRequest, Talk
+from flowbuild.client.talking import Agents, AgentsRequest, Talk
 
 
 def add_commands(app: typer.Typer, choice: Choice, talk: Talk) -> None:

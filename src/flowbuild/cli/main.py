@@ -12,7 +12,8 @@ import typer
 from flowbuild.cli import bots, chatting, checking, holding, looking, machines, people, running, servers, serving, triggering
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import say
-from flowbuild.client.base import Agents, Connect, Dial, Operator, Talk
+from flowbuild.client.base import Connect, Dial, Operator
+from flowbuild.client.talking import Agents, Talk
 from flowbuild.core.errors import FlowError, SystemFailed
 from flowbuild.spec.findings import InvalidFile
 

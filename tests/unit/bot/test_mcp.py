@@ -7,7 +7,7 @@ from mcp import Client
 
 from flowbuild.bot.mcp.serving import app_of
 from flowbuild.bot.mcp.tools import Desk, server_of
-from flowbuild.client.base import AgentsRequest
+from flowbuild.client.talking import AgentsRequest
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.testing import scripted
 

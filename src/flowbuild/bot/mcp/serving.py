@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowbuild.bot import seen
 from flowbuild.bot.mcp.tools import Desk, server_of
-from flowbuild.client.base import AgentsRequest, ServerClient
+from flowbuild.client.base import ServerClient
 from flowbuild.client.http import HttpClient
+from flowbuild.client.talking import AgentsRequest
 from flowbuild.core.errors import InvalidRequest
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
