@@ -250,6 +250,7 @@ class Channel:
     kind: str
     target: str = ""
     rule: Mapping[str, Any] = field(default_factory=dict)
+    disabled: bool = False
 
 
 glances = TypeAdapter(list[ProjectGlance])

@@ -10,7 +10,10 @@ from flowbuild.bot.acting import finding
 from flowbuild.bot.acting.errands import Errand, path
 from flowbuild.bot.facts import HelpShown, Known, Linked, Notified, Using
 from flowbuild.bot.words import Refused
+from flowbuild.core.errors import Forbidden
 from flowbuild.core.notifying import NewsKind, Rule
+
+_ALONE = "`notify on failed` in a direct message"
 
 
 async def whoami(_action: actions.Whoami, errand: Errand) -> Known:
@@ -23,7 +26,9 @@ async def link(action: actions.Link, errand: Errand) -> Linked:
     if not errand.place.network:
         raise Refused("there is nothing to link here", hint="`whoami` says who you are: whoever logged in")
     if not errand.place.direct:
-        hint = "that code is not good any more: make another one and send it to me in a direct message"
+        hint = (
+            "others may have read that code: make another one, which takes its place, and tell me in a direct message"
+        )
         raise Refused("others read here, so I do not look at codes", hint=hint)
     said = {"code": action.code, "sender": errand.place.sender, "name": errand.place.sender_name}
     answer = await errand.own().ask("POST", "bot/links", said)
@@ -53,7 +58,8 @@ async def notify(action: actions.Notify, errand: Errand) -> Notified:
     """List or change what is told in this room of its project, or to this person of what is theirs."""
     if not errand.place.network:
         raise Refused(
-            "nothing is told here unasked", hint="`flow channels` is about e-mail, webhooks and rooms; `watch RUN`"
+            "nothing is told here unasked",
+            hint="channels of projects and of people tell by e-mail, webhook and chat; here there is `watch RUN`",
         )
     place, project = "account/channels", ""
     if not errand.place.direct:
@@ -67,13 +73,19 @@ async def notify(action: actions.Notify, errand: Errand) -> Notified:
     told = [str(kind) for kind in _told(mine)]
     if action.verb == "list":
         return Notified(project, told)
-    wanted = [kind for kind in NewsKind if _wanted(str(kind), told, action)]
-    await _keep(errand, place, mine, target, [str(kind) for kind in wanted])
-    return Notified(project, [str(kind) for kind in wanted], changed=True)
+    wanted = [str(kind) for kind in NewsKind if _wanted(str(kind), told, action)]
+    try:
+        await _keep(errand, place, mine, target, wanted)
+    except Forbidden as error:
+        if not project:
+            raise
+        hint = f"who maintains it says so in the web app: a channel of {project}, for the room {target}. To you alone I may tell: {_ALONE}"
+        raise Refused(f"what {project} tells in rooms is not changed through me", hint=hint) from error
+    return Notified(project, wanted, changed=True)
 
 
 def _told(channel: seen.Channel | None) -> list[Any]:
-    return [] if channel is None else list(channel.rule.get("on", Rule().on))
+    return [] if channel is None or channel.disabled else list(channel.rule.get("on", Rule().on))
 
 
 def _wanted(kind: str, told: list[str], action: actions.Notify) -> bool:
@@ -89,7 +101,9 @@ async def _keep(errand: Errand, place: str, mine: seen.Channel | None, target: s
             await errand.client.ask("DELETE", f"{place}/{path(mine.name)}")
         return
     if mine is not None:
-        await errand.client.ask("PATCH", f"{place}/{path(mine.name)}", {"rule": {**mine.rule, "on": events}})
+        await errand.client.ask(
+            "PATCH", f"{place}/{path(mine.name)}", {"rule": {**mine.rule, "on": events}, "disabled": False}
+        )
         return
     rule = {"on": events, "mine": errand.place.direct}
     name = errand.place.network
