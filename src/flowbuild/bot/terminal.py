@@ -7,8 +7,10 @@ import contextlib
 import itertools
 import secrets
 import sys
+import termios
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TextIO
 
 from rich.console import Console
@@ -36,12 +38,12 @@ async def talk(
     source = sys.stdin if source is None else source
     conversation = _Conversation(client, project, console or console_of(sys.stdout), live=source.isatty())
     try:
-        lines = _typed() if source.isatty() else _piped(source)
-        async for text in lines:
-            if text.strip().lower() in LEAVE:
-                break
-            if text.strip() and not await conversation.say(text):
-                break
+        async with aclosing(_typed() if source.isatty() else _piped(source)) as lines:
+            async for text in lines:
+                if text.strip().lower() in LEAVE:
+                    break
+                if text.strip() and not await conversation.say(text):
+                    break
         return 0 if source.isatty() else conversation.code
     finally:
         await conversation.brain.close()
@@ -85,18 +87,23 @@ def print_line(console: Console, text: str) -> None:
     console.print(f"{PROMPT}{text.rstrip()}", style="dim", soft_wrap=True)
 
 
-async def _typed() -> AsyncIterator[str]:
+async def _typed() -> AsyncGenerator[str, None]:
     """Yield what is typed. It is read in a thread of its own that nobody waits for: runs that are watched end meanwhile."""
     import readline  # noqa: F401, PLC0415 (arrows and history in what `input` reads)
 
-    loop = asyncio.get_running_loop()
-    while True:
-        line = loop.create_future()
-        threading.Thread(target=_read, args=(loop, line), daemon=True).start()
-        text = await line
-        if text is None:
-            return
-        yield text
+    loop, as_it_was = asyncio.get_running_loop(), termios.tcgetattr(sys.stdin)
+    try:
+        while True:
+            line = loop.create_future()
+            threading.Thread(target=_read, args=(loop, line), daemon=True).start()
+            text = await line
+            if text is None:
+                return
+            yield text
+    finally:
+        termios.tcsetattr(
+            sys.stdin, termios.TCSADRAIN, as_it_was
+        )  # who reads a line may be stopped in the middle of it
 
 
 def _read(loop: asyncio.AbstractEventLoop, line: asyncio.Future[str | None]) -> None:
@@ -113,7 +120,7 @@ def _settle(line: asyncio.Future[str | None], text: str | None) -> None:
         line.set_result(text)
 
 
-async def _piped(source: TextIO) -> AsyncIterator[str]:
+async def _piped(source: TextIO) -> AsyncGenerator[str, None]:
     """Yield the lines of a script; the next one is read when the one before was answered."""
     while line := await asyncio.to_thread(source.readline):
         yield line

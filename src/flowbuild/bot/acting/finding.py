@@ -180,6 +180,8 @@ def _one(about: str, names: Sequence[str], action: Callable[[str], Action], *, n
 
 def _none(kind: str, text: str, known: Iterable[str], trouble: str = "") -> Refused:
     names = list(dict.fromkeys(known))
-    hint = did_you_mean(text, names) or (f"there are {len(names)}" if names else "there is none that you may see: `whoami` says who you are to me")
+    hint = did_you_mean(text, names) or (
+        f"there are {len(names)}" if names else "there is none that you may see: `whoami` says who you are to me"
+    )
     hint += f"; {trouble}" if trouble else ""
     return Refused(f"there is no {kind} {brief(text, 40)!r}", hint=brief(hint, 300))
