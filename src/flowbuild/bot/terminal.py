@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import secrets
 import sys
+import termios
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -90,14 +91,17 @@ async def _typed() -> AsyncGenerator[str, None]:
     """Yield what is typed. It is read in a thread of its own that nobody waits for: runs that are watched end meanwhile."""
     import readline  # noqa: F401, PLC0415 (arrows and history in what `input` reads)
 
-    loop = asyncio.get_running_loop()
-    while True:
-        line = loop.create_future()
-        threading.Thread(target=_read, args=(loop, line), daemon=True).start()
-        text = await line
-        if text is None:
-            return
-        yield text
+    loop, as_it_was = asyncio.get_running_loop(), termios.tcgetattr(sys.stdin)
+    try:
+        while True:
+            line = loop.create_future()
+            threading.Thread(target=_read, args=(loop, line), daemon=True).start()
+            text = await line
+            if text is None:
+                return
+            yield text
+    finally:  # who reads a line is stopped in the middle of it
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, as_it_was)
 
 
 def _read(loop: asyncio.AbstractEventLoop, line: asyncio.Future[str | None]) -> None:
