@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from flowbuild.cli import bots, chatting, checking, holding, looking, machines, people, running, servers, serving, triggering
+from flowbuild.cli import (
+    bots,
+    chatting,
+    checking,
+    holding,
+    looking,
+    machines,
+    people,
+    running,
+    servers,
+    serving,
+    triggering,
+)
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import say
 from flowbuild.client.base import Connect, Dial, Operator
