@@ -123,6 +123,22 @@ def test_from_a_start_over_a_failure_to_a_deployment(site):
         "deploy": ("succeeded", False),
     }
 
+    held = site.talk(
+        "hold release the shop is closed", "yes", "status", "run release copies=1 target=staging", "yes", "runs"
+    )
+    answers = said(held)
+    assert "Reason: the shop is closed" in answers["hold release the shop is closed"]
+    assert "shop/release (held)" in answers["status"]
+    assert "held" in held.stdout.rpartition("flow> yes")[2], held.text
+    assert held.code == 2, "it was started although it is held"
+    assert "runs" not in answers
+    free = site.talk(
+        "unhold release", "yes", "run release copies=1 target=staging", "yes", "cancel last", "yes", "watch last"
+    )
+    assert "It was held because: the shop is closed" in said(free)["unhold release"]
+    assert "shop/release #3 was cancelled" in free.stdout
+    assert free.code == 0
+
 
 def text_of(result: CallToolResult) -> str:
     return result.content[0].text
