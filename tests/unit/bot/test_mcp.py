@@ -92,7 +92,7 @@ async def test_judging():
     ("tool", "arguments", "words"),
     [
         ("start_run", {"pipeline": "relaese"}, "Did you mean `release`"),
-        ("get_run", {"run": "77"}, "There is no"),
+        ("get_run", {"run": "77"}, "there is no"),
         ("get_run", {"run": "../users"}, "is not a run"),
         ("rerun", {"run": "2", "from_steps": ["b"]}, "There is no step in run 2 'b'"),
         ("cancel_run", {"run": "2", "confirm": True}, "has ended"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowbuild.bot.messages import Block, Message, Tone, line
-from flowbuild.bot.words import brief
+from flowbuild.bot.words import Refused, brief
 from flowbuild.core.errors import FlowError, Forbidden, RateLimited, ServerUnreachable, SystemFailed, Unauthenticated
 from flowbuild.spec.findings import InvalidFile
 
@@ -12,7 +12,9 @@ _LINK = "Make a code on your account page and tell it to me in a direct message:
 
 def error(problem: FlowError, *, linkable: bool) -> Message:
     """Return an error as a message. `linkable`: people can say who they are on this network."""
-    hint, title, tone = problem.hint, _sentence(brief(problem.message, 500)), Tone.PLAIN
+    hint, title, tone = problem.hint, brief(problem.message, 500), Tone.PLAIN
+    if isinstance(problem, Refused):  # what the server says may begin with a name
+        title = _sentence(title)
     if isinstance(problem, Unauthenticated):
         title = "I do not know you well enough for that" if linkable else "The server does not know you"
         hint = _LINK if linkable else "flow login ADDRESS"
