@@ -1,10 +1,12 @@
 """Tools for agents: what they do, what they refuse, and what an agent may not even see."""
 
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
 from mcp import Client
 
+from flowbuild.__main__ import Tools
 from flowbuild.bot.mcp.serving import app_of
 from flowbuild.bot.mcp.tools import Desk, server_of
 from flowbuild.client.talking import AgentsRequest
@@ -122,3 +124,12 @@ def test_others_may_reach_it_only_by_a_name_that_is_said():
     with pytest.raises(InvalidRequest, match="not only this machine"):
         app_of(None, "", AgentsRequest("0.0.0.0"))
     app_of(None, "", AgentsRequest("0.0.0.0", names=("tools.example.org",)))
+
+
+async def test_what_is_not_installed_is_said(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("flowbuild.bot.mcp")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
+    with pytest.raises(InvalidRequest, match="is not installed") as raised:
+        await Tools().stdio(None, "")
+    assert "flow-build-server[mcp]" in raised.value.hint
