@@ -7,13 +7,14 @@ import io
 import os
 import signal
 import sys
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from flowbuild.client.base import Check, RunnerRequest, ServerSession, Session
+    from flowbuild.client.base import Check, RunnerRequest, ServerClient, ServerSession, Session
+    from flowbuild.client.talking import AgentsRequest
 
 
 def connect(directory: str, *, drive: bool = False, abandon: bool = False) -> AbstractAsyncContextManager[Session]:
@@ -32,6 +33,43 @@ def dial(url: str, token: str, project: str | None) -> AbstractAsyncContextManag
     from flowbuild.wiring.remote import dial as dial_there  # noqa: PLC0415 (see docstring)
 
     return dial_there(url, token, project)
+
+
+async def talk(client: ServerClient, project: str) -> int:
+    """Talk about a server with whoever is at the terminal; loads what that takes only now."""
+    from flowbuild.bot.terminal import talk as talk_there  # noqa: PLC0415 (see docstring)
+
+    return await talk_there(client, project)
+
+
+class Tools:
+    """See client.base.Agents; loads what that takes, which need not be installed, only when it is asked for."""
+
+    async def stdio(self, client: ServerClient, project: str) -> None:
+        """See Agents."""
+        with _installed():
+            from flowbuild.bot.mcp.serving import serve_stdio  # noqa: PLC0415 (see above)
+        await serve_stdio(client, project)
+
+    async def http(self, url: str, project: str, request: AgentsRequest) -> None:
+        """See Agents."""
+        with _installed():
+            from flowbuild.bot.mcp.serving import serve_http  # noqa: PLC0415 (see above)
+        await serve_http(url, project, request)
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Raise InvalidRequest for a library that is not there."""
+    from flowbuild.core.errors import InvalidRequest  # noqa: PLC0415 (only now)
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("flowbuild"):
+            raise
+        hint = "install it with its extra: flow-build-server[mcp]"
+        raise InvalidRequest(f"{error.name} is not installed, which this takes", hint=hint) from error
 
 
 class Operations:
@@ -99,7 +137,7 @@ def main() -> None:
 
     if obeys:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = run_program(connect, operator=Operations(), dial=dial)
+    code = run_program(connect, operator=Operations(), dial=dial, talk=talk, agents=Tools())
     try:
         sys.stdout.flush()
         sys.stderr.flush()

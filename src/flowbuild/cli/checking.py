@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli import options
-from flowbuild.cli.render import human
 from flowbuild.cli.render.text import clean
 from flowbuild.client.base import Check, Connect
+from flowbuild.core import human
 from flowbuild.core.errors import InvalidRequest
 
 

@@ -12,6 +12,7 @@ from flowbuild.cli import options
 from flowbuild.cli.following import INTERRUPTED, Follower, exit_code
 from flowbuild.cli.views import choose_view, print_diff, print_json, print_log, print_run, print_runs, say
 from flowbuild.client.base import Connect, FlowClient, RunView, StepView
+from flowbuild.core.human import why
 
 Query = Callable[[FlowClient], Awaitable[int | None]]
 Ask = Callable[[str, Query], int | None]
@@ -184,8 +185,6 @@ def _no_log(run: RunView, key: str) -> str:
         return f"{name} was taken over from run {run.rerun_of}: flow logs {run.rerun_of} {key}"
     if step.outcome is None:
         return f"{name} has not started: it is {step.state}"
-    from flowbuild.cli.render.theme import why
-
     reason = why(step.outcome, step.reason, step.exit_code)
     return f"{name} has no log, it did not run: {step.outcome}{', ' + reason if reason else ''}"
 

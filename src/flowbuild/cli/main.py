@@ -11,6 +11,7 @@ import typer
 
 from flowbuild.cli import (
     bots,
+    chatting,
     checking,
     holding,
     looking,
@@ -25,17 +26,26 @@ from flowbuild.cli import (
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import say
 from flowbuild.client.base import Connect, Dial, Operator
+from flowbuild.client.talking import Agents, Talk
 from flowbuild.core.errors import FlowError, SystemFailed
 from flowbuild.spec.findings import InvalidFile
 
 
 def run_program(
-    connect: Connect, arguments: list[str] | None = None, *, operator: Operator | None = None, dial: Dial | None = None
+    connect: Connect,
+    arguments: list[str] | None = None,
+    *,
+    operator: Operator | None = None,
+    dial: Dial | None = None,
+    talk: Talk | None = None,
+    agents: Agents | None = None,
 ) -> int:
     """Run the program with the arguments of the command line; return its exit code."""
     try:
         with _one_error():
-            result = build(connect, operator, dial)(args=arguments, prog_name="flow", standalone_mode=False)
+            result = build(connect, operator, dial, talk, agents)(
+                args=arguments, prog_name="flow", standalone_mode=False
+            )
     except FlowError as error:
         _print_error(error)
         return 3 if isinstance(error, SystemFailed) else 2
@@ -53,10 +63,16 @@ def run_program(
     return result if isinstance(result, int) else 0
 
 
-def build(connect: Connect, operator: Operator | None = None, dial: Dial | None = None) -> typer.Typer:
+def build(
+    connect: Connect,
+    operator: Operator | None = None,
+    dial: Dial | None = None,
+    talk: Talk | None = None,
+    agents: Agents | None = None,
+) -> typer.Typer:
     """Return the command line: connected to the server in this process by `connect`, to others by `dial`.
 
-    With an `operator` it can be one.
+    With an `operator` it can be one, with `talk` one can talk to others, with `agents` programs can.
     """
     app = typer.Typer(
         no_args_is_help=True,
@@ -79,6 +95,10 @@ def build(connect: Connect, operator: Operator | None = None, dial: Dial | None 
         holding.add_commands(app, choice)
         telling.add_commands(app, choice)
         machines.add_commands(app, choice)
+    if talk is not None:
+        chatting.add_commands(app, choice, talk)
+    if agents is not None:
+        chatting.add_agents(app, choice, agents)
     if operator is not None:
         serving.add_commands(app, operator)
         machines.add_runner(app, operator)

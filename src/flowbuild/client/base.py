@@ -335,7 +335,7 @@ class Connect(Protocol):
 class ServerClient(FlowClient, Protocol):
     """A client of a server elsewhere, which has more than runs."""
 
-    async def ask(self, method: str, path: str, body: Any = None, *, form_token: str = "", **query: str) -> Any:
+    async def ask(self, method: str, path: str, body: Any = None, /, *, form_token: str = "", **query: str) -> Any:
         """Send a request to the REST API, below /api/v1/; return its answer as plain values.
 
         `form_token` goes with changes that a login with a password makes, in the same session.

@@ -120,7 +120,7 @@ class HttpClient:
                 f"{self._url} does not answer as a flow server does: {error.errors()[0]['msg']}"
             ) from error
 
-    async def ask(self, method: str, path: str, body: Any = None, *, form_token: str = "", **query: str) -> Any:
+    async def ask(self, method: str, path: str, body: Any = None, /, *, form_token: str = "", **query: str) -> Any:
         """See ServerClient."""
         more: dict[str, Any] = {} if body is None else {"json": body}
         if (

@@ -57,14 +57,16 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = (str(Path(sys.executable).with_name("flow")),)
 
-    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
         """Start the program in a session of its own, so that a signal to it reaches nobody else."""
         own = {"FLOW_HOME": str(self.home), "NO_COLOR": "1"}
         return subprocess.Popen(
             [*self.command, *arguments],
             cwd=self.directory,
             env={**os.environ, **BYTECODE, **self.environment, **(environment or {}), **own},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

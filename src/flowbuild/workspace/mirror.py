@@ -16,9 +16,11 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flowbuild.core.errors import FlowError, InvalidRequest, NotFound
 from flowbuild.core.giturl import Transport
+from flowbuild.core.plain import shown
 from flowbuild.workspace import git, lfs_fetch
 from flowbuild.workspace.git import Children, GitError, GitFailure
 from flowbuild.workspace.lfs import LfsStore, Pointer
@@ -28,6 +30,7 @@ FETCH_SECONDS = 1800.0
 LIST_SECONDS = 120.0
 MANY_PACKS = 20
 MAX_MESSAGE = 65_536
+MAX_NAME, MAX_SUBJECT = 100, 200  # characters
 HEADS, TAGS, ASKED = "refs/heads/", "refs/tags/", "refs/asked/"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # What old but honest histories are known to hold; everything else that fsck finds is refused.
@@ -40,6 +43,15 @@ class Listing:
 
     refs: Mapping[str, str]
     default_branch: str
+
+
+class Change(NamedTuple):
+    """A commit as people speak of it. `at`: when it was written, in seconds since 1970; the subject is shortened."""
+
+    commit: str
+    at: float
+    author: str
+    subject: str
 
 
 class Mirror:
@@ -204,6 +216,13 @@ class Mirror:
         author, _, subject = git.run(self.path, *command).stdout.decode("utf-8", "replace").partition("\n")
         return author, subject.strip()
 
+    def since(self, old: str, new: str, limit: int) -> list[Change]:
+        """Return the commits that `new` has and `old` has not, the newest first, at most `limit`. Raises NotFound, InvalidRequest."""
+        old, new = self.commit_of(old), self.commit_of(new)
+        command = ("log", "-z", "--format=%H%x1f%at%x1f%an%x1f%s", f"--max-count={limit}", "--end-of-options")
+        text = git.run(self.path, *command, new, f"^{old}").stdout.decode("utf-8", "replace")
+        return [Change(*_told_of(entry)) for entry in text.split("\0") if entry]
+
     def remove(self) -> None:
         """Delete the mirror."""
         shutil.rmtree(self._directory, ignore_errors=True)
@@ -253,6 +272,11 @@ class Mirror:
         with (self._directory / "lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _told_of(entry: str) -> tuple[str, float, str, str]:
+    commit, at, author, subject = entry.split("\x1f", 3)
+    return commit, float(at or 0), shown(author, MAX_NAME), shown(subject, MAX_SUBJECT)
 
 
 @contextmanager

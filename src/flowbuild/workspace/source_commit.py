@@ -21,7 +21,7 @@ from flowbuild.core.sources import is_ref_name
 from flowbuild.workspace import git, source_git
 from flowbuild.workspace.blobs import read_blobs
 from flowbuild.workspace.lfs import LfsStore, Pointer, parse_pointer
-from flowbuild.workspace.mirror import HEADS, TAGS, Mirror
+from flowbuild.workspace.mirror import HEADS, TAGS, Change, Mirror
 from flowbuild.workspace.objects import FILE_MODE, SYMLINK_MODE, TREE_MODE
 from flowbuild.workspace.source import MAX_READ, MadeFile
 from flowbuild.workspace.source_git import GitFile
@@ -52,6 +52,10 @@ class CommitSource:
         self.commit = mirror.commit_of(commit)
         self.branch = branch
         self.tag = tag
+
+    def since(self, old: str, limit: int) -> list[Change]:
+        """Return the commits that led here from another one, the newest first. Raises NotFound, InvalidRequest."""
+        return self._mirror.since(old, self.commit, limit)
 
     @property
     def place(self) -> str:

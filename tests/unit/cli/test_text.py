@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowbuild.cli.render import human
 from flowbuild.cli.render.text import MAX_LINE, LineSplitter, clean
+from flowbuild.core import human
 
 SGR = re.compile(r"\x1b\[[0-9;]+m")
 HOSTILE = {

@@ -226,6 +226,19 @@ def test_changed_paths(source, mirror):
     assert mirror.changed("0" * 40, two) is None
 
 
+def test_commits_since_another_one(source, mirror):
+    one = source.commit({"a": "1"})
+    two = source.commit({"a": "2"})
+    three = source.commit({"a": "3"})
+    mirror.fetch(local(source))
+    assert [each.commit for each in mirror.since(one, three, 10)] == [three, two]
+    assert [each.commit for each in mirror.since(one, three, 1)] == [three]
+    assert mirror.since(three, one, 10) == []
+    assert all(each.author and each.subject and each.at > 0 for each in mirror.since(one, three, 10))
+    with pytest.raises(NotFound):
+        mirror.since("0" * 40, three, 10)
+
+
 def test_configuration_of_the_remote_runs_nothing_here(source, mirror, tmp_path):
     source.commit({"a": "1"})
     mark = tmp_path / "ran"

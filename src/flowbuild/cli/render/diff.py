@@ -8,11 +8,11 @@ from typing import TextIO, cast
 from rich.console import Console
 from rich.text import Text
 
-from flowbuild.cli.render import human
 from flowbuild.cli.render.plain import write_line
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.render.theme import Look, safe
 from flowbuild.client.base import FileChange, StepDiff, VariableChange
+from flowbuild.core import human
 
 SHOWN = 40  # files in a list that is not asked for explicitly
 _STYLES = {"A": "green", "M": "yellow", "D": "red", "T": "magenta"}

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from flowbuild.cli.render import human
 from flowbuild.cli.render.graph import GraphLine, Label, graph_lines, run_graph
 from flowbuild.cli.render.screen import Screen
 from flowbuild.cli.render.summary import summary
@@ -21,6 +20,7 @@ from flowbuild.cli.render.tails import Tails
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.render.theme import SPINNER, Look, details, held_by, run_state, run_symbol, safe, step_symbol, title
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
+from flowbuild.core import human
 from flowbuild.core.states import Outcome, RunState, StepState
 
 INTERVAL = 0.12  # seconds between two pictures

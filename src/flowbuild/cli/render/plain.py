@@ -8,12 +8,13 @@ from typing import TextIO
 
 from rich.text import Text
 
-from flowbuild.cli.render import human
 from flowbuild.cli.render.summary import summary
 from flowbuild.cli.render.tails import Line, Tails
 from flowbuild.cli.render.text import clean
-from flowbuild.cli.render.theme import WIDE, Look, console_for, details, held_by, safe, step_symbol, title, why
+from flowbuild.cli.render.theme import WIDE, Look, console_for, details, held_by, safe, step_symbol, title
 from flowbuild.client.base import LogChunk, RunUpdate, RunView, StepView
+from flowbuild.core import human
+from flowbuild.core.human import why
 from flowbuild.core.states import StepState
 
 _TOLD = (StepState.WAITING, StepState.RUNNING, StepState.BACKOFF, StepState.SERVING, StepState.DONE)

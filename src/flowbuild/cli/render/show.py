@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flowbuild.cli.render import human
 from flowbuild.cli.render.diff import change_lines
 from flowbuild.cli.render.graph import legend, run_graph
-from flowbuild.cli.render.theme import Look, phase, run_state, run_symbol, safe, step_symbol, title, why
+from flowbuild.cli.render.theme import Look, phase, run_state, run_symbol, safe, step_symbol, title
 from flowbuild.client.base import PHASES, AttemptView, RunView, StepDiff, StepView
+from flowbuild.core import human
+from flowbuild.core.human import why
 from flowbuild.core.states import StepState
 
 _BAR = 24  # columns of the phases' bar

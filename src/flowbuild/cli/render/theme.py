@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from flowbuild.cli.render import human
 from flowbuild.cli.render.text import clean
 from flowbuild.client.base import PHASES, HolderView, RunView, StepView
-from flowbuild.core.states import Outcome, Reason, RunState, StepState
+from flowbuild.core import human
+from flowbuild.core.human import why
+from flowbuild.core.states import Outcome, RunState, StepState
 
 WIDE = 200  # columns of what is no terminal
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -43,27 +44,6 @@ _RUNS = {
     RunState.FAILED: _OUTCOMES[Outcome.FAILED],
     RunState.ERRORED: _OUTCOMES[Outcome.ERRORED],
     RunState.CANCELLED: _OUTCOMES[Outcome.CANCELLED],
-}
-_REASONS = {
-    Reason.OOM: "out of memory",
-    Reason.TIMEOUT: "timed out",
-    Reason.MERGE_CONFLICT: "merge conflict",
-    Reason.REFUSED: "refused",
-    Reason.UNHEALTHY: "never became healthy",
-    Reason.DEPENDENCY_FAILED: "a service it needs failed",
-    Reason.REJECTED: "rejected",
-    Reason.CONDITION: "its condition is false",
-    Reason.DEAD_PATH: "not on the path taken",
-    Reason.CONDITION_ERROR: "its condition cannot be evaluated",
-    Reason.INFRA_LOST: "runner or engine lost",
-    Reason.ENGINE_ERROR: "engine error",
-    Reason.IMAGE_UNAVAILABLE: "image unavailable",
-    Reason.WORKSPACE_ERROR: "workspace error",
-    Reason.USER: "by a person",
-    Reason.RUN_TIMEOUT: "the run timed out",
-    Reason.INTERRUPTED: "interrupted",
-    Reason.SUPERSEDED: "a newer run took its place",
-    Reason.WITHDRAWN: "its pull request was closed",
 }
 
 # One character each, so that a line keeps its width and its colours.
@@ -148,13 +128,6 @@ def run_symbol(run: RunView) -> tuple[str, str]:
 def run_state(run: RunView) -> str:
     """Return the word for the state of a run."""
     return "interrupted" if run.interrupted else str(run.state)
-
-
-def why(outcome: Outcome | None, reason: Reason | None, exit_code: int | None) -> str:
-    """Return in a few words why a step ended as it did: "exit code 1", "timed out"; "" when the outcome says it all."""
-    if reason is Reason.EXIT_CODE or (reason is None and outcome is Outcome.FAILED and exit_code is not None):
-        return f"exit code {exit_code}" if exit_code is not None else ""  # a build has none
-    return _REASONS.get(reason, "") if reason else ""
 
 
 def safe(text: str) -> str:

@@ -1,8 +1,32 @@
-"""Times and sizes as people say them."""
+"""Times, sizes and reasons as people say them."""
 
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
+
+from flowbuild.core.states import Outcome, Reason
+
+_REASONS = {
+    Reason.OOM: "out of memory",
+    Reason.TIMEOUT: "timed out",
+    Reason.MERGE_CONFLICT: "merge conflict",
+    Reason.REFUSED: "refused",
+    Reason.UNHEALTHY: "never became healthy",
+    Reason.DEPENDENCY_FAILED: "a service it needs failed",
+    Reason.REJECTED: "rejected",
+    Reason.CONDITION: "its condition is false",
+    Reason.DEAD_PATH: "not on the path taken",
+    Reason.CONDITION_ERROR: "its condition cannot be evaluated",
+    Reason.INFRA_LOST: "runner or engine lost",
+    Reason.ENGINE_ERROR: "engine error",
+    Reason.IMAGE_UNAVAILABLE: "image unavailable",
+    Reason.WORKSPACE_ERROR: "workspace error",
+    Reason.USER: "by a person",
+    Reason.RUN_TIMEOUT: "the run timed out",
+    Reason.INTERRUPTED: "interrupted",
+    Reason.SUPERSEDED: "a newer run took its place",
+    Reason.WITHDRAWN: "its pull request was closed",
+}
 
 
 def duration(seconds: float | None) -> str:
@@ -69,3 +93,10 @@ def size(count: int) -> str:
 def count(number: int, noun: str) -> str:
     """Return "1 step" or "3 steps"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def why(outcome: Outcome | None, reason: Reason | None, exit_code: int | None) -> str:
+    """Return in a few words why a step ended as it did: "exit code 1", "timed out"; "" when the outcome says it all."""
+    if reason is Reason.EXIT_CODE or (reason is None and outcome is Outcome.FAILED and exit_code is not None):
+        return f"exit code {exit_code}" if exit_code is not None else ""  # a build has none
+    return _REASONS.get(reason, "") if reason else ""
