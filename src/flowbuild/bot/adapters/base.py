@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +31,7 @@ class Adapter(Protocol):
     """A network. Everything raises ChatError: `lasting` when trying again is of no use, `again_after` seconds else."""
 
     network: str  # matrix, slack, telegram
+    listening: asyncio.Event  # set once it hears what is said: from then on nothing is missed, over its end neither
 
     def incoming(self) -> AsyncIterator[Incoming]:
         """Yield what is said to the bot, for ever; connects again by itself, and skips what it has yielded before."""
