@@ -157,9 +157,9 @@ class Telegram:
                 self._updates = self._updates[offset:]
             self._updates = [each for each in self._updates if each["update_id"] >= offset]
             kinds = json.loads(arguments.get("allowed_updates", "[]"))
-            waiting = self._new.wait_for(lambda: self._updates or poll != self._polls)
             try:
-                await asyncio.wait_for(waiting, float(arguments.get("timeout", 0)))
+                async with asyncio.timeout(float(arguments.get("timeout", 0))):
+                    await self._new.wait_for(lambda: self._updates or poll != self._polls)
             except TimeoutError:
                 return []
             if poll != self._polls:

@@ -180,7 +180,8 @@ class MatrixAdapter:
         return str((await self._ask(sending, RoomSendResponse)).event_id)
 
     def _sync(self, since: str) -> Awaitable[Any]:
-        return self._client.sync(timeout=WAIT if since else 0, since=since or None, sync_filter=FILTER)
+        wait = WAIT if self.listening.is_set() else 0
+        return self._client.sync(timeout=wait, since=since or None, sync_filter=FILTER)
 
     async def _said(self, room: str, timeline: Any, state: Sequence[Any], since: str) -> AsyncIterator[Incoming]:
         """Yield what was said to the bot in a room, the oldest first, each once."""
