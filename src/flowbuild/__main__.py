@@ -97,6 +97,17 @@ class Operations:
         gc.enable()
         asyncio.run(run_runner(read_settings(), request))
 
+    def speak(self) -> None:
+        """See Operator."""
+        import asyncio  # noqa: PLC0415 (see above)
+
+        from flowbuild.settings import read_settings  # noqa: PLC0415 (see above)
+        from flowbuild.wiring.bot import speak  # noqa: PLC0415 (see above)
+
+        gc.freeze()  # what is loaded stays
+        gc.enable()
+        asyncio.run(speak(read_settings()))
+
     def backup(self, directory: str, *, keys: bool) -> str:
         """See Operator."""
         from flowbuild.wiring import operations  # noqa: PLC0415 (see above)

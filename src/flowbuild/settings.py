@@ -181,6 +181,34 @@ class Settings(BaseSettings):
         default=False,
         description="whether who comes for the first time gets an account; else an admin adds them with their e-mail address",
     )
+    server: str = Field(
+        default="", description="address of the server that `flow bot` speaks for, like https://flow.example.org"
+    )
+    bot_network: Literal["", "matrix", "slack", "telegram"] = Field(
+        default="", description="chat network that `flow bot` speaks on"
+    )
+    bot_token: SecretStr = Field(
+        default=SecretStr(""), description="what lets `flow bot` in at the server; `flow bots add` prints it"
+    )
+    matrix_homeserver: str = Field(
+        default="", description="address of the homeserver of the bot, like https://matrix.example.org"
+    )
+    matrix_token: SecretStr = Field(default=SecretStr(""), description="access token of the bot's account on it")
+    matrix_user: str = Field(default="", description="name of that account, when there is no access token")
+    matrix_password: SecretStr = Field(default=SecretStr(""), description="and its password")
+    matrix_invites: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)] = Field(
+        default=(),
+        description="whose invitations to rooms the bot follows, separated by commas: people (@ann:example.org), all of a server (example.org), rooms (!id:example.org), or * for everybody; empty: nobody's",
+    )
+    slack_token: SecretStr = Field(default=SecretStr(""), description="token of the bot in Slack, xoxb-…")
+    slack_app_token: SecretStr = Field(default=SecretStr(""), description="token of its app for Socket Mode, xapp-…")
+    slack_api: str = Field(
+        default="https://slack.com/api/", description="address of the Web API of Slack; another one for GovSlack"
+    )
+    telegram_token: SecretStr = Field(default=SecretStr(""), description="token of the bot that @BotFather gave")
+    telegram_api: str = Field(
+        default="https://api.telegram.org", description="address of the Bot API; another one for a server of one's own"
+    )
     secrets: Path | None = Field(
         default=None,
         description="directory with files that are named as options and hold their values, like /run/secrets of containers; variables come first",

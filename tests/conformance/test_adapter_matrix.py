@@ -34,7 +34,7 @@ def admin(server):
 class Rendered(HTMLParser):
     """What a client shows of HTML; tags that the specification does not allow are an error."""
 
-    ALLOWED = {"p", "strong", "code", "pre", "a", "ol", "li"}
+    ALLOWED = frozenset({"p", "strong", "code", "pre", "a", "ol", "li"})
 
     def __init__(self, html):
         super().__init__()
@@ -131,7 +131,9 @@ class MatrixSide:
         if edit:
             assert edit["content"]["m.mentions"] == {}
         links = [each for each in rendered.links if not each.startswith("https://matrix.to/")]
-        assert [f"https://matrix.to/#/{each}" for each in called] == [each for each in rendered.links if each not in links]
+        assert [f"https://matrix.to/#/{each}" for each in called] == [
+            each for each in rendered.links if each not in links
+        ]
         relation = event["content"].get("m.relates_to", {})
         thread = relation["event_id"] if relation.get("rel_type") == "m.thread" else ""
         return Shown(event["event_id"], rendered.text.strip(), rendered.code, links, called, thread, edit is not None)
@@ -219,7 +221,13 @@ async def test_encrypted_rooms_are_told_that_they_are_not_supported(network, tmp
     await network.bot.join(room)
     async with life(network, tmp_path) as (adapter, ear):
         for _ in range(2):
-            content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s", "device_id": "D", "sender_key": "k"}
+            content = {
+                "algorithm": "m.megolm.v1.aes-sha2",
+                "ciphertext": "x",
+                "session_id": "s",
+                "device_id": "D",
+                "sender_key": "k",
+            }
             await network._ann.send(room, "m.room.encrypted", content)
         await network.say(network.room, "next")
         assert await ear.texts(1) == ["next"]
@@ -249,9 +257,16 @@ async def test_names_replies_and_edits(network, tmp_path):
     async with life(network, tmp_path) as (_, ear):
         pill = {"m.mentions": {"user_ids": [bot]}}
         await network._ann.say(room, f"{bot.partition(':')[0][1:]} status", **pill)  # as Element writes it
-        await network._ann.say(room, f"> <{bot}> failed\n> again\n\n{bot}: why 7", **{"m.relates_to": {"m.in_reply_to": {"event_id": "$x"}}})
+        await network._ann.say(
+            room,
+            f"> <{bot}> failed\n> again\n\n{bot}: why 7",
+            **{"m.relates_to": {"m.in_reply_to": {"event_id": "$x"}}},
+        )
         mine = await network._ann.say(room, "not for the bot")
-        edit = {"m.relates_to": {"rel_type": "m.replace", "event_id": mine}, "m.new_content": {"msgtype": "m.text", "body": f"{bot}: run"}}
+        edit = {
+            "m.relates_to": {"rel_type": "m.replace", "event_id": mine},
+            "m.new_content": {"msgtype": "m.text", "body": f"{bot}: run"},
+        }
         await network._ann.say(room, f"* {bot}: run", **edit)
         await network._ann.say(room, f"{bot.upper()}, last")
         assert await ear.texts(3) == ["status", "why 7", "last"]
@@ -260,7 +275,9 @@ async def test_names_replies_and_edits(network, tmp_path):
 async def test_somebody_who_was_asked_answers_without_naming_the_bot(network, tmp_path):
     memory = Memory(tmp_path / "memory")
     options = MatrixOptions(network.server.url, token=network._bot.token)
-    adapter = MatrixAdapter(options, memory, expects=lambda room, sender: (room, sender) == (network.room, network.person))
+    adapter = MatrixAdapter(
+        options, memory, expects=lambda room, sender: (room, sender) == (network.room, network.person)
+    )
     listening = asyncio.create_task(anext(aiter(adapter.incoming())))
     await adapter.listening.wait()
     await network._robot.say(network.room, "1")

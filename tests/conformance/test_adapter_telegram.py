@@ -1,7 +1,5 @@
 """Telegram keeps the contract of chat networks: against a local server that follows its documented protocol."""
 
-import asyncio
-
 import pytest
 
 from flowbuild.bot.adapters.telegram import TelegramAdapter, TelegramOptions
@@ -55,10 +53,19 @@ def _shown(room, sent):
             mentions.append(text)
         elif kind == "a" and leads.startswith("tg://user?id="):
             mentions.append(leads.partition("=")[2])
-        elif kind not in {"b"}:
+        elif kind != "b":
             links.append(leads)
     thread = f"{room}/{sent.reply}" if sent.reply else ""
-    return Shown(str(sent.id), sent.text.strip(), code, links, mentions, thread, sent.edited, [each["text"] for each in sent.buttons])
+    return Shown(
+        str(sent.id),
+        sent.text.strip(),
+        code,
+        links,
+        mentions,
+        thread,
+        sent.edited,
+        [each["text"] for each in sent.buttons],
+    )
 
 
 @pytest.fixture

@@ -381,6 +381,10 @@ class Operator(Protocol):
         """Execute attempts for a server elsewhere until told to stop."""
         ...
 
+    def speak(self) -> None:
+        """Be a bot on a chat network for a server elsewhere until told to stop."""
+        ...
+
     def backup(self, directory: str, *, keys: bool) -> str:
         """Write a backup, also while it runs; return what it holds in words."""
         ...

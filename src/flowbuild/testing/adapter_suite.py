@@ -17,7 +17,7 @@ from typing import Protocol
 from flowbuild.bot.adapters.base import Adapter, Incoming
 from flowbuild.bot.adapters.fitting import JOINER
 from flowbuild.bot.memory import Memory
-from flowbuild.bot.messages import Button, Choices, Code, Message, Span, Table, Text, Tone, line
+from flowbuild.bot.messages import Block, Button, Choices, Code, Message, Span, Table, Text, Tone, line
 from flowbuild.core.errors import ChatError
 
 URL = "https://ci.example/runs/7"
@@ -280,7 +280,7 @@ class AdapterSuite:
         assert list(quiet.mentions) == []
 
     async def test_what_strangers_wrote_is_text(self, network: Network, tmp_path: Path) -> None:
-        blocks = [
+        blocks: list[Block] = [
             line(HOSTILE + FACELESS, Span(HOSTILE, strong=True)),
             line(Span(HOSTILE, code=True)),
             Code([HOSTILE, FACELESS + "end of lines", "</code></pre><b>out</b>", "```"]),

@@ -76,7 +76,15 @@ class Homeserver:
             ready.settimeout(START_SECONDS)
             with (self._directory / "output").open("ab") as output:
                 self._process = subprocess.Popen(
-                    ["setpriv", "--pdeathsig=TERM", "--", _python(), "-m", "synapse.app.homeserver", *self._arguments()],
+                    [
+                        "setpriv",
+                        "--pdeathsig=TERM",
+                        "--",
+                        _python(),
+                        "-m",
+                        "synapse.app.homeserver",
+                        *self._arguments(),
+                    ],
                     cwd=self._directory,
                     env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "NOTIFY_SOCKET": str(address)},
                     stdin=subprocess.DEVNULL,

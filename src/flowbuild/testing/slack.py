@@ -59,7 +59,9 @@ class Slack:
     async def start(self) -> None:
         """Begin to answer, at the same address as before."""
         app = web.Application()
-        app.add_routes([web.post("/api/{method}", self._api), web.get("/api/{method}", self._api), web.get("/link", self._link)])
+        app.add_routes(
+            [web.post("/api/{method}", self._api), web.get("/api/{method}", self._api), web.get("/link", self._link)]
+        )
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
@@ -89,7 +91,12 @@ class Slack:
         message = self._message(room, ts)
         actions = [each for block in message["blocks"] if block["type"] == "actions" for each in block["elements"]]
         button = next(each for each in actions if each["text"]["text"] == label)
-        action = {"type": "button", "action_id": button["action_id"], "value": button["value"], "action_ts": self._now()}
+        action = {
+            "type": "button",
+            "action_id": button["action_id"],
+            "value": button["value"],
+            "action_ts": self._now(),
+        }
         who = {"id": user, "username": PEOPLE[user], "name": PEOPLE[user]}
         body = {"type": "block_actions", "user": who, "channel": {"id": room}, "message": message, "actions": [action]}
         await self._emit("interactive", body)
@@ -123,7 +130,12 @@ class Slack:
         return self.channels[room]
 
     async def _emit(self, kind: str, payload: dict[str, Any]) -> None:
-        envelope = {"envelope_id": secrets.token_hex(8), "type": kind, "payload": payload, "accepts_response_payload": kind != "events_api"}
+        envelope: dict[str, Any] = {
+            "envelope_id": secrets.token_hex(8),
+            "type": kind,
+            "payload": payload,
+            "accepts_response_payload": kind != "events_api",
+        }
         if kind == "interactive" or self._sockets:  # events for nobody are not kept for long
             self._pending[envelope["envelope_id"]] = envelope
         for each in list(self._sockets)[:1]:
@@ -195,7 +207,9 @@ class Slack:
         if message["user"] != BOT:
             raise Refused("cant_update_message")
         check(arguments)
-        message.update({"text": arguments["text"], "blocks": arguments["blocks"], "edited": {"user": BOT, "ts": self._now()}})
+        message.update(
+            {"text": arguments["text"], "blocks": arguments["blocks"], "edited": {"user": BOT, "ts": self._now()}}
+        )
         return {"channel": arguments["channel"], "ts": message["ts"], "text": message["text"]}
 
     def _conversations_open(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,7 +255,9 @@ def _check_block(block: Mapping[str, Any]) -> int:
         for each in block["elements"]:
             if not 0 < len(each["text"]["text"]) <= 75 or len(each["value"]) > 2000 or len(each["action_id"]) > 255:
                 raise Refused("invalid_blocks")
-        if not 0 < len(block["elements"]) <= 25 or len({each["action_id"] for each in block["elements"]}) != len(block["elements"]):
+        if not 0 < len(block["elements"]) <= 25 or len({each["action_id"] for each in block["elements"]}) != len(
+            block["elements"]
+        ):
             raise Refused("invalid_blocks")
         return 0
     allowed = {"rich_text", "rich_text_section", "rich_text_preformatted", "rich_text_list", "text", "link", "user"}
@@ -253,7 +269,11 @@ def _check_block(block: Mapping[str, Any]) -> int:
 
 
 def _page(messages: list[dict[str, Any]], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    oldest, limit, begin = float(arguments.get("oldest", 0)), min(int(arguments["limit"]), MOST), int(arguments.get("cursor") or 0)
+    oldest, limit, begin = (
+        float(arguments.get("oldest", 0)),
+        min(int(arguments["limit"]), MOST),
+        int(arguments.get("cursor") or 0),
+    )
     wanted = [each for each in messages if float(each["ts"]) > oldest]
     more = {"next_cursor": str(begin + limit)} if begin + limit < len(wanted) else {"next_cursor": ""}
     shown = wanted[begin : begin + limit]

@@ -104,7 +104,13 @@ class Telegram:
     async def press(self, chat: int, number: int, label: str) -> None:
         """Let Ann press a button."""
         data = next(each["callback_data"] for each in self._found(chat, number).buttons if each["text"] == label)
-        query = {"id": str(self._next()), "from": ANN, "chat_instance": "1", "data": data, "message": self._message(chat, number, BOT)}
+        query = {
+            "id": str(self._next()),
+            "from": ANN,
+            "chat_instance": "1",
+            "data": data,
+            "message": self._message(chat, number, BOT),
+        }
         await self._emit({"callback_query": query})
 
     def _next(self) -> int:
@@ -147,7 +153,10 @@ class Telegram:
 
     async def _getUpdates(self, arguments: Mapping[str, str]) -> Any:  # noqa: N802
         if self.webhook:
-            raise Refused(409, "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first")
+            raise Refused(
+                409,
+                "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first",
+            )
         offset, limit = int(arguments.get("offset", 0)), int(arguments.get("limit", 100))
         self._polls += 1
         poll = self._polls
@@ -163,7 +172,10 @@ class Telegram:
             except TimeoutError:
                 return []
             if poll != self._polls:
-                raise Refused(409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running")
+                raise Refused(
+                    409,
+                    "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",
+                )
             wanted = [each for each in self._updates if not kinds or set(each) & set(kinds)]
             return wanted[:limit]
 
@@ -187,7 +199,10 @@ class Telegram:
         chat = self._chat(arguments)
         sent = self._found(chat, int(arguments["message_id"]))
         if sent.raw == (arguments["text"], arguments.get("reply_markup", "")):
-            raise Refused(400, "Bad Request: message is not modified: specified new message content and reply markup are exactly the same")
+            raise Refused(
+                400,
+                "Bad Request: message is not modified: specified new message content and reply markup are exactly the same",
+            )
         self._fill(sent, arguments)
         sent.edited = True
         return {**self._message(chat, sent.id, BOT), "text": sent.text}
@@ -200,7 +215,9 @@ class Telegram:
             self.left -= 1
         chat = int(arguments["chat_id"])
         if chat in self.moved:
-            raise Refused(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=self.moved[chat])
+            raise Refused(
+                400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=self.moved[chat]
+            )
         if chat == STRANGER:
             raise Refused(403, "Forbidden: bot can't initiate conversation with a user")
         if chat not in {GROUP, PRIVATE, *self.moved.values()}:
@@ -227,7 +244,10 @@ def parse(html: str) -> tuple[str, list[tuple[str, str, str]]]:
     for match in _TOKENS.finditer(html):
         end, tag, rest, plain, stray = match.groups()
         if stray or (tag is not None and not plain and tag.lower() not in TAGS):
-            raise Refused(400, f"Bad Request: can't parse entities: Unsupported start tag \"{tag or ''}\" at byte offset {match.start()}")
+            raise Refused(
+                400,
+                f'Bad Request: can\'t parse entities: Unsupported start tag "{tag or ""}" at byte offset {match.start()}',
+            )
         if plain:
             kept = unescape(plain)
             if not any(each[0] in {"code", "pre", "a"} for each in open_tags):
@@ -238,7 +258,9 @@ def parse(html: str) -> tuple[str, list[tuple[str, str, str]]]:
             open_tags.append((tag.lower(), unescape(address[1]) if address else "", len(text)))
         else:
             if not open_tags or open_tags[-1][0] != tag.lower():
-                raise Refused(400, f"Bad Request: can't parse entities: Unexpected end tag at byte offset {match.start()}")
+                raise Refused(
+                    400, f"Bad Request: can't parse entities: Unexpected end tag at byte offset {match.start()}"
+                )
             kind, leads, begin = open_tags.pop()
             entities.append((kind, text[begin:], leads))
     if open_tags:

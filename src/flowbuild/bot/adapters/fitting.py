@@ -7,22 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from flowbuild.bot.messages import Block, Choices, Code, Message, Span, Table, Text, Tone, line
+from flowbuild.core import visible
 
 SIGNS = {Tone.PLAIN: "", Tone.GOOD: "✅", Tone.BAD: "❌", Tone.BROKEN: "⚠️", Tone.BUSY: "⏳", Tone.WAITS: "✋"}
 TITLE = 300  # characters of a title; it is a line on a phone
 JOINER = "\u2060"  # has no width and no meaning, and keeps networks from seeing a name or an address
 
-_ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_])[^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]")
-_FACELESS = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e0fff]"
-)
 _CALLS = re.compile(r"(?<![\w.])@(?=\w)|(?<=\w)://|(?<=\w)\.(?=[^\W\d_]{2})")  # @name, scheme://, example.org
 
 
 def clean(text: str) -> str:
-    """Return a text as one line of characters that have a face; those that have none, and colours, are left out."""
-    return _FACELESS.sub("", _ESCAPES.sub("", text.replace("\n", " ").replace("\t", "    ")))
+    """Return a text as one line of characters that have a face."""
+    return visible.clean(text.replace("\n", " "))
 
 
 def tame(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 from aiohttp import ClientError
-from nio import (
+from nio import (  # type: ignore[import-untyped]
     AsyncClient,
     AsyncClientConfig,
     ErrorResponse,
@@ -170,16 +170,14 @@ class MatrixAdapter:
         facts = await self._room(room)
         if facts.encrypted:
             hint = "name a room without encryption"
-            raise ChatError(
-                f"the room {room} is encrypted, which the bot does not support", lasting=True, hint=hint
-            )
+            raise ChatError(f"the room {room} is encrypted, which the bot does not support", lasting=True, hint=hint)
         return "" if facts.direct else f"{self._local()}: "
 
     async def _put(self, room: str, content: Mapping[str, Any], key: str) -> str:
         sending = self._client.room_send(room, "m.room.message", dict(content), tx_id=key)
         return str((await self._ask(sending, RoomSendResponse)).event_id)
 
-    def _sync(self, since: str) -> Awaitable[Any]:
+    def _sync(self, since: str) -> Any:
         wait = WAIT if self.listening.is_set() else 0
         return self._client.sync(timeout=wait, since=since or None, sync_filter=FILTER)
 

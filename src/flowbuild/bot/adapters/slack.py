@@ -113,7 +113,9 @@ class SlackAdapter:
         metadata = {"event_type": MARK, "event_payload": {"key": key}}
         more = {"thread_ts": _time_of(thread)} if thread else {}
         try:
-            answer = await self._call("chat.postMessage", channel=room, metadata=metadata, **content_of(message), **more)
+            answer = await self._call(
+                "chat.postMessage", channel=room, metadata=metadata, **content_of(message), **more
+            )
         except ChatError as error:
             if isinstance(error.__cause__, SlackApiError | aiohttp.ClientConnectorError):
                 self._begun.pop(key, None)  # it was refused, or never reached Slack
@@ -168,7 +170,9 @@ class SlackAdapter:
         """Return what was said in rooms of the bot since it was last connected, the oldest first, as events."""
         oldest = f"{max(float(self._place['since']) - OVERLAP, float(self._place['begin'])):.6f}"
         found: list[Mapping[str, Any]] = []
-        for room in await self._pages("users.conversations", "channels", types="public_channel,private_channel,im,mpim"):
+        for room in await self._pages(
+            "users.conversations", "channels", types="public_channel,private_channel,im,mpim"
+        ):
             for each in await self._history(room["id"], oldest):
                 found.append({**each, "channel": room["id"]})
                 if each.get("latest_reply", "") > oldest:
@@ -211,14 +215,20 @@ class SlackAdapter:
         sender, room, text = event.get("user"), event.get("channel"), event.get("text")
         if event.get("type") not in {"message", "app_mention"} or not (sender and room and isinstance(text, str)):
             return None
-        if event.get("subtype") not in {None, "file_share", "thread_broadcast"} or event.get("bot_id") or sender == self._me:
+        if (
+            event.get("subtype") not in {None, "file_share", "thread_broadcast"}
+            or event.get("bot_id")
+            or sender == self._me
+        ):
             return None
         direct, called = str(room).startswith("D"), f"<@{self._me}>" in text
         if not (direct or called or self._expects(room, sender)):
             return None
         identity, thread = f"{room}/{event['ts']}", event.get("thread_ts", "")
         said = plain_of(text.replace(f"<@{self._me}>", " ")).strip().lstrip(":,").lstrip()
-        return Incoming(identity, sender, room, said, direct, f"{room}/{thread}" if thread else "", await self._name(sender))
+        return Incoming(
+            identity, sender, room, said, direct, f"{room}/{thread}" if thread else "", await self._name(sender)
+        )
 
     async def _name(self, sender: str) -> str:
         if sender not in self._names:
@@ -228,7 +238,9 @@ class SlackAdapter:
                 if not error.lasting:
                     return sender
                 profile = {}
-            self._names[sender] = clean((profile.get("profile") or {}).get("display_name") or profile.get("name") or sender)
+            self._names[sender] = clean(
+                (profile.get("profile") or {}).get("display_name") or profile.get("name") or sender
+            )
         return self._names[sender]
 
     def _http(self) -> aiohttp.ClientSession:
@@ -238,9 +250,15 @@ class SlackAdapter:
 
     async def _call(self, method: str, *, token: str = "", **arguments: Any) -> Mapping[str, Any]:
         """Call the Web API. Raises ChatError."""
-        client = AsyncWebClient(token or self._options.token, self._options.api, session=self._http(), retry_handlers=[])
+        client = AsyncWebClient(
+            token or self._options.token, self._options.api, session=self._http(), retry_handlers=[]
+        )
         try:
-            answer = await client.api_call(method, json=arguments) if method in _JSON else await client.api_call(method, params=arguments)
+            answer = (
+                await client.api_call(method, json=arguments)
+                if method in _JSON
+                else await client.api_call(method, params=arguments)
+            )
         except SlackApiError as error:
             raise _refusal(method, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -270,7 +288,7 @@ def _refusal(method: str, error: SlackApiError) -> ChatError:
 
 
 def _pressed(payload: Mapping[str, Any]) -> Incoming | None:
-    action = next(iter(payload.get("actions") or ()), {})
+    action: Mapping[str, Any] = next(iter(payload.get("actions") or ()), {})
     room, user = (payload.get("channel") or {}).get("id", ""), payload.get("user") or {}
     if not (room and user.get("id") and action.get("value")):
         return None

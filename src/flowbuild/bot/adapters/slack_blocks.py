@@ -55,10 +55,10 @@ def _elements(message: Message) -> list[dict[str, Any]]:
     first = [_text(titled(message), url=message.url, bold=True)]
     for each in message.mention:
         first += [_text(" "), {"type": "user", "user_id": each}]
-    found = [{"type": "rich_text_section", "elements": first}]
+    found: list[dict[str, Any]] = [{"type": "rich_text_section", "elements": first}]
     for block in message.blocks:
         if found[-1]["type"] == "rich_text_section":
-            found[-1]["elements"].append(_text("\n"))  # type: ignore[attr-defined]  (a list)
+            found[-1]["elements"].append(_text("\n"))
         found.append(_element(block))
     return found
 
@@ -72,7 +72,11 @@ def _element(block: Block) -> dict[str, Any]:
         case Table():
             return _code(columns(block))
         case Choices(items):
-            return {"type": "rich_text_list", "style": "ordered", "elements": [_section([_text(tame(each))]) for each in items]}
+            return {
+                "type": "rich_text_list",
+                "style": "ordered",
+                "elements": [_section([_text(tame(each))]) for each in items],
+            }
 
 
 def _section(elements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import structlog
 
 os.environ.setdefault("PTB_TIMEDELTA", "true")  # without, the library warns of its own errors
 
-from telegram import (  # noqa: E402 (reads the variable)
+from telegram import (
     Bot,
     CallbackQuery,
     Chat,
@@ -29,8 +29,8 @@ from telegram import (  # noqa: E402 (reads the variable)
     Update,
     User,
 )
-from telegram import Message as Said  # noqa: E402
-from telegram.error import (  # noqa: E402
+from telegram import Message as Said
+from telegram.error import (
     BadRequest,
     ChatMigrated,
     Conflict,
@@ -39,20 +39,21 @@ from telegram.error import (  # noqa: E402
     RetryAfter,
     TelegramError,
 )
-from telegram.request import HTTPXRequest  # noqa: E402
+from telegram.request import HTTPXRequest
 
-from flowbuild.bot.adapters.base import Incoming  # noqa: E402
-from flowbuild.bot.adapters.fitting import clean  # noqa: E402
-from flowbuild.bot.adapters.pauses import Pauses  # noqa: E402
-from flowbuild.bot.adapters.telegram_html import html_of  # noqa: E402
-from flowbuild.bot.memory import Memory  # noqa: E402
-from flowbuild.bot.messages import Button, Message  # noqa: E402
-from flowbuild.core.errors import ChatError  # noqa: E402
+from flowbuild.bot.adapters.base import Incoming
+from flowbuild.bot.adapters.fitting import clean
+from flowbuild.bot.adapters.pauses import Pauses
+from flowbuild.bot.adapters.telegram_html import html_of
+from flowbuild.bot.memory import Memory
+from flowbuild.bot.messages import Button, Message
+from flowbuild.core.errors import ChatError
 
 log = structlog.get_logger()
 T = TypeVar("T")
 API = "https://api.telegram.org"
 WAIT = 30  # seconds that Telegram keeps a question for news
+PATIENCE = 20.0  # seconds that an answer may take, besides
 KINDS = ["message", "callback_query"]
 DATA, LABEL, BUTTONS = 64, 64, 20  # bytes of a button's data; characters of its label; buttons of a message
 
@@ -85,12 +86,11 @@ class TelegramAdapter:
         self._place, self._seen = memory.table("telegram"), memory.table("seen")
         self._sent, self._moved = memory.table("sent"), memory.table("moved")
         self._commands, self._names = memory.table("commands"), memory.table("names")
-        requests = {"connect_timeout": 20.0, "read_timeout": 20.0}
         self._bot = Bot(
             options.token,
             base_url=f"{options.api}/bot",
-            request=HTTPXRequest(connection_pool_size=8, **requests),
-            get_updates_request=HTTPXRequest(**requests),
+            request=HTTPXRequest(connection_pool_size=8, connect_timeout=PATIENCE, read_timeout=PATIENCE),
+            get_updates_request=HTTPXRequest(connect_timeout=PATIENCE, read_timeout=PATIENCE),
         )
         self._signing_in = asyncio.Lock()
         self._me: User | None = None
@@ -146,7 +146,10 @@ class TelegramAdapter:
         await self._bot.shutdown()
 
     def _content(self, message: Message) -> dict[str, Any]:
-        rows = [[InlineKeyboardButton(clean(each.label)[:LABEL] or "?", callback_data=self._data(each))] for each in message.buttons]
+        rows = [
+            [InlineKeyboardButton(clean(each.label)[:LABEL] or "?", callback_data=self._data(each))]
+            for each in message.buttons
+        ]
         return {
             "text": html_of(message, self._names),
             "parse_mode": "HTML",
@@ -198,7 +201,9 @@ class TelegramAdapter:
     def _refusal(self, error: TelegramError) -> ChatError:
         words = clean(str(error)).replace(self._options.token, "…")[:200]
         if isinstance(error, RetryAfter):
-            return ChatError(f"Telegram asks for patience: {words}", lasting=False, again_after=_seconds(error.retry_after))
+            return ChatError(
+                f"Telegram asks for patience: {words}", lasting=False, again_after=_seconds(error.retry_after)
+            )
         hint = "is the token right, and still good?" if isinstance(error, InvalidToken) else ""
         webhook = isinstance(error, Conflict) and "webhook" in words.lower()
         if webhook:
@@ -232,7 +237,9 @@ class TelegramAdapter:
         room = _room(said) if isinstance(said, Said) else str(chat.id)
         text = self._commands.get(query.data, query.data)
         thread, direct = f"{room}/{said.message_id}", chat.type == Chat.PRIVATE
-        return Incoming(f"press/{query.id}", str(query.from_user.id), room, text, direct, thread, self._name(query.from_user))
+        return Incoming(
+            f"press/{query.id}", str(query.from_user.id), room, text, direct, thread, self._name(query.from_user)
+        )
 
     def _addressed(self, text: str) -> tuple[bool, str]:
         """Tell whether a text is meant for the bot; return it without its name and the slash of a command."""
