@@ -83,7 +83,7 @@ class Telling:
                     raise away
                 remote = await self._say(each)
                 state = {"state": "sent", "remote": remote}
-                log.info("told", dispatch=each.id, channel=each.channel, event=each.news.kind, run=each.news.run)
+                log.info("told", dispatch=each.id, channel=each.channel, kind=each.news.kind.value, run=each.news.run)
             except ChatError as error:
                 if error.lasting:
                     state = {"state": "failed", "error": f"{error.message}. {error.hint}".strip()}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-FIRST, MOST = 0.5, 60.0  # seconds
+FIRST, MOST = 0.5, 30.0  # seconds
 
 
 class Pauses:
-    """Each pause is twice the one before, up to a minute, and by chance up to half as long: bots must not come back all at once."""
+    """Each pause is twice the one before, up to half a minute, and by chance up to half as long: bots must not come back all at once."""
 
     def __init__(self, chance: Callable[[], float] = random.random) -> None:
         self._chance = chance
