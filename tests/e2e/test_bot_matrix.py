@@ -165,12 +165,15 @@ async def test_a_release_by_chat(stack, tmp_path):
     await asyncio.to_thread(program.wait_for, "bot on matrix")
 
     person = Person(server, account)
-    team = Room(person, await person.make_room(bot.user, name="Team"), bot)
+    bob = Person(server, server.register("bob"))
+    team = Room(person, await person.make_room(bot.user, bob.user, name="Team"), bot)
+    await bob.join(team.id)
     private = Room(person, await person.make_room(bot.user, direct=True), bot)
+    await site.ask("PATCH", "users/ann", {"email": "test@localhost"})  # as the commit says
     rule = {"on": ["started", "failed", "approval", "succeeded", "recovered"]}
     await site.ask("POST", "projects/shop/channels", {"name": "team", "kind": "matrix", "target": team.id, "rule": rule})
 
-    assert "nobody" in (await private.ask("whoami")).lower()
+    assert "I do not know you" in await private.ask("whoami")
     code = (await asyncio.to_thread(site.flow, "link", "--name", "ann")).strip()
     await private.ask(code)
     assert "ann" in await private.ask("whoami")
@@ -188,6 +191,8 @@ async def test_a_release_by_chat(stack, tmp_path):
     (main,) = [(event, text) for event, who, text in events if who == bot.user and "m.relates_to" not in event["content"]]
     assert main[0]["edited"]
     assert "failed" in main[1]
+    called = [each["content"]["m.mentions"].get("user_ids", []) for each, who, _ in events if who == bot.user]
+    assert called == [[], [person.user]]  # the author, by the detail: who is named in an edit is not called
 
     assert "FAILED test_login: 401" in await private.ask("why 1")
     await site.ask("PUT", "projects/shop/secrets/API_KEY", {"value": "the-good-key"})
@@ -202,7 +207,7 @@ async def test_a_release_by_chat(stack, tmp_path):
 
     entries = (await site.ask("GET", "audit?limit=100"))["items"]
     by_chat = {each["action"] for each in entries if f"chat:matrix/{account.user}" in json.dumps(each)}
-    assert {"run.start", "run.rerun"} & by_chat or by_chat, entries
+    assert by_chat == {"identity.link", "run.start", "run.rerun", "run.approve"}
     await private.print("ann and the bot")
     await team.print("the room of the team")
     print(f"\nin the audit log, by chat: {', '.join(sorted(by_chat))}")
