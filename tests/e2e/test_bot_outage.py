@@ -1,4 +1,4 @@
-"""A chat network that is away while runs go on: nothing is lost and nothing said twice. A real Synapse, really stopped."""
+"""A chat network, or the bot, that is away while runs go on: nothing is lost and nothing said twice. A real Synapse, really stopped."""
 
 import asyncio
 import os
@@ -15,7 +15,6 @@ from flowbuild.testing.site import PROJECT, open_site
 
 RUNS = 50
 AWAY = 120 if os.environ.get("FLOW_LONG") else 5  # seconds
-WAIT = {"timeout": LIMIT}
 
 pytestmark = pytest.mark.xdist_group("homeserver")
 
@@ -59,7 +58,7 @@ def begin(stack, tmp_path, url, token, server, bot):
 
 
 async def news_of(person, room):
-    """Return how often each run was told, the numbers of runs by their last word, and how many edits there were."""
+    """Return the messages of a room, their edits, and what is in their threads."""
     events = [each["content"] for each in await person.history(room) if each["type"] == "m.room.message"]
     edits = [each for each in events if each.get("m.relates_to", {}).get("rel_type") == "m.replace"]
     mains = [each for each in events if "m.relates_to" not in each]
@@ -67,7 +66,8 @@ async def news_of(person, room):
     return mains, edits, threads
 
 
-async def test_no_news_are_lost_or_doubled_while_the_homeserver_is_away(server, stack, tmp_path):
+@pytest.mark.parametrize("gone", ["the homeserver", "the bot"])
+async def test_no_news_are_lost_or_doubled_while_somebody_is_away(server, stack, tmp_path, gone):
     home = Home(tmp_path)
     home.write({"build": step(exit=1, log="the first line that says why")})
     person, bot, room = await people(server)
@@ -87,13 +87,19 @@ async def test_no_news_are_lost_or_doubled_while_the_homeserver_is_away(server, 
 
         for _ in range(5):
             await run()
-        server.stop()
+        if gone == "the bot":
+            program.kill()  # -9, at whatever it was
+        else:
+            server.stop()
         stopped = asyncio.get_running_loop().time()
         for _ in range(RUNS - 10):
             await run()
         took = asyncio.get_running_loop().time() - stopped
         await asyncio.sleep(max(0, AWAY - took))  # the outage is to last: that is what is tested
-        server.start()
+        if gone == "the bot":
+            program = begin(stack, tmp_path, site.url, token, server, bot)
+        else:
+            server.start()
         for _ in range(5):
             await run()
 
@@ -110,7 +116,7 @@ async def test_no_news_are_lost_or_doubled_while_the_homeserver_is_away(server, 
         numbers = Counter(each["m.relates_to"]["event_id"] for each in edits)
         lost = 3 * RUNS - len(mains) - len(edits) - len(threads)
         twice = sum(count - 1 for count in numbers.values()) + len(threads) - len({str(each["m.relates_to"]) for each in threads})
-        print(f"\n{RUNS} runs, {RUNS - 10} of them in an outage of {max(took, AWAY):.0f} s: ", end="")
+        print(f"\n{RUNS} runs, {RUNS - 10} of them while {gone} was away for {max(took, AWAY):.0f} s: ", end="")
         print(f"{len(mains)} messages, {len(edits)} edits, {len(threads)} details; lost {lost}, twice {twice}")
         assert (len(mains), len(edits), len(threads), lost, twice) == (RUNS, RUNS, RUNS, 0, 0)
         for each in edits:

@@ -41,8 +41,8 @@ class Conversations:
     async def run(self) -> None:
         """Answer until cancelled. Raises ChatError when the network does not let the bot in."""
         try:
-            for noted in [each for each in self._inbox.values() if each != DONE]:
-                state = json.loads(noted)
+            left = [json.loads(each) for each in self._inbox.values() if each != DONE]
+            for state in sorted(left, key=lambda each: not each["begun"]):  # what was begun came first
                 incoming = Incoming(**state["incoming"])
                 await self._begin(incoming, (_interrupted(incoming),) if state["begun"] else None)
             async for incoming in self._adapter.incoming():

@@ -39,7 +39,7 @@ def columns(table: Table) -> list[str]:
 
 def titled(message: Message) -> str:
     """Return the title with the sign of its tone, in one line."""
-    return f"{SIGNS[message.tone]} {tame(message.title)}".strip()
+    return f"{SIGNS[message.tone]} {tame(message.title)}".strip() or "…"
 
 
 def fit(message: Message, size: Callable[[Message], int], most: int) -> Message:

@@ -72,6 +72,8 @@ def _element(block: Block) -> dict[str, Any]:
         case Table():
             return _code(columns(block))
         case Choices(items):
+            if not items:
+                return _section([])
             return {
                 "type": "rich_text_list",
                 "style": "ordered",
