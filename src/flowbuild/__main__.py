@@ -73,7 +73,7 @@ def _installed() -> Iterator[None]:
 
 
 class Operations:
-    """See client.base.Operator; loads the server's libraries only when it is asked for something."""
+    """See client.operating.Operator; loads the server's libraries only when it is asked for something."""
 
     def serve(self) -> None:
         """See Operator."""

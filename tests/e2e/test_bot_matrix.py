@@ -97,7 +97,7 @@ class Room:
     """A room as somebody in it sees it."""
 
     def __init__(self, person, room, bot):
-        self.person, self.id, self._bot = person, room, bot
+        self.person, self.id, self.bot = person, room, bot
 
     async def ask(self, text):
         """Say something and return the bot's next answer."""
@@ -107,16 +107,16 @@ class Room:
 
     async def said(self):
         """Return what the bot said here, as it is now."""
-        return [text for _, who, text in _shown(await self.person.history(self.id)) if who == self._bot.user]
+        return [text for _, who, text in _shown(await self.person.history(self.id)) if who == self.bot.user]
 
     async def until(self, met):
         """Return what the bot said once it meets a condition."""
 
         def check(events):
-            return met([text for _, who, text in _shown(events) if who == self._bot.user])
+            return met([text for _, who, text in _shown(events) if who == self.bot.user])
 
         async with asyncio.timeout(LIMIT):
-            return [text for _, who, text in _shown(await self.person.wait(self.id, check)) if who == self._bot.user]
+            return [text for _, who, text in _shown(await self.person.wait(self.id, check)) if who == self.bot.user]
 
     async def print(self, title):
         """Print what was said here."""
@@ -145,6 +145,44 @@ def _shown(events):
             yield {**each, "edited": edit is not None}, each["sender"], content["body"].replace(JOINER, "")
 
 
+async def talk(site, private, team):
+    """Say what is said; every answer is the one that follows from it."""
+    person = private.person
+    assert "I do not know you" in await private.ask("whoami")
+    code = (await asyncio.to_thread(site.flow, "link", "--name", "ann")).strip()
+    await private.ask(code)
+    assert "ann" in await private.ask("whoami")
+
+    assert "1. qa" in await private.ask("run release")
+    assert "acts on qa" in await private.ask("qa")
+    assert "#1 was started" in await private.ask("yes")
+    assert "#1" in await private.ask("watch 1")
+    ended = await private.until(lambda said: any("failed" in each.splitlines()[0] for each in said))
+    assert any("#1" in each for each in ended)
+
+    # In the room of the team: one message, edited in place, with the first failing lines in its thread.
+    await team.until(lambda said: any("FAILED test_login" in each for each in said))
+    events = [*_shown(await person.history(team.id))]
+    (main,) = [
+        (event, text)
+        for event, who, text in events
+        if who == private.bot.user and "m.relates_to" not in event["content"]
+    ]
+    assert main[0]["edited"]
+    assert "failed" in main[1]
+    called = [each["content"]["m.mentions"].get("user_ids", []) for each, who, _ in events if who == private.bot.user]
+    assert called == [[], [person.user]]  # the author, by the detail: who is named in an edit is not called
+
+    assert "FAILED test_login: 401" in await private.ask("why 1")
+    await site.ask("PUT", "projects/shop/secrets/API_KEY", {"value": "the-good-key"})
+    assert "It acts on qa" in await private.ask("retry 1 from test")
+    assert "#2 was started" in await private.ask("yes")
+    await team.until(lambda said: any("waits" in each and "#2" in each for each in said))
+    assert "deploy" in await private.ask("approve 2")
+    assert "may go on" in await private.ask("yes")
+    await team.until(lambda said: any("#2" in each and ("succeeded" in each or "green" in each) for each in said))
+
+
 async def test_a_release_by_chat(stack, tmp_path):
     server = stack.enter_context(running())
     admin, account, bot = server.register("admin", admin=True), server.register("ann"), server.register("flow")
@@ -171,39 +209,10 @@ async def test_a_release_by_chat(stack, tmp_path):
     private = Room(person, await person.make_room(bot.user, direct=True), bot)
     await site.ask("PATCH", "users/ann", {"email": "test@localhost"})  # as the commit says
     rule = {"on": ["started", "failed", "approval", "succeeded", "recovered"]}
-    await site.ask("POST", "projects/shop/channels", {"name": "team", "kind": "matrix", "target": team.id, "rule": rule})
-
-    assert "I do not know you" in await private.ask("whoami")
-    code = (await asyncio.to_thread(site.flow, "link", "--name", "ann")).strip()
-    await private.ask(code)
-    assert "ann" in await private.ask("whoami")
-
-    assert "1. qa" in await private.ask("run release")
-    assert "acts on qa" in await private.ask("qa")
-    assert "#1 was started" in await private.ask("yes")
-    assert "#1" in await private.ask("watch 1")
-    ended = await private.until(lambda said: any("failed" in each.splitlines()[0] for each in said))
-    assert any("#1" in each for each in ended)
-
-    # In the room of the team: one message, edited in place, with the first failing lines in its thread.
-    await team.until(lambda said: any("FAILED test_login" in each for each in said))
-    events = [*_shown(await person.history(team.id))]
-    (main,) = [(event, text) for event, who, text in events if who == bot.user and "m.relates_to" not in event["content"]]
-    assert main[0]["edited"]
-    assert "failed" in main[1]
-    called = [each["content"]["m.mentions"].get("user_ids", []) for each, who, _ in events if who == bot.user]
-    assert called == [[], [person.user]]  # the author, by the detail: who is named in an edit is not called
-
-    assert "FAILED test_login: 401" in await private.ask("why 1")
-    await site.ask("PUT", "projects/shop/secrets/API_KEY", {"value": "the-good-key"})
-    retried = await private.ask("retry 1 from test")
-    if "#2 was started" not in retried:
-        retried = await private.ask("yes")
-    assert "#2" in retried
-    await team.until(lambda said: any("waits" in each and "#2" in each for each in said))
-    assert "deploy" in await private.ask("approve 2")
-    assert "may go on" in await private.ask("yes")
-    await team.until(lambda said: any("#2" in each and ("succeeded" in each or "green" in each) for each in said))
+    await site.ask(
+        "POST", "projects/shop/channels", {"name": "team", "kind": "matrix", "target": team.id, "rule": rule}
+    )
+    await talk(site, private, team)
 
     entries = (await site.ask("GET", "audit?limit=100"))["items"]
     by_chat = {each["action"] for each in entries if f"chat:matrix/{account.user}" in json.dumps(each)}
@@ -218,4 +227,3 @@ async def test_a_release_by_chat(stack, tmp_path):
     log = (tmp_path / "bot" / "bot" / "matrix" / "flow.log").read_text()
     for secret in (environment["FLOW_BOT_TOKEN"], bot.password, bot.token):
         assert secret not in log + output.text
-

@@ -74,29 +74,30 @@ class Telling:
 
     async def _tell(self, dispatches: Iterable[Dispatch]) -> float:
         """Tell a room; return the seconds to wait when the network is away: then the rest of it is not tried."""
-        away: ChatError | None = None
-        pause = 0.0
+        again: dict[str, Any] = {}
         for each in dispatches:
-            state: dict[str, Any] = {}
-            try:
-                if away is not None:
-                    raise away
-                remote = await self._say(each)
-                state = {"state": "sent", "remote": remote}
-                log.info("told", dispatch=each.id, channel=each.channel, kind=each.news.kind.value, run=each.news.run)
-            except ChatError as error:
-                if error.lasting:
-                    state = {"state": "failed", "error": f"{error.message}. {error.hint}".strip()}
-                else:
-                    pause = pause or self._away.next(error.again_after)
-                    state = {"state": "again", "error": error.message, "again_after": pause}
-                    away = error
-                log.warning("not told", dispatch=each.id, channel=each.channel, **state)
-            except Exception:  # what is wrong with one must not keep the others from being told
-                log.exception("a fault of the bot", dispatch=each.id)
-                state = {"state": "failed", "error": "a fault of the bot; its log says more"}
+            state = again or await self._try(each)
+            if state["state"] == "again":
+                again = state
             await self._settle(each, state)
-        return pause
+        return float(again.get("again_after", 0))
+
+    async def _try(self, dispatch: Dispatch) -> dict[str, Any]:
+        """Say something; return what is to be told of it to the server."""
+        try:
+            remote = await self._say(dispatch)
+        except ChatError as error:
+            if error.lasting:
+                state: dict[str, Any] = {"state": "failed", "error": f"{error.message}. {error.hint}".strip()}
+            else:
+                state = {"state": "again", "error": error.message, "again_after": self._away.next(error.again_after)}
+            log.warning("not told", dispatch=dispatch.id, channel=dispatch.channel, **state)
+            return state
+        except Exception:  # what is wrong with one must not keep the others from being told
+            log.exception("a fault of the bot", dispatch=dispatch.id)
+            return {"state": "failed", "error": "a fault of the bot; its log says more"}
+        log.info("told", dispatch=dispatch.id, channel=dispatch.channel, run=dispatch.news.run)
+        return {"state": "sent", "remote": remote}
 
     async def _say(self, dispatch: Dispatch) -> str:
         """Say something; return what the network calls the message."""

@@ -14,7 +14,8 @@ from flowbuild.cli.choosing import Choice
 from flowbuild.cli.logins import normal
 from flowbuild.cli.render.text import clean
 from flowbuild.cli.views import print_json, say
-from flowbuild.client.base import Operator, RunnerRequest
+from flowbuild.client.base import RunnerRequest
+from flowbuild.client.operating import Operator
 from flowbuild.core.errors import NotFound
 
 Name = Annotated[str, typer.Argument(metavar="RUNNER", help="Name of the runner.")]

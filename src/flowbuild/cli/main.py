@@ -25,7 +25,8 @@ from flowbuild.cli import (
 )
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import say
-from flowbuild.client.base import Connect, Dial, Operator
+from flowbuild.client.base import Connect, Dial
+from flowbuild.client.operating import Operator
 from flowbuild.client.talking import Agents, Talk
 from flowbuild.core.errors import FlowError, SystemFailed
 from flowbuild.spec.findings import InvalidFile
@@ -101,6 +102,7 @@ def build(
         chatting.add_agents(app, choice, agents)
     if operator is not None:
         serving.add_commands(app, operator)
+        serving.add_bot(app, operator)
         machines.add_runner(app, operator)
     return app
 

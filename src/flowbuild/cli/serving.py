@@ -7,24 +7,13 @@ from typing import Annotated
 import typer
 
 from flowbuild.cli.render.text import clean
-from flowbuild.client.base import Operator
+from flowbuild.client.operating import Operator
 
 Target = Annotated[str, typer.Argument(metavar="DIR", help="Directory of the backup.")]
 
 
 def add_commands(app: typer.Typer, operator: Operator) -> None:
     """Add the commands to the command line."""
-
-    @app.command("bot")
-    def bot() -> None:
-        """Run a bot on a chat network: it answers people there, and tells them what happened.
-
-        Options are environment variables: FLOW_SERVER, FLOW_BOT_TOKEN (from `flow bots add`), FLOW_BOT_NETWORK (matrix, slack or
-        telegram) and those of the network; docs/bot-matrix.md, bot-slack.md and bot-telegram.md lead through it. It may run
-        anywhere that reaches both. SIGTERM or Ctrl-C stops it, and the next start goes on where it was.
-        """
-        operator.speak()
-
     server = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
     app.add_typer(server, name="server")
 
@@ -73,3 +62,17 @@ def add_commands(app: typer.Typer, operator: Operator) -> None:
             if check.hint:
                 print(f"    hint: {clean(check.hint)}")
         return 0 if all(check.ok for check in checks) else 3
+
+
+def add_bot(app: typer.Typer, operator: Operator) -> None:
+    """Add the command that runs a bot."""
+
+    @app.command("bot")
+    def bot() -> None:
+        """Run a bot on a chat network: it answers people there, and tells them what happened.
+
+        Options are environment variables: FLOW_SERVER, FLOW_BOT_TOKEN (from `flow bots add`), FLOW_BOT_NETWORK (matrix, slack or
+        telegram) and those of the network; docs/bot-matrix.md, bot-slack.md and bot-telegram.md lead through it. It may run
+        anywhere that reaches both. SIGTERM or Ctrl-C stops it, and the next start goes on where it was.
+        """
+        operator.speak()

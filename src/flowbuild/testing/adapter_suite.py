@@ -126,6 +126,7 @@ async def life(network: Network, home: Path) -> AsyncIterator[tuple[Adapter, Ear
 
 
 def said(text: str) -> Message:
+    """Return a message of one line."""
     return Message(text)
 
 
@@ -135,6 +136,7 @@ def bare(text: str) -> str:
 
 
 async def refused(work: object) -> ChatError:
+    """Return the error that some work must raise."""
     try:
         await work  # type: ignore[misc]
     except ChatError as error:

@@ -135,8 +135,7 @@ class Telegram:
     async def _api(self, request: web.Request) -> web.Response:
         method, arguments = request.match_info["method"], dict(await request.post())
         try:
-            if request.match_info["token"] != TOKEN:
-                raise Refused(401, "Unauthorized")
+            _let_in(request.match_info["token"])
             result = await getattr(self, f"_{method}")({str(key): str(value) for key, value in arguments.items()})
         except Refused as error:
             body = {"ok": False, "error_code": error.code, "description": error.description}
@@ -236,6 +235,11 @@ class Telegram:
         if any(not 1 <= len(each["callback_data"].encode()) <= 64 for each in buttons):
             raise Refused(400, "Bad Request: BUTTON_DATA_INVALID")
         sent.text, sent.entities, sent.buttons, sent.raw = text, entities, buttons, (arguments["text"], markup)
+
+
+def _let_in(token: str) -> None:
+    if token != TOKEN:
+        raise Refused(401, "Unauthorized")
 
 
 def parse(html: str) -> tuple[str, list[tuple[str, str, str]]]:

@@ -28,7 +28,16 @@ FAILED = news("failed", steps=[{"key": "test", "outcome": "failed", "message": "
 
 def dispatch(what, identifier="d1", **more):
     plain = {"remote": "", "earlier": [], "room": "team", "sender": "", "mention": "", "test": False, "digest": []}
-    return {"id": identifier, "message": "m1", "channel": "c", "kind": "matrix", "event": what["kind"], "news": what, **plain, **more}
+    return {
+        "id": identifier,
+        "message": "m1",
+        "channel": "c",
+        "kind": "matrix",
+        "event": what["kind"],
+        "news": what,
+        **plain,
+        **more,
+    }
 
 
 class Server:
@@ -48,7 +57,7 @@ class Server:
         if self.batches:
             return self.batches.pop(0)
         self.empty.set()
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
 
 async def tell(server, network):
@@ -130,7 +139,10 @@ async def test_what_is_wrong_with_one_does_not_stop_the_others(monkeypatch):
 
 
 async def test_a_test_and_a_digest_are_messages_of_their_own():
-    items = [{"message": f"m{number}", "remote": "", "news": news("failed", run=f"r{number}", number=number), "earlier": []} for number in (1, 2)]
+    items = [
+        {"message": f"m{number}", "remote": "", "news": news("failed", run=f"r{number}", number=number), "earlier": []}
+        for number in (1, 2)
+    ]
     digest = dispatch(news("failed"), "d2", digest=[{**each, "event": "failed"} for each in items])
     said = await tell(Server([dispatch(news("succeeded"), test=True)], [digest]), FakeNetwork())
     assert "test" in said[0][1]
@@ -138,7 +150,9 @@ async def test_a_test_and_a_digest_are_messages_of_their_own():
 
 
 async def test_a_server_that_is_away_is_waited_for():
-    server = Server([dispatch(news("succeeded"))], refusals=[ServerUnreachable("away"), None, ServerUnreachable("away")])
+    server = Server(
+        [dispatch(news("succeeded"))], refusals=[ServerUnreachable("away"), None, ServerUnreachable("away")]
+    )
     await tell(server, FakeNetwork())
     assert server.settled == [("d1", {"state": "sent", "remote": "m0"})]
 
