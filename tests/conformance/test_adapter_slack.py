@@ -9,13 +9,15 @@ from flowbuild.bot.adapters.slack import SlackAdapter, SlackOptions
 from flowbuild.bot.adapters.slack_blocks import plain_of
 from flowbuild.bot.memory import Memory
 from flowbuild.testing.adapter_suite import AdapterSuite, Shown, life, refused, said
-from flowbuild.testing.slack import APP_TOKEN, BOT, BOT_TOKEN, Slack
+from flowbuild.testing.slack import APP_TOKEN, BOT, BOT_TOKEN, TEAM, Slack
+
+ANN = "U0ANN"
 
 
 class SlackSide:
     """See Network."""
 
-    room, private, person, nowhere, has_buttons = "C0TEAM", "D0ANN", "U0ANN", "C0NONE", True
+    room, private, person, nowhere, has_buttons = "C0TEAM", "D0ANN", f"{TEAM}:U0ANN", "C0NONE", True
 
     def __init__(self):
         self.slack = Slack()
@@ -27,18 +29,18 @@ class SlackSide:
     async def say(self, room, text, *, thread=""):
         wire = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         more = {"thread_ts": thread.rpartition("/")[2]} if thread else {}
-        ts = await self.slack.say(room, self.person, f"<@{BOT}> {wire}" if room == self.room else wire, **more)
+        ts = await self.slack.say(room, ANN, f"<@{BOT}> {wire}" if room == self.room else wire, **more)
         return f"{room}/{ts}"
 
     async def murmur(self, room, text):
-        await self.slack.say(room, self.person, text)
-        await self.slack.say(room, self.person, f"<@{BOT}> {text}", subtype="message_changed")
+        await self.slack.say(room, ANN, text)
+        await self.slack.say(room, ANN, f"<@{BOT}> {text}", subtype="message_changed")
 
     async def another_bot_says(self, room, text):
         await self.slack.say(room, "U0BOB", f"<@{BOT}> {text}", bot_id="B0OTHER")
 
     async def press(self, room, remote, label):
-        await self.slack.press(room, self.person, remote, label)
+        await self.slack.press(room, ANN, remote, label)
 
     async def shown(self, room):
         return [_shown(room, each) for each in self.slack.channels[room].messages if each["user"] == BOT]
@@ -51,10 +53,10 @@ def _shown(room, message):
     rich = message["blocks"][0]
     pieces = list(_pieces(rich, code=False))
     fallback = message["text"]
-    called = [piece["user_id"] for piece, _ in pieces if piece["type"] == "user"]
+    called = [f"{TEAM}:{piece['user_id']}" for piece, _ in pieces if piece["type"] == "user"]
     # The text of the notification is markup: whoever is called there is called.
     wrapped = re.findall(r"<([^>]*)>", fallback)
-    assert wrapped == [f"@{each}" for each in called]
+    assert wrapped == [f"@{each.rpartition(':')[2]}" for each in called]
     return Shown(
         message["ts"],
         "".join(piece.get("text", "") for piece, _ in pieces).strip(),
@@ -121,7 +123,7 @@ async def test_an_envelope_is_acknowledged_once_it_was_taken(network, tmp_path):
     incoming = adapter.incoming()
     first = asyncio.ensure_future(anext(incoming))
     await adapter.listening.wait()
-    await network.slack.say(network.private, network.person, "one")
+    await network.slack.say(network.private, ANN, "one")
     assert (await first).text == "one"
     assert not network.slack.acknowledged.is_set()
     second = asyncio.ensure_future(anext(incoming))

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-BOT, APP_TOKEN, BOT_TOKEN = "U0BOT", "xapp-test", "xoxb-test"
+TEAM, BOT, APP_TOKEN, BOT_TOKEN = "T0TEST", "U0BOT", "xapp-test", "xoxb-test"
 PEOPLE = {"U0ANN": "ann", "U0BOB": "bob"}
 BUSY = 5  # things that may be said at once, when there is a limit
 RETRY_AFTER = 2
@@ -186,7 +186,7 @@ class Slack:
         return web.json_response({"ok": True, **answer})
 
     def _auth_test(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"user_id": BOT, "user": "flow", "team": "Test", "bot_id": "B0BOT"}
+        return {"user_id": BOT, "user": "flow", "team": "Test", "team_id": TEAM, "bot_id": "B0BOT"}
 
     def _apps_connections_open(self, _: Mapping[str, Any]) -> dict[str, Any]:
         ticket = secrets.token_hex(8)

@@ -21,7 +21,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from flowbuild.bot.adapters.base import Incoming
 from flowbuild.bot.adapters.fitting import clean
 from flowbuild.bot.adapters.pauses import Pauses
-from flowbuild.bot.adapters.slack_blocks import content_of, plain_of
+from flowbuild.bot.adapters.slack_blocks import content_of, plain_of, user_of
 from flowbuild.bot.memory import Memory
 from flowbuild.bot.messages import Message
 from flowbuild.core.errors import ChatError
@@ -64,7 +64,7 @@ class SlackAdapter:
         self._sent, self._begun = memory.table("sent"), memory.table("begun")
         self._direct, self._names = memory.table("direct"), dict[str, str]()
         self._session: aiohttp.ClientSession | None = None
-        self._me = ""
+        self._me = self._team = ""
 
     async def incoming(self) -> AsyncIterator[Incoming]:
         """See Adapter."""
@@ -99,7 +99,7 @@ class SlackAdapter:
     async def direct_room(self, sender: str) -> str:
         """See Adapter."""
         if sender not in self._direct:
-            self._direct[sender] = (await self._call("conversations.open", users=sender))["channel"]["id"]
+            self._direct[sender] = (await self._call("conversations.open", users=user_of(sender)))["channel"]["id"]
         return self._direct[sender]
 
     async def close(self) -> None:
@@ -134,7 +134,7 @@ class SlackAdapter:
         """Connect, and yield what is said until the connection ends; first what was said while there was none."""
         if not self._me:
             who = await self._call("auth.test")
-            self._me = str(who["user_id"])
+            self._me, self._team = str(who["user_id"]), str(who["team_id"])
             log.info("signed in to slack", team=who.get("team"), user=who.get("user"))
         address = (await self._call("apps.connections.open", token=self._options.app_token))["url"]
         begun = self._clock()
@@ -207,20 +207,21 @@ class SlackAdapter:
         if envelope.get("type") == "events_api":
             return await self._heard(payload.get("event") or {})
         if envelope.get("type") == "interactive" and payload.get("type") == "block_actions":
-            return _pressed(payload)
+            return self._pressed(payload)
         return None
 
     async def _heard(self, event: Mapping[str, Any]) -> Incoming | None:
         """Return what an event says to the bot; None: nothing."""
-        sender, room, text = event.get("user"), event.get("channel"), event.get("text")
-        if event.get("type") not in {"message", "app_mention"} or not (sender and room and isinstance(text, str)):
+        user, room, text = event.get("user"), event.get("channel"), event.get("text")
+        if event.get("type") not in {"message", "app_mention"} or not (user and room and isinstance(text, str)):
             return None
         if (
             event.get("subtype") not in {None, "file_share", "thread_broadcast"}
             or event.get("bot_id")
-            or sender == self._me
+            or user == self._me
         ):
             return None
+        sender = f"{self._team}:{user}"
         direct, called = str(room).startswith("D"), f"<@{self._me}>" in text
         if not (direct or called or self._expects(room, sender)):
             return None
@@ -230,10 +231,23 @@ class SlackAdapter:
             identity, sender, room, said, direct, f"{room}/{thread}" if thread else "", await self._name(sender)
         )
 
+    def _pressed(self, payload: Mapping[str, Any]) -> Incoming | None:
+        action: Mapping[str, Any] = next(iter(payload.get("actions") or ()), {})
+        room, user = (payload.get("channel") or {}).get("id", ""), payload.get("user") or {}
+        if not (room and user.get("id") and action.get("value")):
+            return None
+        message = payload.get("message") or {}
+        thread = message.get("thread_ts") or message.get("ts") or ""
+        sender, name = f"{self._team}:{user['id']}", clean(user.get("username") or user.get("name") or "")
+        where = f"{room}/{thread}" if thread else ""
+        return Incoming(
+            f"{room}/{action['action_ts']}", sender, room, action["value"], room.startswith("D"), where, name
+        )
+
     async def _name(self, sender: str) -> str:
         if sender not in self._names:
             try:
-                profile = (await self._call("users.info", user=sender))["user"]
+                profile = (await self._call("users.info", user=user_of(sender)))["user"]
             except ChatError as error:
                 if not error.lasting:
                     return sender
@@ -285,21 +299,3 @@ def _refusal(method: str, error: SlackApiError) -> ChatError:
         hint = f"the app needs the scope {data.get('needed')}; docs/bot-slack.md lists all"
     seconds = float(answer.headers.get("Retry-After") or 0)
     return ChatError(f"Slack refused {method}: {reason}", lasting=not passing, again_after=seconds, hint=hint)
-
-
-def _pressed(payload: Mapping[str, Any]) -> Incoming | None:
-    action: Mapping[str, Any] = next(iter(payload.get("actions") or ()), {})
-    room, user = (payload.get("channel") or {}).get("id", ""), payload.get("user") or {}
-    if not (room and user.get("id") and action.get("value")):
-        return None
-    message = payload.get("message") or {}
-    thread = message.get("thread_ts") or message.get("ts") or ""
-    return Incoming(
-        f"{room}/{action['action_ts']}",
-        user["id"],
-        room,
-        action["value"],
-        room.startswith("D"),
-        f"{room}/{thread}" if thread else "",
-        clean(user.get("username") or user.get("name") or ""),
-    )

@@ -34,7 +34,7 @@ def content_of(message: Message) -> dict[str, Any]:
             for number, each in enumerate(buttons)
         ]
         blocks.append({"type": "actions", "elements": elements})
-    called = "".join(f" <@{each}>" for each in message.mention)
+    called = "".join(f" <@{user_of(each)}>" for each in message.mention)
     fallback = escape(titled(message)[:FALLBACK], quote=False)
     return {"blocks": blocks, "text": fallback + called, "unfurl_links": False, "unfurl_media": False}
 
@@ -42,6 +42,11 @@ def content_of(message: Message) -> dict[str, Any]:
 def plain_of(text: str) -> str:
     """Return what somebody typed from what Slack made of it: names and addresses stand in angle brackets there."""
     return unescape(_WRAPPED.sub(_unwrapped, text))
+
+
+def user_of(sender: str) -> str:
+    """Return what a workspace calls somebody: a sender is TEAM:USER, because another workspace may use the same name."""
+    return sender.rpartition(":")[2]
 
 
 def _unwrapped(match: re.Match[str]) -> str:
@@ -54,7 +59,7 @@ def _unwrapped(match: re.Match[str]) -> str:
 def _elements(message: Message) -> list[dict[str, Any]]:
     first = [_text(titled(message), url=message.url, bold=True)]
     for each in message.mention:
-        first += [_text(" "), {"type": "user", "user_id": each}]
+        first += [_text(" "), {"type": "user", "user_id": user_of(each)}]
     found: list[dict[str, Any]] = [{"type": "rich_text_section", "elements": first}]
     for block in message.blocks:
         if found[-1]["type"] == "rich_text_section":
