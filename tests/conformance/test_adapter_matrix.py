@@ -34,7 +34,7 @@ def admin(server):
 class Rendered(HTMLParser):
     """What a client shows of HTML; tags that the specification does not allow are an error."""
 
-    ALLOWED = frozenset({"p", "strong", "code", "pre", "a", "ol", "li"})
+    ALLOWED = frozenset({"p", "strong", "code", "pre", "a", "ol", "li", "br"})
 
     def __init__(self, html):
         super().__init__()
@@ -45,6 +45,9 @@ class Rendered(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         assert tag in self.ALLOWED, tag
+        if tag == "br":
+            self.text += "\n"
+            return
         self._open.append(tag)
         if tag == "a":
             assert [name for name, _ in attrs] == ["href"]

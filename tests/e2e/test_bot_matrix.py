@@ -36,7 +36,7 @@ pipelines:
 """
 PASSWORD = "correct horse battery"
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("homeserver")]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture

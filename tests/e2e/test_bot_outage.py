@@ -16,8 +16,6 @@ from flowbuild.testing.site import PROJECT, open_site
 RUNS = 50
 AWAY = 120 if os.environ.get("FLOW_LONG") else 5  # seconds
 
-pytestmark = pytest.mark.xdist_group("homeserver")
-
 
 @pytest.fixture
 def server():

@@ -207,6 +207,8 @@ class MatrixAdapter:
             if not page.chunk or not page.end:
                 break
             until = page.end
+        else:
+            log.warning("more was said than is read", room=room, messages=len(found))
         return found[::-1]
 
     async def _heard(self, room: str, event: Mapping[str, Any]) -> Incoming | None:

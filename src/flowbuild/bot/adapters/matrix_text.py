@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -47,13 +48,16 @@ def in_place(content: Mapping[str, Any], remote: str) -> dict[str, Any]:
 
 def _content(message: Message, prefix: str) -> dict[str, Any]:
     plain, rich = [titled(message)], [_title(message)]
-    for block in message.blocks:
-        plain += _plain(block)
-        rich.append(_rich(block))
-    for button in message.buttons:
-        command = prefix + clean(button.command)
-        plain.append(f"{tame(button.label)}: {command}")
-        rich.append(f"<p>{_html(button.label)}: <code>{escape(command)}</code></p>")
+    for texts, blocks in groupby(message.blocks, key=lambda block: isinstance(block, Text)):
+        together = list(blocks)
+        plain += [line for block in together for line in _plain(block)]
+        parts = map(_rich, together)
+        rich.append(f"<p>{'<br>'.join(parts)}</p>" if texts else "".join(parts))
+    if message.buttons:
+        commands = [(button.label, prefix + clean(button.command)) for button in message.buttons]
+        plain += [f"{tame(label)}: {command}" for label, command in commands]
+        shown = (f"{_html(label)}: <code>{escape(command)}</code>" for label, command in commands)
+        rich.append(f"<p>{' · '.join(shown)}</p>")
     if message.mention:
         plain.append(" ".join(message.mention))
         rich.append(f"<p>{' '.join(map(_pill, message.mention))}</p>")
@@ -104,7 +108,7 @@ def _plain_span(span: Span) -> str:
 def _rich(block: Block) -> str:
     match block:
         case Text(spans):
-            return f"<p>{''.join(_rich_span(span) for span in spans)}</p>"
+            return "".join(_rich_span(span) for span in spans)
         case Code(lines, language):
             kind = f' class="language-{escape(language)}"' if language else ""
             return f"<pre><code{kind}>{escape(chr(10).join(map(clean, lines)))}\n</code></pre>"
