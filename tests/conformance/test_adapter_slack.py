@@ -112,9 +112,13 @@ async def test_what_never_arrived_is_not_looked_for(network, tmp_path):
     async with life(network, tmp_path) as (adapter, _):
         await refused(adapter.send(network.nowhere, said("once"), key="k"))
         assert "k" not in adapter._begun
-        await network.stop()
-        await refused(adapter.send(network.room, said("once"), key="k"))
-        assert "k" not in adapter._begun
+    await network.stop()
+    memory = Memory(tmp_path / "memory")
+    adapter = network.adapter(memory)  # without a connection from before, on which it would not know
+    await refused(adapter.send(network.room, said("once"), key="k"))
+    assert "k" not in adapter._begun
+    await adapter.close()
+    memory.close()
 
 
 async def test_an_envelope_is_acknowledged_once_it_was_taken(network, tmp_path):

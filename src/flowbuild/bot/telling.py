@@ -24,6 +24,7 @@ from flowbuild.core.notifying import FAILURES, News
 
 log = structlog.get_logger()
 WAIT, LIMIT = 20, 20  # seconds that the server keeps a question for something to say; how much of it at once
+AT_LEAST = 1.0  # seconds between two questions that nothing came of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,9 @@ class Telling:
 
     async def run(self) -> None:
         """Tell until cancelled. Raises Unauthenticated or Forbidden when the server does not know the bot (any more)."""
+        loop = asyncio.get_running_loop()
         while True:
+            asked = loop.time()
             found = await self._ask("POST", "bot/dispatches/take", {"wait": WAIT, "limit": LIMIT})
             rooms: dict[str, list[Dispatch]] = {}
             for each in _dispatches.validate_python(found or []):
@@ -71,6 +74,8 @@ class Telling:
                 await asyncio.sleep(max(pauses))
             elif rooms:
                 self._away.reset()
+            elif loop.time() < asked + AT_LEAST:
+                await asyncio.sleep(AT_LEAST)  # whoever answered did not wait for something
 
     async def _tell(self, dispatches: Iterable[Dispatch]) -> float:
         """Tell a room; return the seconds to wait when the network is away: then the rest of it is not tried."""

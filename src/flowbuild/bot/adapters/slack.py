@@ -151,11 +151,12 @@ class SlackAdapter:
                 async for frame in socket:
                     envelope = json.loads(frame.data)
                     if envelope.get("type") == "disconnect":
-                        return
+                        return  # as Slack does it every few hours; it wants to be connected to anew
                     async for said in self._once(await self._opened(envelope)):
                         yield said
                     if "envelope_id" in envelope:
                         await socket.send_json({"envelope_id": envelope["envelope_id"]})
+            raise ChatError("Slack ended the connection", lasting=False)
         except (aiohttp.ClientError, TimeoutError, OSError, TypeError, ValueError) as error:
             raise ChatError(f"the connection to Slack broke: {error or type(error).__name__}", lasting=False) from error
 
