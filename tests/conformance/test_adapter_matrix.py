@@ -275,6 +275,32 @@ async def test_names_replies_and_edits(network, tmp_path):
         assert await ear.texts(3) == ["status", "why 7", "last"]
 
 
+async def test_the_name_that_the_bot_has_in_a_room(network, tmp_path):
+    bot, room = network.bot, network.room
+    await bot.ask("PUT", f"profile/{bot.user}/displayname", {"displayname": "The Builder"})
+    async with life(network, tmp_path) as (_, ear):
+        await network._ann.say(room, "The Builder: status", **{"m.mentions": {"user_ids": [bot.user]}})
+        await network._ann.say(room, "the builder, queue")
+        await network._ann.say(room, "The Builders are away")
+        await network._ann.say(room, f"{bot.user} last")
+        assert await ear.texts(3) == ["status", "queue", "last"]
+
+
+async def test_a_room_that_cannot_be_read_does_not_end_the_bot(network, tmp_path):
+    async with life(network, tmp_path) as (adapter, ear):
+        look = adapter._room
+
+        async def removed(room):
+            if room == network.room:
+                raise ChatError("M_FORBIDDEN: not in the room", lasting=True)
+            return await look(room)
+
+        adapter._room = removed
+        await network.say(network.room, "one")
+        await network.say(network.private, "two")
+        assert await ear.texts(1) == ["two"]
+
+
 async def test_somebody_who_was_asked_answers_without_naming_the_bot(network, tmp_path):
     memory = Memory(tmp_path / "memory")
     options = MatrixOptions(network.server.url, token=network._bot.token)

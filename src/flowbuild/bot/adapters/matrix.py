@@ -18,6 +18,7 @@ from nio import (  # type: ignore[import-untyped]
     Response,
     RoomCreateResponse,
     RoomGetStateResponse,
+    RoomInfo,
     RoomMessagesResponse,
     RoomPreset,
     RoomSendResponse,
@@ -38,7 +39,8 @@ R = TypeVar("R", bound=Response)
 WAIT = 30_000  # milliseconds that the server keeps a question for news
 PAGE = 100  # messages asked for at once, of what was said while nobody listened
 PAGES = 100
-TYPES = ["m.room.message", "m.room.encrypted", "m.room.member", "m.room.join_rules", "m.room.encryption"]
+TYPES = ["m.room.message", "m.room.encrypted"]
+TYPES += ["m.room.member", "m.room.join_rules", "m.room.encryption", "m.room.history_visibility"]  # see Room
 FILTER: dict[str, Any] = {
     "presence": {"types": []},
     "account_data": {"types": []},
@@ -117,7 +119,7 @@ class MatrixAdapter:
                 await self._invited(answer.rooms.invite)
                 if since:
                     for room, info in answer.rooms.join.items():
-                        async for said in self._said(room, info.timeline, info.state, since):
+                        async for said in self._in_room(room, info, since):
                             yield said
             except ChatError as error:
                 if error.lasting:
@@ -181,10 +183,21 @@ class MatrixAdapter:
         wait = WAIT if self.listening.is_set() else 0
         return self._client.sync(timeout=wait, since=since or None, sync_filter=FILTER)
 
-    async def _said(self, room: str, timeline: Any, state: Sequence[Any], since: str) -> AsyncIterator[Incoming]:
+    async def _in_room(self, room: str, info: RoomInfo, since: str) -> AsyncIterator[Incoming]:
+        """Yield what was said to the bot in a room; one from which it was removed meanwhile is no reason to end."""
+        try:
+            async for said in self._said(room, info, since):
+                yield said
+        except ChatError as error:
+            if not error.lasting:
+                raise
+            log.warning("a room cannot be read", room=room, error=error.message)
+
+    async def _said(self, room: str, info: RoomInfo, since: str) -> AsyncIterator[Incoming]:
         """Yield what was said to the bot in a room, the oldest first, each once."""
+        timeline = info.timeline
         events = [*(await self._missed(room, timeline.prev_batch, since) if timeline.limited else ()), *timeline.events]
-        if any(each.source["type"] != "m.room.message" for each in (*state, *events)):
+        if any(each.source["type"] != "m.room.message" for each in (*info.state, *events)):
             self._rooms.pop(room, None)
         for event in events:
             identity = event.source.get("event_id", "")
@@ -226,18 +239,19 @@ class MatrixAdapter:
         facts = await self._room(room)
         if "m.in_reply_to" in relation:
             text = _without_quote(text)
-        meant, text = self._addressed(text, _mapping(content, "m.mentions"))
+        called = facts.names.get(self._client.user_id, "")
+        meant, text = self._addressed(text, _mapping(content, "m.mentions"), called)
         if not (meant or facts.direct or self._expects(room, sender)):
             return None
         thread = str(relation.get("event_id", "")) if relation.get("rel_type") == "m.thread" else ""
         name = facts.names.get(sender, "")
         return Incoming(event["event_id"], sender, room, text.strip(), facts.direct, thread, clean(name))
 
-    def _addressed(self, text: str, mentions: Mapping[str, Any]) -> tuple[bool, str]:
-        """Tell whether a text is meant for the bot; return it without the bot's name."""
+    def _addressed(self, text: str, mentions: Mapping[str, Any], called_here: str) -> tuple[bool, str]:
+        """Tell whether a text is meant for the bot; return it without the bot's name, also that which it has in the room."""
         user, local = self._client.user_id, self._local()
         begin = text.lstrip()
-        for name in sorted({user, f"@{local}", local, self._place.get("name", local)}, key=len, reverse=True):
+        for name in sorted({user, f"@{local}", local, called_here or local}, key=len, reverse=True):
             after = begin[len(name) :]
             if begin[: len(name)].casefold() == name.casefold() and (after[:1] in {":", ","} or not after[:1].strip()):
                 called = after[:1] in {":", ","} or name.startswith("@") or _called(mentions, user)
