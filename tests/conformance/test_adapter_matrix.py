@@ -177,7 +177,7 @@ async def test_the_server_itself_counts_whom_a_message_calls(network, tmp_path):
 
     await ann.ask("POST", f"rooms/{network.room}/receipt/m.read/{await ann.say(network.room, 'read')}", {})
     async with life(network, tmp_path) as (adapter, _):
-        await adapter.send(network.room, Message(f"@room {network.person} everybody"), key="1")
+        await adapter.send(network.room, Message(f"@room {network.person} everybody", Tone.BAD), key="1")
         assert await highlights() == 0
         await adapter.send(network.room, Message("you", Tone.BAD, mention=[network.person]), key="2")
         assert await highlights() == 1

@@ -80,7 +80,7 @@ async def test_the_same_message_is_answered_once_in_all_lives(tmp_path):
                 network.heard.put_nowait(told("a"))
             network.heard.put_nowait(told("last", 2 + len(network.said)))
             await until(lambda: network.said and network.said[-1].title == "last to you")
-    assert [each.title for each in network.said].count("a to you") == 1
+    assert [each.text for each in brain.asked].count("a") == 1
 
 
 async def test_one_after_the_other_in_a_room_and_rooms_at_the_same_time(tmp_path):
