@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -67,6 +68,19 @@ def _database(text: str) -> str:
     """Return the URL of a database; raises ValueError for anything but PostgreSQL, without showing its password."""
     if text and not text.startswith(("postgresql://", "postgres://")):
         raise ValueError("not a URL like postgresql://USER:PASSWORD@HOST:5432/NAME")
+    return text
+
+
+def _mail_server(text: str) -> str:
+    """Return the URL of a mail server; raises ValueError for anything else, without showing its password."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+        good = good and not (parts.path.strip("/") or parts.query or parts.fragment)
+    except ValueError:
+        good = False
+    if text and not good:
+        raise ValueError("not a URL like smtp://USER:PASSWORD@HOST:587 or smtps://HOST; %40 stands for an @ in it")
     return text
 
 
@@ -209,6 +223,15 @@ class Settings(BaseSettings):
     telegram_api: str = Field(
         default="https://api.telegram.org", description="address of the Bot API; another one for a server of one's own"
     )
+    smtp_url: Annotated[str, AfterValidator(_mail_server)] = Field(
+        default="",
+        repr=False,  # it may hold a password
+        description="mail server that takes the server's e-mail, like smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://HOST; empty: no mail is sent",
+    )
+    smtp_password: SecretStr = Field(
+        default=SecretStr(""), description="password of the user in FLOW_SMTP_URL, when it is not written there"
+    )
+    mail_from: str = Field(default="", description="whom e-mail comes from, like Flow <flow@example.org>")
     secrets: Path | None = Field(
         default=None,
         description="directory with files that are named as options and hold their values, like /run/secrets of containers; variables come first",

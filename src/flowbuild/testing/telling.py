@@ -1,0 +1,119 @@
+"""A server that tells channels things, without runs: what is news is put into its log by hand, and really sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from flowbuild.core.giturl import Policy
+from flowbuild.core.notifying import News, NewsKind, Rule, StepNews
+from flowbuild.senders.letter import mailbox
+from flowbuild.senders.smtp import NoMail, Relay, SmtpSender
+from flowbuild.senders.webhook import new_secret
+from flowbuild.services.dispatching import DISPATCH, DispatchService, sealed_about
+from flowbuild.services.ids import new_id
+from flowbuild.services.signals import Signals
+from flowbuild.store.channels import ChannelRow
+from flowbuild.store.dispatches import WAITING, DispatchRow
+from flowbuild.testing.databases import new_sqlite
+from flowbuild.testing.receivers import PATIENCE, MailServer
+from flowbuild.testing.triggers import Clock, PlainSealer, add_project
+from flowbuild.wiring.sending import sending_of
+
+HERE = Policy(plain_http=True, internal=("127.0.0.1",))
+PROJECT = "team/app"
+
+
+class Telling:
+    """The server. `clock` stands still: `later` moves it."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] | None = None) -> None:
+        self.database, self.signals = new_sqlite(path / "flow.db"), Signals()
+        self.standing = Clock()
+        self.clock = clock or self.standing
+        self.project = add_project(self.database, PROJECT)
+        self.sealer = PlainSealer()
+        self.dispatches = DispatchService(
+            database=self.database, sealer=self.sealer, signals=self.signals, clock=self.clock
+        )
+
+    def channel(self, kind: str, target: str, name: str = "ops") -> ChannelRow:
+        """Add a channel of the project."""
+        now = self.clock()
+        row = ChannelRow(new_id(now), name, kind, target, "ann", now, project_id=self.project, rule=Rule())
+        if kind == "webhook":
+            sealed = self.sealer.seal(new_secret(), *sealed_about(row))
+            row = ChannelRow(row.id, name, kind, target, "ann", now, self.project, rule=Rule(), sealed_secret=sealed)
+        with self.database.write() as tx:
+            assert tx.channels.add(row)  # noqa: S101 (names of one test)
+        return row
+
+    def tell(self, channel: ChannelRow, subject: str, kind: NewsKind = NewsKind.FAILED) -> str:
+        """Have a channel told of something; return its id."""
+        self.standing.pass_(0.001)
+        now = self.clock()
+        step = StepNews("unit", "failed", "", 1, ("assert 1 == 2",))
+        news = News(kind, now, PROJECT, "build", subject, 1, "main", "c" * 40, "Fix it", steps=(step,))
+        identifier = new_id(now)
+        with self.database.write() as tx:
+            message = tx.dispatches.message(new_id(now), channel.id, subject)
+            tx.dispatches.add(DispatchRow(identifier, message, news, now, now))
+        self.signals.notify(DISPATCH)
+        return identifier
+
+    def log(self, channel: ChannelRow) -> Sequence[DispatchRow]:
+        """Return what a channel was told, the oldest first."""
+        with self.database.read() as tx:
+            return list(reversed(tx.dispatches.page(channel.id, None, 10_000)))
+
+    def row(self, identifier: str) -> DispatchRow:
+        """Return what became of something."""
+        with self.database.read() as tx:
+            found = tx.dispatches.get(identifier)
+        assert found is not None  # noqa: S101
+        return found
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.standing.pass_(seconds)
+        self.signals.notify(DISPATCH)
+
+    async def until(self, so: Callable[[], bool]) -> None:
+        """Wait until it is so, looking whenever something was settled; raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                token = self.signals.token(DISPATCH)
+                if await asyncio.to_thread(so):
+                    return
+                await self.signals.wait(DISPATCH, token)
+
+    async def to_the_end(self, channel: ChannelRow) -> None:
+        """Let time pass until all that a channel is told is settled; raises TimeoutError."""
+        while True:
+            await self.until(lambda: all(row.next_at > self.clock() for row in self._waiting(channel)))
+            waiting = self._waiting(channel)
+            if not waiting:
+                return
+            self.later(min(row.next_at for row in waiting) - self.clock())
+
+    def _waiting(self, channel: ChannelRow) -> Sequence[DispatchRow]:
+        return [row for row in self.log(channel) if row.state == WAITING]
+
+    @asynccontextmanager
+    async def sending(self, mail: MailServer | None = None, policy: Policy = HERE) -> AsyncIterator[None]:
+        """Send what there is to send while the context is open."""
+        relay = None if mail is None else Relay("127.0.0.1", mail.port, tls=False)
+        sender = NoMail() if relay is None else SmtpSender(relay, mailbox("Flow <flow@example.org>"))
+        async with AsyncExitStack() as stack:
+            loops = await stack.enter_async_context(
+                sending_of(sender, self.dispatches, self.signals, policy, self.clock)
+            )
+            tasks = [asyncio.create_task(each.run()) for each in loops]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)

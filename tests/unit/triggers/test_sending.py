@@ -1,0 +1,276 @@
+"""E-mail and webhooks of a server to real receivers: all arrive, at least once, with the same id when they come again."""
+
+import asyncio
+import json
+
+import pytest
+import structlog
+
+from flowbuild.core.giturl import Policy
+from flowbuild.core.notifying import NewsKind
+from flowbuild.services import dispatching
+from flowbuild.services.sending import JITTER, PAUSES, pause_after
+from flowbuild.testing.receivers import DROP, RESET, SILENT, Answer, hook_receiver, mail_server
+from flowbuild.testing.telling import Telling
+from flowbuild.triggers import sending as triggers
+
+TO = "ann@example.org, bob@example.org"
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    """What is logged here; other tests leave a log behind whose file is closed."""
+    with structlog.testing.capture_logs() as captured:
+        yield captured
+
+
+@pytest.fixture
+async def server(tmp_path):
+    made = await asyncio.to_thread(Telling, tmp_path)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+async def hook():
+    async with hook_receiver() as made:
+        yield made
+
+
+@pytest.fixture
+async def mail():
+    async with mail_server() as made:
+        yield made
+
+
+def settled(server, channel, count):
+    return lambda: [row.state != "waiting" for row in server.log(channel)] == [True] * count
+
+
+def tried(server, identifier, tries):
+    return lambda: server.row(identifier).tries == tries
+
+
+async def test_a_webhook_and_its_log(server, hook):
+    hook.answers = [Answer(202, body=b"thanks")]
+    channel = server.channel("webhook", f"{hook.url}/a")
+    async with server.sending():
+        identifier = server.tell(channel, "run 1")
+        await server.until(settled(server, channel, 1))
+    (told,), row = hook.told, server.row(identifier)
+    assert (row.state, row.answer, row.error, row.tries) == ("sent", "202 thanks", "", 0)
+    assert told.id == identifier
+    assert json.loads(told.body)["type"] == "run.failed"
+
+
+async def test_a_mail_and_its_log(server, mail):
+    channel = server.channel("email", TO)
+    async with server.sending(mail):
+        first, second = server.tell(channel, "run 1", NewsKind.STARTED), server.tell(channel, "run 1")
+        other = server.tell(channel, "run 2")
+        await server.until(settled(server, channel, 3))
+    assert {row.state for row in server.log(channel)} == {"sent"}
+    by_id = {each.id: each.message for each in mail.mails}
+    assert set(by_id) == {f"<{each}@example.org>" for each in (first, second, other)}
+    threads = [by_id[f"<{each}@example.org>"]["References"] for each in (first, second, other)]
+    assert threads[0] == threads[1] != threads[2]
+
+
+async def test_failures_of_every_kind_and_everything_arrives(server, hook, capsys):
+    bad = [Answer(500), Answer(how=RESET), Answer(429, {"Retry-After": "1"}), Answer(302, {"Location": hook.url})]
+    hook.answers = bad * 5
+    channel = server.channel("webhook", hook.url)
+    ids = [server.tell(channel, f"run {number}") for number in range(30)]
+    async with server.sending():
+        await server.to_the_end(channel)
+    taken = hook.taken()
+    with capsys.disabled():
+        print(f"\nwebhooks: {len(ids)} told, {len(hook.told)} requests, {sum(taken.values())} taken, ids {len(taken)}")
+    assert taken == dict.fromkeys(ids, 1)
+    assert hook.answers == []
+
+
+async def test_pauses_grow_and_it_ends_after_about_a_day(server, hook):
+    hook.answers = [Answer(503)] * 100
+    channel = server.channel("webhook", hook.url)
+    began = server.clock()
+    identifier = server.tell(channel, "run 1")
+    async with server.sending():
+        for tries, pause in enumerate(PAUSES, 1):
+            await server.until(tried(server, identifier, tries))
+            wait = server.row(identifier).next_at - server.clock()
+            assert pause <= wait <= pause * (1 + JITTER) + 0.01
+            server.later(wait)
+        await server.until(settled(server, channel, 1))
+    row = server.row(identifier)
+    assert (row.state, row.tries) == ("failed", len(PAUSES) + 1)
+    assert "said 503" in row.error
+    assert 20 < (server.clock() - began) / 3600 < 28
+    assert {told.id for told in hook.told} == {identifier}
+
+
+async def test_a_receiver_says_when(server, hook):
+    hook.answers = [Answer(503, {"Retry-After": "3600"})]
+    channel = server.channel("webhook", hook.url)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending():
+        await server.until(tried(server, identifier, 1))
+    assert server.row(identifier).next_at == pytest.approx(server.clock() + 3600)
+
+
+async def test_what_is_refused_is_not_repeated(server, hook):
+    hook.answers = [Answer(422, body=b"what is this?")]
+    channel = server.channel("webhook", hook.url)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending():
+        await server.until(settled(server, channel, 1))
+    row = server.row(identifier)
+    assert (row.state, row.answer, len(hook.told)) == ("failed", "422 what is this?", 1)
+
+
+async def test_a_receiver_that_is_gone_disables_its_channel(server, hook):
+    hook.answers = [Answer(410)]
+    channel, other = server.channel("webhook", hook.url), server.channel("webhook", hook.url, "other")
+    first = server.tell(channel, "run 1", NewsKind.STARTED)
+    second = server.tell(channel, "run 1")
+    async with server.sending():
+        await server.until(settled(server, channel, 2))
+        server.tell(other, "run 1")
+        await server.until(settled(server, other, 1))
+    with server.database.read() as tx:
+        assert tx.channels.get(channel.id).disabled_at == pytest.approx(server.clock(), abs=1)
+        assert tx.channels.get(other.id).disabled_at is None
+        assert [each.action for each in tx.audit.page(limit=10)] == ["channel.disable"]
+    assert [server.row(each).state for each in (first, second)] == ["failed", "failed"]
+    assert [told.id for told in hook.told][:1] == [first]
+    assert len(hook.told) == 2
+
+
+async def test_a_later_one_waits_for_the_earlier_one_of_its_message(server, hook):
+    hook.answers = [Answer(500)]
+    channel = server.channel("webhook", hook.url)
+    first, second = server.tell(channel, "run 1", NewsKind.STARTED), server.tell(channel, "run 1")
+    async with server.sending():
+        await server.until(tried(server, first, 1))
+        assert server.row(second).tries == 0
+        server.later(PAUSES[0] * 2)
+        await server.until(settled(server, channel, 2))
+    assert [told.id for told in hook.told] == [first, first, second]
+
+
+async def test_a_slow_receiver_holds_up_nobody_but_itself(server, hook, monkeypatch):
+    monkeypatch.setattr(triggers, "GRACE", 0.0)
+    hook.by_path["/slow"] = [Answer(how=SILENT)] * 100
+    slow, quick = server.channel("webhook", f"{hook.url}/slow", "slow"), server.channel("webhook", f"{hook.url}/q")
+    for number in range(40):
+        server.tell(slow, f"run {number}")
+    async with server.sending():
+        await hook.until(lambda: len(hook.told) == triggers.AT_ONCE)
+        ids = [server.tell(quick, f"run {number}") for number in range(40)]
+        await server.until(settled(server, quick, 40))
+    assert hook.taken() == dict.fromkeys(ids, 1)
+    assert sum(told.path == "/slow" for told in hook.told) == triggers.AT_ONCE  # and no more of them were claimed
+    assert {row.state for row in server.log(slow)} == {"waiting"}
+
+
+async def test_what_is_on_its_way_at_the_end_is_settled(server, hook):
+    channel = server.channel("webhook", hook.url)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending():
+        await hook.until(lambda: len(hook.told) == 1)
+    assert server.row(identifier).state == "sent"
+
+
+async def test_what_was_sent_and_not_noted_comes_again_with_its_id(server, hook, monkeypatch):
+    monkeypatch.setattr(triggers, "GRACE", 0.0)
+    hook.answers = [Answer(how=SILENT)]
+    channel = server.channel("webhook", hook.url)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending():
+        await hook.until(lambda: len(hook.told) == 1)
+    assert server.row(identifier).state == "waiting"
+    async with server.sending():
+        server.later(dispatching.CLAIM + 1)
+        await server.until(settled(server, channel, 1))
+    assert [told.id for told in hook.told] == [identifier, identifier]
+
+
+async def test_mail_of_a_server_that_has_bad_days(server, mail, capsys):
+    mail.data = ["451 busy", DROP, "250 taken", "451 busy"]
+    mail.no = {"bob@example.org": ["450 come again"]}
+    channel = server.channel("email", TO)
+    ids = [server.tell(channel, f"run {number}") for number in range(10)]
+    async with server.sending(mail):
+        await server.to_the_end(channel)
+    with capsys.disabled():
+        print(f"\nmails: {len(ids)} told, {len(mail.seen)} tries, {len(mail.mails)} taken, ids {len(mail.by_id())}")
+    for address in ("ann@example.org", "bob@example.org"):
+        got = [each.id for each in mail.mails if address in each.receivers]
+        assert sorted(got) == sorted(f"<{each}@example.org>" for each in ids)
+
+
+async def test_who_has_a_mail_does_not_get_it_again(server, mail):
+    mail.no = {"bob@example.org": ["450 come again"]}
+    channel = server.channel("email", TO)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending(mail):
+        await server.until(tried(server, identifier, 1))
+        assert server.row(identifier).done == ("ann@example.org",)
+        server.later(PAUSES[0] * 2)
+        await server.until(settled(server, channel, 1))
+    assert [each.receivers for each in mail.mails] == [("ann@example.org",), ("bob@example.org",)]
+    assert server.row(identifier).state == "sent"
+
+
+async def test_an_address_that_is_refused_is_named_in_the_log(server, mail):
+    mail.no = {"bob@example.org": ["550 no such user"]}
+    channel = server.channel("email", TO)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending(mail):
+        await server.until(settled(server, channel, 1))
+    assert server.row(identifier).state == "sent"
+    assert "bob@example.org: 550 no such user" in server.row(identifier).answer
+
+
+async def test_without_a_mail_server_the_log_says_why(server):
+    channel = server.channel("email", TO)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending():
+        await server.until(settled(server, channel, 1))
+    row = server.row(identifier)
+    assert row.state == "failed"
+    assert "FLOW_SMTP_URL" in row.error
+
+
+async def test_a_receiver_that_the_server_must_not_speak_to(server, hook):
+    channel = server.channel("webhook", hook.url)
+    identifier = server.tell(channel, "run 1")
+    async with server.sending(policy=Policy(plain_http=True)):
+        await server.until(settled(server, channel, 1))
+    assert hook.told == []
+    assert "not a public one" in server.row(identifier).error
+
+
+async def test_an_error_of_ours_stops_nobody_else(server, hook, monkeypatch, logs):
+    def broken(parcel):
+        if parcel.items[0].news.run == "run 0":
+            raise RuntimeError("a mistake of ours")
+        return b"{}"
+
+    monkeypatch.setattr("flowbuild.wiring.sending.body_of", broken)
+    channel = server.channel("webhook", hook.url)
+    first, second = server.tell(channel, "run 0"), server.tell(channel, "run 1")
+    async with server.sending():
+        await server.until(lambda: server.row(second).state == "sent")
+    assert server.row(first).state == "waiting"
+    assert [log["event"] for log in logs] == ["sending_failed"]
+
+
+def test_pauses_of_different_parcels_are_different():
+    def parcel(number, tries):
+        return dispatching.Parcel(f"id{number}", dispatching.ChannelKind.WEBHOOK, "c", "t", (), tries=tries)
+
+    pauses = {pause_after(parcel(number, 3)) for number in range(100)}
+    assert len(pauses) > 50
+    assert all(PAUSES[3] <= pause <= PAUSES[3] * (1 + JITTER) for pause in pauses)
+    assert pause_after(parcel(1, 3)) == pause_after(parcel(1, 3))
