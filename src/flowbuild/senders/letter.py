@@ -54,7 +54,7 @@ class Mailbox:
 def mailbox(text: str) -> Mailbox:
     """Return the parts of `Name <address>`, or of an address alone; raises ValueError."""
     name, address = parseaddr(text)
-    if not is_address(address) or not text.isprintable() or address not in text:
+    if not is_address(address) or not text.isprintable() or text.strip() not in (address, f"{text.partition('<')[0]}<{address}>"):
         raise ValueError("not an address like flow@example.org or Flow <flow@example.org>")
     return Mailbox(name, address)
 
@@ -92,9 +92,12 @@ def message_id(name: str, sender: Mailbox) -> str:
 
 
 def header_text(text: str, most: int) -> str:
-    """Return text for a header: one line, what cannot be shown left out, shortened."""
+    """Return text for a header: one line, what cannot be shown left out, shortened.
+
+    Encoded words (RFC 2047) are taken apart: `email` would decode them, and write the line ends in them as they are.
+    """
     text = " ".join(text[: 8 * most].split())
-    text = "".join(char for char in text if char.isprintable())
+    text = "".join(char for char in text if char.isprintable()).replace("=?", "= ?")
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import email
 import ssl
+import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -20,6 +21,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 PATIENCE = 60.0  # seconds after which what a test waits for will not come
 DROP, SILENT, RESET, ENDLESS = "drop", "silent", "reset", "endless"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Arrivals:
@@ -100,14 +102,15 @@ class MailServer(Arrivals):
             return "451 nobody hears this"
         if answer.startswith("250"):
             user = session.auth_data.login.decode() if session.authenticated else ""
-            self.mails.append(Mail(tuple(envelope.rcpt_tos), content, user, session.ssl is not None))
+            encrypted = server.transport is not None and server.transport.get_extra_info("cipher") is not None
+            self.mails.append(Mail(tuple(envelope.rcpt_tos), content, user, encrypted))
             self.arrived()
         return answer
 
     def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         """See aiosmtpd: check a login."""
         good = isinstance(data, LoginPassword) and (data.login.decode(), data.password.decode()) == self.login
-        return AuthResult(success=good, auth_data=data if good else None)
+        return AuthResult(success=good, handled=False, auth_data=data if good else None)
 
     def by_id(self) -> Counter[str]:
         """Return how often each mail was taken, by its Message-ID."""
@@ -119,18 +122,22 @@ async def mail_server(
     *, tls: ssl.SSLContext | None = None, from_the_start: bool = False, **options: Any
 ) -> AsyncIterator[MailServer]:
     """Have a mail server while the context is open; with `tls` by STARTTLS, which it insists on, or `from_the_start`."""
-    made = MailServer(**options)
+    made, sessions = MailServer(**options), list[SMTP]()
 
     def protocol() -> SMTP:
-        return SMTP(
-            made,
-            hostname="mail.example",
-            tls_context=None if from_the_start else tls,
-            require_starttls=tls is not None and not from_the_start,
-            auth_required=made.login is not None,
-            auth_require_tls=tls is not None and not from_the_start,
-            authenticator=made.authenticate if made.login else None,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it sees no TLS but that of STARTTLS
+            session = SMTP(
+                made,
+                hostname="mail.example",
+                tls_context=None if from_the_start else tls,
+                require_starttls=tls is not None and not from_the_start,
+                auth_required=made.login is not None,
+                auth_require_tls=tls is not None and not from_the_start,
+                authenticator=made.authenticate if made.login else None,
+            )
+        sessions.append(session)
+        return session
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=tls if from_the_start else None)
@@ -139,6 +146,7 @@ async def mail_server(
         yield made
     finally:
         server.close()
+        await _end(session._handler_coroutine for session in sessions)  # noqa: SLF001 (there is no other way to wait for them)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +191,6 @@ class HookReceiver(Arrivals):
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read one request and answer it."""
-        try:
-            await self._one(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         path = head[0].split(" ")[1]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
@@ -223,25 +221,51 @@ class HookReceiver(Arrivals):
 async def hook_receiver(**options: Any) -> AsyncIterator[HookReceiver]:
     """Have a receiver of webhooks while the context is open."""
     made = HookReceiver(**options)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with _listening(made.serve) as port:
+        made.url = f"http://127.0.0.1:{port}"
         yield made
-    finally:
-        server.close()
 
 
 @asynccontextmanager
 async def mute_server() -> AsyncIterator[int]:
     """Have a server that lets anybody connect and says nothing; yields its port."""
-    server = await asyncio.start_server(_mute, "127.0.0.1", 0)
+    async with _listening(_mute) as port:
+        yield port
+
+
+async def _mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+@asynccontextmanager
+async def _listening(serve: Serve) -> AsyncIterator[int]:
+    """Serve connections while the context is open; yields the port. Whatever still goes on then is ended."""
+    tasks = set[asyncio.Task[None]]()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the other side went away
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            tasks.discard(task)
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await _end(tasks)
 
 
-async def _mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        await reader.read()
-    writer.close()
+async def _end(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    found = [task for task in tasks if task is not None]
+    for task in found:
+        task.cancel()
+    await asyncio.gather(*found, return_exceptions=True)
