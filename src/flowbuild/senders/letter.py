@@ -54,7 +54,11 @@ class Mailbox:
 def mailbox(text: str) -> Mailbox:
     """Return the parts of `Name <address>`, or of an address alone; raises ValueError."""
     name, address = parseaddr(text)
-    if not is_address(address) or not text.isprintable() or text.strip() not in (address, f"{text.partition('<')[0]}<{address}>"):
+    if (
+        not is_address(address)
+        or not text.isprintable()
+        or text.strip() not in (address, f"{text.partition('<')[0]}<{address}>")
+    ):
         raise ValueError("not an address like flow@example.org or Flow <flow@example.org>")
     return Mailbox(name, address)
 

@@ -23,6 +23,7 @@ from flowbuild.senders.letter import Letter, Mailbox, composed, is_address
 DEADLINE = 45.0  # seconds for a whole mail
 SILENCE = 20.0  # seconds that the server may take for an answer
 _LASTING = 500  # codes from here on are last words
+NO_MAIL = "an administrator has to set FLOW_SMTP_URL and FLOW_MAIL_FROM"
 _HINT = "look at FLOW_SMTP_URL, FLOW_SMTP_PASSWORD and FLOW_MAIL_FROM"
 
 
@@ -131,10 +132,7 @@ class NoMail:
 
     async def send(self, letter: Letter, done: Collection[str] = ()) -> Receipt:  # noqa: ARG002 (as SmtpSender)
         """Refuse it, and say what is missing."""
-        return Receipt(Verdict.REFUSED, error=f"no mail is sent: {NO_MAIL_HINT}", done=tuple(done))
-
-
-NO_MAIL_HINT = "an administrator has to set FLOW_SMTP_URL and FLOW_MAIL_FROM"
+        return Receipt(Verdict.REFUSED, error=f"no mail is sent: {NO_MAIL}", done=tuple(done))
 
 
 def _judged(done: Sequence[str], now: Collection[str], no: Mapping[str, SMTPResponse], said: str) -> Receipt:

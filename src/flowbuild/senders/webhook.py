@@ -56,8 +56,9 @@ class WebhookSender:
             return await self._sent(call, headers, place)
         except TimeoutError:
             return Receipt(Verdict.AGAIN, error=f"{place} did not answer within {DEADLINE:.0f} s")
-        except InvalidRequest as error:  # where the server must not go
-            return Receipt(Verdict.REFUSED, error="; ".join(filter(None, (error.message, error.hint))))
+        except InvalidRequest as error:  # where the server must not go; its words have the whole address in them
+            why = "; ".join(filter(None, (error.message.rpartition(": ")[2], error.hint)))
+            return Receipt(Verdict.REFUSED, error=f"{place} must not be called: {why}")
         except (httpx2.HTTPError, OSError) as error:
             problem = words(str(error)) or type(error).__name__
             return Receipt(Verdict.AGAIN, error=f"{place} did not answer: {problem}")

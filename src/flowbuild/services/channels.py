@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
@@ -13,6 +12,7 @@ from flowbuild.core.ids import CHANNEL_NAME
 from flowbuild.core.notifying import News, NewsKind, Rule
 from flowbuild.core.plain import required
 from flowbuild.core.quiet import check_rule
+from flowbuild.senders.webhook import new_secret
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.dispatching import DISPATCH, ChannelKind, sealed_about
@@ -50,12 +50,22 @@ class NewChannel:
 
 
 class ChannelService:
-    """The channels of projects and persons. `policy`: which hosts webhooks may lead to."""
+    """The channels of projects and persons. `policy`: which hosts webhooks may lead to; `no_mail`: why none is sent, if none is."""
 
-    def __init__(self, *, database: Database, sealer: Sealer, policy: Policy, signals: Signals, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sealer: Sealer,
+        policy: Policy,
+        signals: Signals,
+        clock: Clock,
+        no_mail: str = "",
+    ) -> None:
         self._database = database
         self._sealer = sealer
         self._policy = policy
+        self._no_mail = no_mail
         self._signals = signals
         self._clock = clock
 
@@ -65,6 +75,8 @@ class ChannelService:
         Raises InvalidRequest, NotFound, Conflict.
         """
         kind, name = _kind(wanted.kind), wanted.name
+        if kind is ChannelKind.EMAIL and self._no_mail:
+            raise InvalidRequest("this server sends no e-mail", hint=self._no_mail, about="kind")
         if not CHANNEL_NAME.fullmatch(name):
             hint = "up to 64 letters, digits, `.`, `-` and `_`"
             raise InvalidRequest(f"{shown(name)} is not a name of a channel", hint=hint, about="name")
@@ -175,7 +187,7 @@ class ChannelService:
         return new.id
 
     def _sealed(self, row: ChannelRow) -> tuple[ChannelRow, str]:
-        secret = secrets.token_urlsafe(32)
+        secret = new_secret()
         return replace(row, sealed_secret=self._sealer.seal(secret, *sealed_about(row))), secret
 
     def _target(self, tx: Transaction, owner: ChannelOwner, kind: ChannelKind, target: str) -> str:

@@ -8,7 +8,7 @@ once; receivers that know ids see it once. A later parcel of a message is not ha
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import structlog
@@ -17,6 +17,7 @@ from flowbuild.core.chat import provider_of
 from flowbuild.core.errors import Conflict, NotFound, VaultError
 from flowbuild.core.notifying import FAILURES, News
 from flowbuild.core.plain import shown
+from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
 from flowbuild.services.projects import Sealer
 from flowbuild.services.signals import Signals
@@ -67,6 +68,7 @@ class Parcel:
     commas, a URL, a room; for a person on a chat network it is empty and `sender` says whom to write to directly.
     `secret` signs webhooks. `mention`: what the network calls the author, "" nobody. `tries`: those that failed so far.
     `project`: of the channel; "" of a person. `test`: somebody asked for it to see whether the channel works.
+    `channel` is its name, `lane` its id. `done`: of several receivers those that have it already.
     """
 
     id: str
@@ -81,6 +83,8 @@ class Parcel:
     digest: bool = False
     test: bool = False
     tries: int = 0
+    lane: str = ""
+    done: Sequence[str] = ()
 
 
 class DispatchService:
@@ -92,15 +96,17 @@ class DispatchService:
         self._signals = signals
         self._clock = clock
 
-    def due(self, kinds: Collection[ChannelKind], limit: int) -> tuple[Sequence[Parcel], float | None]:
-        """Claim up to `limit` parcels for channels of these kinds.
+    def due(
+        self, kinds: Collection[ChannelKind], limit: int, without: Collection[str] = ()
+    ) -> tuple[Sequence[Parcel], float | None]:
+        """Claim up to `limit` parcels for channels of these kinds, `without` some lanes.
 
         Return them, and when to look again: a time, None: not before DISPATCH.
         """
         now = self._clock()
         parcels, lost = list[Parcel](), False
         with self._database.write() as tx:
-            for row in tx.dispatches.due(kinds, now, limit):
+            for row in tx.dispatches.due(kinds, now, limit, without):
                 rows = tx.dispatches.claim(row, now, now + CLAIM)
                 if not rows:
                     continue
@@ -114,7 +120,7 @@ class DispatchService:
                 except VaultError as error:  # the key may come back
                     log.error("dispatch_failed", parcel=parcel, again=True, error=error.message)
                     tx.dispatches.postpone(parcel, now + PAUSE_MOST, error=error.message)
-            next_at = tx.dispatches.next_at(kinds)
+            next_at = tx.dispatches.next_at(kinds, without)
         return parcels, now if lost else next_at
 
     async def take(self, kinds: Collection[ChannelKind], limit: int, wait: float) -> Sequence[Parcel]:
@@ -151,11 +157,18 @@ class DispatchService:
         self._signals.notify(DISPATCH)
 
     def failed(
-        self, parcel: str, error: str, *, lasting: bool = False, again_at: float | None = None, answer: str = ""
+        self,
+        parcel: str,
+        error: str,
+        *,
+        lasting: bool = False,
+        again_at: float | None = None,
+        answer: str = "",
+        done: Sequence[str] = (),
     ) -> None:
         """Store that a parcel could not be sent: it is tried again at `again_at`, by default after a pause that grows.
 
-        With `lasting`, or after PATIENCE, it is given up. `error` is for people. Raises NotFound.
+        With `lasting`, or after PATIENCE, it is given up. `error` is for people; `done` as in Parcel. Raises NotFound.
         """
         now, error, answer = self._clock(), shown(error, LONGEST), shown(answer, LONGEST)
         with self._database.write() as tx:
@@ -168,9 +181,27 @@ class DispatchService:
             if again:
                 pause = min(PAUSE * 2.0 ** min(tries - 1, 32), PAUSE_MOST)
                 next_at = now + pause if again_at is None else again_at
-                tx.dispatches.postpone(parcel, next_at, error=error, answer=answer)
+                tx.dispatches.postpone(parcel, next_at, error=error, answer=answer, done=done)
             else:
                 tx.dispatches.settle(parcel, FAILED, now=now, error=error, answer=answer)
+        self._signals.notify(DISPATCH)
+
+    def gone(self, parcel: str, error: str, *, answer: str = "") -> None:
+        """Store that a receiver is no more: its channel is disabled, and what waits for it given up. Raises NotFound."""
+        now, error, answer = self._clock(), shown(error, LONGEST), shown(answer, LONGEST)
+        with self._database.write() as tx:
+            rows = _rows(tx, parcel)
+            channel = tx.channels.get(rows[0].channel) if rows else None
+            if channel is None:
+                return
+            log.warning("channel_gone", channel=channel.name, project=channel.project, parcel=parcel, error=error)
+            tx.dispatches.settle(parcel, FAILED, now=now, error=error, answer=answer)
+            tx.dispatches.give_up(channel.id, "the channel was disabled: its receiver is gone")
+            tx.channels.change(replace(channel, disabled_at=now))
+            about = {"why": error}
+            note(
+                tx, now, Actor(""), "channel.disable", f"channel:{channel.name}", project=channel.project, detail=about
+            )
         self._signals.notify(DISPATCH)
 
     def _parcel(self, tx: Transaction, rows: Sequence[DispatchRow]) -> Parcel:
@@ -196,6 +227,8 @@ class DispatchService:
             digest=digest,
             test=first.subject.startswith(TEST),
             tries=max(row.tries for row in rows),
+            lane=channel.id,
+            done=first.done,
         )
 
 

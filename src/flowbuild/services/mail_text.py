@@ -51,7 +51,9 @@ def letter_of(parcel: Parcel) -> Letter:
     single = len(told) == 1 and not parcel.digest
     subject = told[0].headline if single else _summary(parcel)
     where = _one_line(parcel.project) or "flow"
-    footer = f"You are told this by the channel {_one_line(parcel.channel)}" + (f" of {where}." if parcel.project else ".")
+    footer = f"You are told this by the channel {_one_line(parcel.channel)}" + (
+        f" of {where}." if parcel.project else "."
+    )
     return Letter(
         id=parcel.id,
         to=tuple(filter(None, (address.strip() for address in parcel.target.split(",")))),
@@ -95,7 +97,9 @@ class _Told:
             parts.append(f'<p style="margin:12px 0 4px"><b>{escape(step)}</b></p>')
             if lines:
                 shown = escape("\n".join(lines))
-                parts.append(f'<pre style="{_MONO};margin:0;padding:8px;background:#f1f3f5;white-space:pre-wrap">{shown}</pre>')
+                parts.append(
+                    f'<pre style="{_MONO};margin:0;padding:8px;background:#f1f3f5;white-space:pre-wrap">{shown}</pre>'
+                )
         parts += [f"<p>{escape(self.more)}</p>"] if self.more else []
         style = f"border-left:4px solid {self.colour};padding:2px 0 2px 12px;margin:0 0 24px"
         return f'<div style="{style}">{"".join(parts)}</div>'

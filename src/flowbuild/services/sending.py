@@ -8,13 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 
-import structlog
-
 from flowbuild.senders.base import Receipt, Verdict
 from flowbuild.services.decisions import Clock
 from flowbuild.services.dispatching import ChannelKind, DispatchService, Parcel
 
-log = structlog.get_logger()
 AT_ONCE = 8  # parcels of a channel that are sent side by side
 # Seconds after each try that failed: 23 hours until the last one. Greylisting lets in who comes again after some minutes.
 PAUSES = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 32400.0)
@@ -37,10 +34,10 @@ class SendingService:
         if receipt.verdict is Verdict.TAKEN:
             self._dispatches.sent(parcel.id, answer=receipt.answer)
             return
+        if receipt.verdict is Verdict.GONE:
+            self._dispatches.gone(parcel.id, receipt.error, answer=receipt.answer)
+            return
         again = receipt.verdict is Verdict.AGAIN and parcel.tries < len(PAUSES)
-        log.warning(
-            "not_sent", parcel=parcel.id, kind=parcel.kind, channel=parcel.channel, tries=parcel.tries + 1, again=again
-        )
         self._dispatches.failed(
             parcel.id,
             receipt.error,
@@ -48,7 +45,6 @@ class SendingService:
             again_at=self._clock() + max(pause_after(parcel), receipt.again_after) if again else None,
             answer=receipt.answer,
             done=receipt.done,
-            gone=receipt.verdict is Verdict.GONE,
         )
 
 

@@ -6,7 +6,7 @@ once is called by the id of its first dispatch: one dispatch, or all that was co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ _COLLECTED = 200  # dispatches of one digest
 class DispatchRow:
     """Something to tell. `parcel`: None is sent by itself, "" waits to be collected, else the first of those it is sent with.
 
-    `channel`, `subject` and `remote` are those of its message.
+    `channel`, `subject` and `remote` are those of its message. `done`: of several receivers those that have it.
     """
 
     id: str
@@ -53,6 +53,7 @@ class DispatchRow:
     tries: int = 0
     error: str = ""
     answer: str = ""
+    done: Sequence[str] = ()
     sent_at: float | None = None
     channel: str = ""
     subject: str = ""
@@ -90,17 +91,21 @@ class Dispatches:
         payload = {"message_id": row.message, "event": str(row.news.kind), "payload": dump_news(row.news)}
         self._connection.execute(dispatches.insert().values(**values, **payload))
 
-    def due(self, kinds: Collection[str], now: float, limit: int) -> Sequence[DispatchRow]:
-        """Return what can be handed out now to who sends to channels of some kinds: of each digest one."""
+    def due(
+        self, kinds: Collection[str], now: float, limit: int, without: Collection[str] = ()
+    ) -> Sequence[DispatchRow]:
+        """Return what can be handed out now to who sends to channels of some kinds, `without` those: of each digest one."""
         c = dispatches.c
-        query = _query().where(_ready(kinds), c.next_at <= now, _free(now)).order_by(c.next_at, c.id).limit(limit)
+        query = (
+            _query().where(_ready(kinds, without), c.next_at <= now, _free(now)).order_by(c.next_at, c.id).limit(limit)
+        )
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
-    def next_at(self, kinds: Collection[str]) -> float | None:
-        """Return when the next one can be handed out."""
+    def next_at(self, kinds: Collection[str], without: Collection[str] = ()) -> float | None:
+        """Return when the next one can be handed out to channels of some kinds, `without` those."""
         c = dispatches.c
         earliest = case((c.claimed_until > c.next_at, c.claimed_until), else_=c.next_at)
-        query = select(func.min(earliest)).select_from(_joined()).where(_ready(kinds))
+        query = select(func.min(earliest)).select_from(_joined()).where(_ready(kinds, without))
         return self._connection.execute(query).scalar()
 
     def claim(self, row: DispatchRow, now: float, until: float) -> Sequence[DispatchRow]:
@@ -152,10 +157,11 @@ class Dispatches:
         values |= {"sent_at": now} if state == SENT else {"tries": c.tries + 1}
         self._connection.execute(dispatches.update().where(_of_parcel(parcel), c.state == WAITING).values(**values))
 
-    def postpone(self, parcel: str, next_at: float, *, error: str, answer: str = "") -> None:
-        """Give a parcel back that could not be sent, to be tried again."""
+    def postpone(self, parcel: str, next_at: float, *, error: str, answer: str = "", done: Iterable[str] = ()) -> None:
+        """Give a parcel back that could not be sent, to be tried again; not to those receivers who are `done`."""
         c = dispatches.c
         values = {"claimed_until": None, "next_at": next_at, "tries": c.tries + 1, "error": error, "answer": answer}
+        values["done"] = ",".join(done)
         self._connection.execute(dispatches.update().where(_of_parcel(parcel), c.state == WAITING).values(**values))
 
     def named(self, message: str, remote: str) -> None:
@@ -208,7 +214,7 @@ def _runs_of(project: str) -> Select[Any]:
     return select(runs.c.id).where(runs.c.project == project)
 
 
-def _ready(kinds: Collection[str] | None = None) -> ColumnElement[bool]:
+def _ready(kinds: Collection[str] | None = None, without: Collection[str] = ()) -> ColumnElement[bool]:
     """Return the condition that a dispatch is the first of its message, so that only time and claims keep it back.
 
     Of what is sent together the first stands for all. What is to be collected waits until the digest before it is settled.
@@ -220,6 +226,7 @@ def _ready(kinds: Collection[str] | None = None) -> ColumnElement[bool]:
     under_way = exists().where(of_channel, digest.c.state == WAITING, digest.c.parcel > "").correlate(messages)
     ready = or_(c.parcel.is_(None) & first, c.parcel == c.id, (c.parcel == "") & first & ~under_way)
     told = [channels.c.disabled_at.is_(None)] + ([] if kinds is None else [channels.c.kind.in_(sorted(kinds))])
+    told += [channels.c.id.not_in(sorted(without))] if without else []
     return and_(c.state == WAITING, ready, *told)
 
 
@@ -262,6 +269,7 @@ def _row(row: RowMapping) -> DispatchRow:
         tries=row["tries"],
         error=row["error"],
         answer=row["answer"],
+        done=tuple(filter(None, row["done"].split(","))),
         sent_at=row["sent_at"],
         channel=row["channel_id"],
         subject=row["subject"],

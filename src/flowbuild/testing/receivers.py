@@ -97,11 +97,12 @@ class MailServer(Arrivals):
         if answer == SILENT:
             await asyncio.Event().wait()
         if answer == DROP:
-            if server.transport is not None:
+            if isinstance(server.transport, asyncio.Transport):
                 server.transport.abort()
             return "451 nobody hears this"
         if answer.startswith("250"):
-            user = session.auth_data.login.decode() if session.authenticated else ""
+            login = session.auth_data
+            user = login.login.decode() if isinstance(login, LoginPassword) else ""
             encrypted = server.transport is not None and server.transport.get_extra_info("cipher") is not None
             self.mails.append(Mail(tuple(envelope.rcpt_tos), content, user, encrypted))
             self.arrived()

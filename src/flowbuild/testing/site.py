@@ -107,7 +107,14 @@ async def open_site(
             public_projects=lambda: real.public_projects() | frozenset(public),
         )
         app = backend.measures.app(guarded(create_app(backend)))
-        began = triggering(life.local, backend.triggers, backend.projects, policy_of(life.local), PUBLIC_URL)
+        began = triggering(
+            life.local,
+            backend.triggers,
+            backend.telling,
+            backend.projects,
+            policy=policy_of(life.local),
+            public_url=PUBLIC_URL,
+        )
         client = partial(httpx2.AsyncClient, verify=False, timeout=LIMIT)  # no TLS: its certificates cost 40 ms
         async with began, serving(app, port) as url, client(base_url=url) as http:
             try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from flowbuild.core.giturl import Policy
@@ -39,48 +40,59 @@ class Telling:
             database=self.database, sealer=self.sealer, signals=self.signals, clock=self.clock
         )
 
-    def channel(self, kind: str, target: str, name: str = "ops") -> ChannelRow:
+    async def channel(self, kind: str, target: str, name: str = "ops") -> ChannelRow:
         """Add a channel of the project."""
         now = self.clock()
         row = ChannelRow(new_id(now), name, kind, target, "ann", now, project_id=self.project, rule=Rule())
         if kind == "webhook":
-            sealed = self.sealer.seal(new_secret(), *sealed_about(row))
-            row = ChannelRow(row.id, name, kind, target, "ann", now, self.project, rule=Rule(), sealed_secret=sealed)
-        with self.database.write() as tx:
-            assert tx.channels.add(row)  # noqa: S101 (names of one test)
+            row = replace(row, sealed_secret=self.sealer.seal(new_secret(), *sealed_about(row)))
+
+        def add() -> None:
+            with self.database.write() as tx:
+                assert tx.channels.add(row)  # noqa: S101 (names of one test)
+
+        await asyncio.to_thread(add)
         return row
 
-    def tell(self, channel: ChannelRow, subject: str, kind: NewsKind = NewsKind.FAILED) -> str:
+    async def tell(self, channel: ChannelRow, subject: str, kind: NewsKind = NewsKind.FAILED) -> str:
         """Have a channel told of something; return its id."""
-        self.standing.pass_(0.001)
+        self.standing.pass_(0.01)  # ids sort by milliseconds
         now = self.clock()
         step = StepNews("unit", "failed", "", 1, ("assert 1 == 2",))
         news = News(kind, now, PROJECT, "build", subject, 1, "main", "c" * 40, "Fix it", steps=(step,))
         identifier = new_id(now)
-        with self.database.write() as tx:
-            message = tx.dispatches.message(new_id(now), channel.id, subject)
-            tx.dispatches.add(DispatchRow(identifier, message, news, now, now))
+
+        def add() -> None:
+            with self.database.write() as tx:
+                message = tx.dispatches.message(new_id(now), channel.id, subject)
+                tx.dispatches.add(DispatchRow(identifier, message, news, now, now))
+
+        await asyncio.to_thread(add)
         self.signals.notify(DISPATCH)
         return identifier
 
-    def log(self, channel: ChannelRow) -> Sequence[DispatchRow]:
+    async def log(self, channel: ChannelRow) -> Sequence[DispatchRow]:
         """Return what a channel was told, the oldest first."""
-        with self.database.read() as tx:
-            return list(reversed(tx.dispatches.page(channel.id, None, 10_000)))
+        return await asyncio.to_thread(self._log, channel)
 
-    def row(self, identifier: str) -> DispatchRow:
+    async def row(self, identifier: str) -> DispatchRow:
         """Return what became of something."""
-        with self.database.read() as tx:
-            found = tx.dispatches.get(identifier)
-        assert found is not None  # noqa: S101
-        return found
+        return await asyncio.to_thread(self._row, identifier)
+
+    async def settled(self, channel: ChannelRow) -> None:
+        """Wait until nothing waits to be told to a channel."""
+        await self._until(lambda: not self._waiting(channel))
+
+    async def tried(self, identifier: str, tries: int = 1) -> None:
+        """Wait until something was tried that often in vain."""
+        await self._until(lambda: self._row(identifier).tries == tries)
 
     def later(self, seconds: float) -> None:
         """Let time pass."""
         self.standing.pass_(seconds)
         self.signals.notify(DISPATCH)
 
-    async def until(self, so: Callable[[], bool]) -> None:
+    async def _until(self, so: Callable[[], bool]) -> None:
         """Wait until it is so, looking whenever something was settled; raises TimeoutError."""
         async with asyncio.timeout(PATIENCE):
             while True:
@@ -92,24 +104,31 @@ class Telling:
     async def to_the_end(self, channel: ChannelRow) -> None:
         """Let time pass until all that a channel is told is settled; raises TimeoutError."""
         while True:
-            await self.until(lambda: all(row.next_at > self.clock() for row in self._waiting(channel)))
-            waiting = self._waiting(channel)
+            await self._until(lambda: all(row.next_at > self.clock() for row in self._waiting(channel)))
+            waiting = await asyncio.to_thread(self._waiting, channel)
             if not waiting:
                 return
             self.later(min(row.next_at for row in waiting) - self.clock())
 
+    def _row(self, identifier: str) -> DispatchRow:
+        with self.database.read() as tx:
+            found = tx.dispatches.get(identifier)
+        assert found is not None  # noqa: S101
+        return found
+
+    def _log(self, channel: ChannelRow) -> Sequence[DispatchRow]:
+        with self.database.read() as tx:
+            return list(reversed(tx.dispatches.page(channel.id, None, 10_000)))
+
     def _waiting(self, channel: ChannelRow) -> Sequence[DispatchRow]:
-        return [row for row in self.log(channel) if row.state == WAITING]
+        return [row for row in self._log(channel) if row.state == WAITING]
 
     @asynccontextmanager
     async def sending(self, mail: MailServer | None = None, policy: Policy = HERE) -> AsyncIterator[None]:
         """Send what there is to send while the context is open."""
         relay = None if mail is None else Relay("127.0.0.1", mail.port, tls=False)
         sender = NoMail() if relay is None else SmtpSender(relay, mailbox("Flow <flow@example.org>"))
-        async with AsyncExitStack() as stack:
-            loops = await stack.enter_async_context(
-                sending_of(sender, self.dispatches, self.signals, policy, self.clock)
-            )
+        async with sending_of(sender, self.dispatches, self.signals, policy, self.clock) as loops:
             tasks = [asyncio.create_task(each.run()) for each in loops]
             try:
                 yield

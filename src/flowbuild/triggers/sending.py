@@ -65,7 +65,7 @@ class Sending:
         busy = frozenset(+self._busy) if self._most is None else frozenset[str]()
         parcels, next_at = await in_thread(self._service.due, self._kind, room, busy)
         for parcel in parcels:
-            self._busy[parcel.channel] += 1
+            self._busy[parcel.lane] += 1
             task = asyncio.create_task(self._one(parcel))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -78,5 +78,5 @@ class Sending:
         except Exception as error:  # noqa: BLE001 (one channel must not stop the others; the claim runs out)
             log.error("sending_failed", parcel=parcel.id, kind=parcel.kind, channel=parcel.channel, exc_info=error)
         finally:
-            self._busy[parcel.channel] -= 1
+            self._busy[parcel.lane] -= 1
             self._signals.notify(DISPATCH)

@@ -58,8 +58,6 @@ async def sending_of(
             return await hooks.send(Call(parcel.id, parcel.target, parcel.secret, body_of(parcel)))
 
         yield (
-            Sending(
-                kind=ChannelKind.EMAIL, send=by_mail, service=service, signals=signals, clock=clock, most=AT_ONCE
-            ),
+            Sending(kind=ChannelKind.EMAIL, send=by_mail, service=service, signals=signals, clock=clock, most=AT_ONCE),
             Sending(kind=ChannelKind.WEBHOOK, send=by_webhook, service=service, signals=signals, clock=clock),
         )

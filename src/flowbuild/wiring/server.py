@@ -81,7 +81,14 @@ async def serve(settings: Settings) -> None:
             local.ownership.listen(local.signals)
             async with _working(local), driving(local) if settings.runner else directing(local):
                 backend = make_backend(local)
-                began = triggering(local, backend.triggers, backend.projects, policy_of(local), backend.public_url)
+                began = triggering(
+                    local,
+                    backend.triggers,
+                    backend.telling,
+                    backend.projects,
+                    policy=policy_of(local),
+                    public_url=backend.public_url,
+                )
                 async with began:
                     await _greet(backend)
                     await _answer(backend, listening, settings.trusted_proxies)

@@ -9,7 +9,7 @@ from time import time
 
 import httpx2
 
-from flowbuild.api.backend import Triggers
+from flowbuild.api.backend import Telling, Triggers
 from flowbuild.core.giturl import GitUrl, Policy, Transport, judge
 from flowbuild.core.sources import SourceEvent
 from flowbuild.forges.client import DEADLINE, ForgeClient, Target
@@ -37,6 +37,7 @@ from flowbuild.triggers.scheduler import Scheduler
 from flowbuild.triggers.statuses import Statuses
 from flowbuild.vault.sealing import Vault
 from flowbuild.wiring.local import Local
+from flowbuild.wiring.sending import mail_sender, sending_of
 from flowbuild.wiring.telling import announcing
 from flowbuild.workspace.mirror import HEADS, TAGS
 
@@ -55,9 +56,9 @@ def make_triggers(local: Local, vault: Vault, projects: ProjectService, launcher
 
 @asynccontextmanager
 async def triggering(
-    local: Local, triggers: Triggers, projects: ProjectService, policy: Policy, public_url: str
+    local: Local, triggers: Triggers, telling: Telling, projects: ProjectService, *, policy: Policy, public_url: str
 ) -> AsyncIterator[None]:
-    """Let things begin runs while the context is open; what is under way at its end is done to its end.
+    """Let things begin runs, and people be told, while the context is open; what is under way at its end is done to its end.
 
     What waits for a remote even then is given up after PATIENCE; the next life does it.
     """
@@ -82,7 +83,11 @@ async def triggering(
     intake = IntakeService(database=database, consequences=consequences, signals=signals, clock=time)
     follows = FollowService(database=database, reactions=triggers.reactions, clock=time)
     retention = RetentionService(database, local.removal, time)
-    async with httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False, trust_env=False) as http:
+    mail = mail_sender(local.settings)
+    async with (
+        httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False, trust_env=False) as http,
+        sending_of(mail, telling.dispatches, signals, policy) as sending,
+    ):
         client = ForgeClient(http, lambda host, addresses: _judge(host, addresses, policy))
         polls = PollService(
             database=database,
@@ -100,6 +105,7 @@ async def triggering(
             After(service=follows, signals=signals, clock=time),
             Statuses(service=statuses, client=client, signals=signals, clock=time),
             announcing(local, projects, page_of),
+            *sending,
             Housekeeper(service=retention, signals=signals, clock=time),
         )
         async with asyncio.TaskGroup() as group:

@@ -111,7 +111,9 @@ def test_any_text(subject, text, project, channel):
 
 @pytest.mark.parametrize("host", ["a.example", "long-" * 8 + "x.example.org", ("b" * 60 + ".") * 3 + "example"])
 def test_ids_are_not_broken_by_long_domains(host):
-    raw = composed(letter(id="01ARZ3NDEKTSV4RRFFQ69G5FAV", thread="01ARZ3NDEKTSV4RRFFQ69G5FAW"), mailbox(f"flow@{host}"))
+    raw = composed(
+        letter(id="01ARZ3NDEKTSV4RRFFQ69G5FAV", thread="01ARZ3NDEKTSV4RRFFQ69G5FAW"), mailbox(f"flow@{host}")
+    )
     mail = email.message_from_bytes(raw)
     for name, id_ in (("Message-ID", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("References", "01ARZ3NDEKTSV4RRFFQ69G5FAW")):
         assert mail[name].strip() == message_id(id_, mailbox(f"flow@{host}"))
@@ -149,7 +151,9 @@ def test_what_is_no_address(text):
     assert not is_address(text)
 
 
-@pytest.mark.parametrize("text", ["flow@example.org", "Flow <flow@example.org>", '"Flow, the server" <flow@example.org>'])
+@pytest.mark.parametrize(
+    "text", ["flow@example.org", "Flow <flow@example.org>", '"Flow, the server" <flow@example.org>']
+)
 def test_senders(text):
     assert mailbox(text).address == "flow@example.org"
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import hmac
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -63,9 +62,7 @@ async def test_negative_control_of_the_signature():
 
 def test_the_example_of_the_specification():
     """https://github.com/standard-webhooks/standard-webhooks: what its libraries are tested with."""
-    known = Call(
-        "msg_p5jXN8AQM9LWM0D4loKWxJek", "", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
-    )
+    known = Call("msg_p5jXN8AQM9LWM0D4loKWxJek", "", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}')
     assert signed(known, 1614265330)["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
@@ -201,7 +198,9 @@ class TestWhere:
         assert (receipt.verdict, receiver.told) == (Verdict.REFUSED, [])
         assert "http is not encrypted" in receipt.error
 
-    @pytest.mark.parametrize("url", ["", "ftp://example.org/", "https://", "nonsense", "https://a\nb/", "file:///etc/passwd"])
+    @pytest.mark.parametrize(
+        "url", ["", "ftp://example.org/", "https://", "nonsense", "https://a\nb/", "file:///etc/passwd"]
+    )
     async def test_what_is_no_url(self, url):
         async with place() as (receiver, sender):
             receipt = await sender.send(call(receiver, url=url))

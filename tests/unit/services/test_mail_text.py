@@ -140,12 +140,16 @@ def test_a_link_leads_to_a_page_and_nowhere_else(url):
     assert Page(letter_of(parcel(replace(NEWS, url=url))).html).links == set()
 
 
-HOSTILE = '<script>alert(1)</script><img src=x onerror=y>"\' & </pre></div>\r\nBcc: evil@example.org\r\n\r\n\x1b[2J\u202e'
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=y>\"' & </pre></div>\r\nBcc: evil@example.org\r\n\r\n\x1b[2J\u202e"
+)
 
 
 def test_hostile_text_is_text():
     step = StepNews(HOSTILE, HOSTILE, HOSTILE, 1, (HOSTILE,))
-    news = replace(NEWS, pipeline=HOSTILE, branch=HOSTILE, subject=HOSTILE, author=HOSTILE, actor=HOSTILE, steps=(step,))
+    news = replace(
+        NEWS, pipeline=HOSTILE, branch=HOSTILE, subject=HOSTILE, author=HOSTILE, actor=HOSTILE, steps=(step,)
+    )
     letter = letter_of(parcel(news, channel=HOSTILE, project=HOSTILE))
     page = Page(letter.html)
     assert page.tags <= {"html", "body", "div", "p", "a", "b", "pre"}
@@ -209,7 +213,8 @@ def test_the_body_of_a_webhook():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("type", "run.exploded"), ("timestamp", "yesterday"), ("data", {}), ("data", {"message": ""}), ("channel", None)]
+    ("key", "value"),
+    [("type", "run.exploded"), ("timestamp", "yesterday"), ("data", {}), ("data", {"message": ""}), ("channel", None)],
 )
 def test_negative_control_the_schema_refuses_other_bodies(key, value):
     said = json.loads(body_of(parcel()))

@@ -98,6 +98,7 @@ def _create_messages() -> None:
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.Column("answer", sa.Text(), server_default="", nullable=False),
+        sa.Column("done", sa.Text(), server_default="", nullable=False),
         sa.Column("sent_at", sa.Float(), nullable=True),
         sa.Column("parcel", sa.String(length=26), nullable=True),
         sa.ForeignKeyConstraint(
