@@ -88,7 +88,7 @@ dispatches = Table(  # one thing that happened, on its way to a channel; the log
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("error", Text, nullable=False, server_default=""),
     Column("answer", Text, nullable=False, server_default=""),  # what the receiver said, shortened
-    Column("done", Text, nullable=False, server_default=""),  # of several addresses those that have it, with commas between
+    Column("done", Text, nullable=False, server_default=""),  # those addresses that have it
     Column("sent_at", Float),
     Column(
         "parcel", ID

@@ -157,6 +157,29 @@ class MessageSuite(StoreBench):
                 assert row is not None
                 assert (row.state, row.sent_at, row.tries) == (SENT, 20.0, 0)
 
+    def test_channels_that_are_busy_are_left_out(self, url: str) -> None:
+        with self.database(url) as database:
+            self.stored(database, channel(), channel("other"))
+            with database.write() as tx:
+                self.tell(tx, 1)
+                self.tell(tx, 2, name="other", next_at=11.0)
+                assert tx.dispatches.next_at(CHAT) == 10.0
+                assert tx.dispatches.next_at(CHAT, [channel().id]) == 11.0
+                assert numbers(tx.dispatches.due(CHAT, 20.0, 9)) == [1, 2]
+                assert numbers(tx.dispatches.due(CHAT, 20.0, 9, [channel().id])) == [2]
+                assert numbers(tx.dispatches.due(CHAT, 20.0, 9, [channel().id, channel("other").id])) == []
+
+    def test_who_has_it_is_kept_until_the_others_have_it(self, url: str) -> None:
+        with self.database(url) as database:
+            self.stored(database)
+            with database.write() as tx:
+                self.tell(tx, 1)
+                assert [row.done for row in tx.dispatches.due(CHAT, 10.0, 9)] == [()]
+                tx.dispatches.postpone(identifier(1), 50.0, error="away", done=["ann@example.org", "bob@example.org"])
+            with database.read() as tx:
+                (row,) = tx.dispatches.due(CHAT, 50.0, 9)
+                assert row.done == ("ann@example.org", "bob@example.org")
+
     def test_of_many_at_once_one_gets_it(self, url: str) -> None:
         with self.database(url) as database:
             self.stored(database, channel(), channel("some", rule=RULE))

@@ -200,6 +200,6 @@ def test_a_password_of_its_own():
     ],
 )
 def test_what_is_no_url(url):
-    with pytest.raises(ValueError, match="port|URL|password") as caught:
+    with pytest.raises(ValueError, match=r"port|URL|password") as caught:
         relay_of(url)
     assert "secret" not in str(caught.value)
