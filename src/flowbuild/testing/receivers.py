@@ -68,12 +68,13 @@ class Mail:
 class MailServer(Arrivals):
     """The mail server. `no`: what it says to receivers, by address, each time; `data`: what it says to whole mails, or DROP, SILENT.
 
-    `login`: the user and the password without which it takes nothing.
+    `login`: the user and the password without which it takes nothing. `before` is called when a mail was read.
     """
 
     no: dict[str, list[str]] = field(default_factory=dict)
     data: list[str] = field(default_factory=list)
     login: tuple[str, str] | None = None
+    before: Callable[[], object] = bool
     mails: list[Mail] = field(default_factory=list)
     seen: list[bytes] = field(default_factory=list)  # whole mails, taken or not
     port: int = 0
@@ -91,6 +92,7 @@ class MailServer(Arrivals):
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """See aiosmtpd: answer to a mail."""
         content = envelope.content if isinstance(envelope.content, bytes) else b""
+        self.before()
         self.seen.append(content)
         self.arrived()
         answer = self.data.pop(0) if self.data else "250 taken"
@@ -152,12 +154,17 @@ async def mail_server(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver of webhooks says. `how`: RESET or SILENT instead of it, ENDLESS for a body that does not end."""
+    """What a receiver of webhooks says. `how`: RESET or SILENT instead of it, ENDLESS for a body that does not end.
+
+    `before` and `after` are called when the request was read, and when the answer was written.
+    """
 
     code: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     how: str = ""
+    before: Callable[[], object] = bool
+    after: Callable[[], object] = bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,7 @@ class HookReceiver(Arrivals):
         queue = self.by_path.get(path) or self.answers
         answer = queue.pop(0) if queue else Answer()
         good = 200 <= answer.code < 300 and answer.how not in (RESET, SILENT)
+        answer.before()
         self.told.append(Told(path, headers, body, taken=good))
         self.arrived()
         if answer.how == SILENT:
@@ -212,6 +220,7 @@ class HookReceiver(Arrivals):
         lines = [f"HTTP/1.1 {answer.code} X", "Connection: close", *(f"{n}: {v}" for n, v in answer.headers.items())]
         writer.write("\r\n".join([*lines, "", ""]).encode() + answer.body)
         await writer.drain()
+        answer.after()
         while answer.how == ENDLESS:
             writer.write(b"x" * 65536)
             self.sent += 65536

@@ -17,6 +17,7 @@ from flowbuild.services.dispatching import DISPATCH, DispatchService, sealed_abo
 from flowbuild.services.ids import new_id
 from flowbuild.services.signals import Signals
 from flowbuild.store.channels import ChannelRow
+from flowbuild.store.database import Database
 from flowbuild.store.dispatches import WAITING, DispatchRow
 from flowbuild.testing.databases import new_sqlite
 from flowbuild.testing.receivers import PATIENCE, MailServer
@@ -25,6 +26,17 @@ from flowbuild.wiring.sending import sending_of
 
 HERE = Policy(plain_http=True, internal=("127.0.0.1",))
 PROJECT = "team/app"
+
+
+def tell(database: Database, channel: ChannelRow, subject: str, kind: NewsKind, now: float) -> str:
+    """Have a channel told of something about a subject; return its id."""
+    step = StepNews("unit", "failed", "", 1, ("assert 1 == 2",))
+    news = News(kind, now, PROJECT, "build", subject, 1, "main", "c" * 40, "Fix it", steps=(step,))
+    identifier = new_id(now)
+    with database.write() as tx:
+        message = tx.dispatches.message(new_id(now), channel.id, subject)
+        tx.dispatches.add(DispatchRow(identifier, message, news, now, now))
+    return identifier
 
 
 class Telling:
@@ -57,17 +69,7 @@ class Telling:
     async def tell(self, channel: ChannelRow, subject: str, kind: NewsKind = NewsKind.FAILED) -> str:
         """Have a channel told of something; return its id."""
         self.standing.pass_(0.01)  # ids sort by milliseconds
-        now = self.clock()
-        step = StepNews("unit", "failed", "", 1, ("assert 1 == 2",))
-        news = News(kind, now, PROJECT, "build", subject, 1, "main", "c" * 40, "Fix it", steps=(step,))
-        identifier = new_id(now)
-
-        def add() -> None:
-            with self.database.write() as tx:
-                message = tx.dispatches.message(new_id(now), channel.id, subject)
-                tx.dispatches.add(DispatchRow(identifier, message, news, now, now))
-
-        await asyncio.to_thread(add)
+        identifier = await asyncio.to_thread(tell, self.database, channel, subject, kind, self.clock())
         self.signals.notify(DISPATCH)
         return identifier
 
