@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import default
+from time import time
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -50,6 +51,7 @@ class Mail:
     content: bytes
     user: str
     encrypted: bool
+    at: float = field(default_factory=time)
 
     @property
     def message(self) -> EmailMessage:
@@ -175,6 +177,7 @@ class Told:
     headers: Mapping[str, str]
     body: bytes
     taken: bool
+    at: float = field(default_factory=time)
 
     @property
     def id(self) -> str:
