@@ -68,7 +68,7 @@ class SmtpSender:
     def __init__(self, relay: Relay, sender: Mailbox, context: ssl.SSLContext | None = None) -> None:
         self._relay = relay
         self._sender = sender
-        self._context = context or ssl.create_default_context()
+        self._context = context
 
     async def send(self, letter: Letter, done: Collection[str] = ()) -> Receipt:
         """Try to send a letter to those of its receivers who are not `done`; say what became of it."""
@@ -89,6 +89,7 @@ class SmtpSender:
 
     async def _transaction(self, receivers: Sequence[str], mail: bytes) -> tuple[Mapping[str, SMTPResponse], str]:
         relay = self._relay
+        self._context = self._context or ssl.create_default_context()  # reads all certificates: not before it is needed
         client = aiosmtplib.SMTP(
             hostname=relay.host,
             port=relay.port,

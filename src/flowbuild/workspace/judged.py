@@ -23,8 +23,7 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        context = ssl.create_default_context()
-        self._inner = httpx2.AsyncHTTPTransport(verify=context, trust_env=False)  # a proxy would look names up itself
+        self._made: httpx2.AsyncHTTPTransport | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """See httpx2: answer a request."""
@@ -58,9 +57,18 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
                     raise
         raise httpx2.ConnectError(f"the host {request.url.host} has no address", request=request)
 
+    @property
+    def _inner(self) -> httpx2.AsyncHTTPTransport:
+        """Return what speaks HTTP, made when it is first needed: to read the certificates takes 40 ms."""
+        if self._made is None:
+            context = ssl.create_default_context()
+            self._made = httpx2.AsyncHTTPTransport(verify=context, trust_env=False)  # a proxy would look names up itself
+        return self._made
+
     async def aclose(self) -> None:
         """Let go of the connections."""
-        await self._inner.aclose()
+        if self._made is not None:
+            await self._made.aclose()
 
 
 async def _resolve(host: str, port: int) -> Sequence[str]:

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -207,3 +209,21 @@ class TestWhere:
         assert receipt.verdict in (Verdict.REFUSED, Verdict.AGAIN)
         assert receipt.error
         assert receiver.told == []
+
+
+async def test_the_example_in_the_docs_checks_signatures(monkeypatch):
+    page = (Path(__file__).parents[3] / "docs/outgoing.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    there = {}
+    exec(example, there)
+    is_ours = there["is_ours"]
+    monkeypatch.setattr(there["time"], "time", lambda: NOW + 10)
+    async with place() as (receiver, sender):
+        await sender.send(call(receiver))
+        (told,) = receiver.told
+    assert is_ours(told.headers, told.body, SECRET)
+    assert not is_ours(told.headers, told.body + b" ", SECRET)
+    assert not is_ours(told.headers, told.body, new_secret())
+    assert not is_ours({**told.headers, "webhook-signature": "v1,"}, told.body, SECRET)
+    monkeypatch.setattr(there["time"], "time", lambda: NOW + 1000)
+    assert not is_ours(told.headers, told.body, SECRET)
