@@ -47,10 +47,14 @@ _MONO = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px"
 
 def letter_of(parcel: Parcel) -> Letter:
     """Return the e-mail that tells what is in a parcel."""
-    told = [_tried(item.news) if parcel.test else _told(item.news, short=parcel.digest) for item in parcel.items]
+    several = parcel.digest and not parcel.project  # of all projects of a person
+    told = [
+        _tried(item.news) if parcel.test else _told(item.news, short=parcel.digest, named=several)
+        for item in parcel.items
+    ]
     single = len(told) == 1 and not parcel.digest
     subject = told[0].headline if single else _summary(parcel)
-    where = _one_line(parcel.project) or "flow"
+    where = _one_line(parcel.project or ("" if parcel.digest else parcel.items[0].news.project)) or "flow"
     footer = f"You are told this by the channel {_one_line(parcel.channel)}" + (
         f" of {where}." if parcel.project else "."
     )
@@ -105,11 +109,11 @@ class _Told:
         return f'<div style="{style}">{"".join(parts)}</div>'
 
 
-def _told(news: News, *, short: bool) -> _Told:
+def _told(news: News, *, short: bool, named: bool) -> _Told:
     steps = () if short else tuple(_step(step) for step in news.steps[:MAX_STEPS])
     left = len(news.steps) - len(steps) if not short else 0
     return _Told(
-        headline=_headline(news),
+        headline=(f"{_one_line(news.project)}: " if named and news.project else "") + _headline(news),
         url=news.url if news.url.startswith(("https://", "http://")) and news.url.isprintable() else "",
         colour=_COLOURS.get(news.kind, _GREY),
         facts=tuple(_facts(news)),

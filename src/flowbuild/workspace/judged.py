@@ -62,7 +62,9 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
         """Return what speaks HTTP, made when it is first needed: to read the certificates takes 40 ms."""
         if self._made is None:
             context = ssl.create_default_context()
-            self._made = httpx2.AsyncHTTPTransport(verify=context, trust_env=False)  # a proxy would look names up itself
+            self._made = httpx2.AsyncHTTPTransport(
+                verify=context, trust_env=False
+            )  # a proxy would look names up itself
         return self._made
 
     async def aclose(self) -> None:

@@ -115,6 +115,14 @@ def test_a_digest_of_one_thing():
     assert letter_of(parcel(digest=True)).subject == "[team/app] 1 in a digest: 1 failed"
 
 
+def test_a_person_hears_of_several_projects():
+    letter = letter_of(parcel(NEWS, replace(NEWS, project="other"), project="", digest=True))
+    assert letter.subject == "[flow] 2 in a digest: 2 failed"
+    assert "team/app: release #12 failed on main" in letter.text
+    assert "other: release #12 failed on main" in letter.text
+    assert letter_of(parcel(project="")).subject == "[team/app] release #12 failed on main"
+
+
 def test_a_channel_of_a_person_and_a_test_of_it():
     tried = parcel(News(NewsKind.SUCCEEDED, 1.0, message="ann tries the channel qa"), project="", test=True)
     letter = letter_of(tried)
