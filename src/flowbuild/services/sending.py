@@ -12,7 +12,6 @@ from flowbuild.senders.base import Receipt, Verdict
 from flowbuild.services.decisions import Clock
 from flowbuild.services.dispatching import ChannelKind, DispatchService, Parcel
 
-AT_ONCE = 8  # parcels of a channel that are sent side by side
 # Seconds after each try that failed: 23 hours until the last one. Greylisting lets in who comes again after some minutes.
 PAUSES = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 32400.0)
 JITTER = 0.2  # the part of a pause by which it may be longer

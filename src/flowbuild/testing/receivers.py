@@ -231,11 +231,11 @@ class HookReceiver(Arrivals):
 
 
 @asynccontextmanager
-async def hook_receiver(**options: Any) -> AsyncIterator[HookReceiver]:
-    """Have a receiver of webhooks while the context is open."""
+async def hook_receiver(*, tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[HookReceiver]:
+    """Have a receiver of webhooks while the context is open; with `tls` it is called localhost."""
     made = HookReceiver(**options)
-    async with _listening(made.serve) as port:
-        made.url = f"http://127.0.0.1:{port}"
+    async with _listening(made.serve, tls) as port:
+        made.url = f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"
         yield made
 
 
@@ -251,7 +251,7 @@ async def _mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> 
 
 
 @asynccontextmanager
-async def _listening(serve: Serve) -> AsyncIterator[int]:
+async def _listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Serve connections while the context is open; yields the port. Whatever still goes on then is ended."""
     tasks = set[asyncio.Task[None]]()
 
@@ -269,7 +269,7 @@ async def _listening(serve: Serve) -> AsyncIterator[int]:
                 await writer.wait_closed()
             tasks.discard(task)
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

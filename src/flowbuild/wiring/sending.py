@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from time import time
 
 import httpx2
@@ -17,14 +18,18 @@ from flowbuild.senders.webhook import Call, WebhookSender
 from flowbuild.services.decisions import Clock
 from flowbuild.services.dispatching import ChannelKind, DispatchService, Parcel
 from flowbuild.services.mail_text import letter_of
-from flowbuild.services.sending import AT_ONCE, SendingService
+from flowbuild.services.sending import SendingService
 from flowbuild.services.signals import Signals
 from flowbuild.services.webhook_body import body_of
 from flowbuild.settings import Settings
-from flowbuild.triggers.sending import Sending
+from flowbuild.triggers.sending import Send, Sending
 from flowbuild.workspace.judged import JudgedTransport
 
-CONNECT = 10.0  # seconds for a connection to a receiver of webhooks
+CONNECT = 5.0  # seconds for a connection to one address of a receiver of webhooks
+MAILS, WEBHOOKS = 8, 256  # that are on their way at once; each has a connection of its own
+NAMES = (
+    32  # hosts that are looked up at once, in threads of their own: nothing else waits for a name server that is away
+)
 
 
 def mail_sender(settings: Settings) -> SmtpSender | NoMail:
@@ -46,18 +51,36 @@ async def sending_of(
     mail: SmtpSender | NoMail, dispatches: DispatchService, signals: Signals, policy: Policy, clock: Clock = time
 ) -> AsyncIterator[tuple[Sending, Sending]]:
     """Return what sends e-mail and webhooks, when it runs, while the context is open."""
-    service = SendingService(dispatches, clock)
-    transport = JudgedTransport(policy)
-    async with httpx2.AsyncClient(transport=transport, timeout=CONNECT, follow_redirects=False) as http:
-        hooks = WebhookSender(http, clock)
+    timeout = httpx2.Timeout(None, connect=CONNECT)  # the rest is the sender's
+    with _name_threads() as threads:
+        transport = JudgedTransport(policy, httpx2.Limits(max_connections=None, max_keepalive_connections=0), threads)
+        async with httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False) as http:
+            hooks = WebhookSender(http, clock)
+            yield _loops(mail, hooks, SendingService(dispatches, clock), signals, clock)
 
-        async def by_mail(parcel: Parcel) -> Receipt:
-            return await mail.send(letter_of(parcel), parcel.done)
 
-        async def by_webhook(parcel: Parcel) -> Receipt:
-            return await hooks.send(Call(parcel.id, parcel.target, parcel.secret, body_of(parcel)))
+def _loops(
+    mail: SmtpSender | NoMail, hooks: WebhookSender, service: SendingService, signals: Signals, clock: Clock
+) -> tuple[Sending, Sending]:
+    async def by_mail(parcel: Parcel) -> Receipt:
+        return await mail.send(letter_of(parcel), parcel.done)
 
-        yield (
-            Sending(kind=ChannelKind.EMAIL, send=by_mail, service=service, signals=signals, clock=clock, most=AT_ONCE),
-            Sending(kind=ChannelKind.WEBHOOK, send=by_webhook, service=service, signals=signals, clock=clock),
-        )
+    async def by_webhook(parcel: Parcel) -> Receipt:
+        return await hooks.send(Call(parcel.id, parcel.target, parcel.secret, body_of(parcel)))
+
+    def sending(kind: ChannelKind, send: Send, most: int, *, lanes: bool) -> Sending:
+        return Sending(kind=kind, send=send, most=most, lanes=lanes, service=service, signals=signals, clock=clock)
+
+    return (
+        sending(ChannelKind.EMAIL, by_mail, MAILS, lanes=False),
+        sending(ChannelKind.WEBHOOK, by_webhook, WEBHOOKS, lanes=True),
+    )
+
+
+@contextmanager
+def _name_threads() -> Iterator[Executor]:
+    threads = ThreadPoolExecutor(NAMES, thread_name_prefix="names")
+    try:
+        yield threads
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)

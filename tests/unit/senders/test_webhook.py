@@ -13,7 +13,9 @@ from flowbuild.core.giturl import Policy
 from flowbuild.senders import webhook
 from flowbuild.senders.base import Verdict
 from flowbuild.senders.webhook import Call, WebhookSender, new_secret, retry_after, signed
+from flowbuild.testing.certificates import server_context
 from flowbuild.testing.receivers import ENDLESS, RESET, SILENT, Answer, hook_receiver
+from flowbuild.workspace import judged
 from flowbuild.workspace.judged import JudgedTransport
 
 NOW = 1_800_000_000
@@ -193,6 +195,33 @@ class TestWhere:
             receipt = await sender.send(call(receiver, url=receiver.url.replace("127.0.0.1", host)))
         assert (receipt.verdict, receiver.told) == (Verdict.REFUSED, [])
         assert "not a public one" in receipt.error
+
+    @pytest.mark.parametrize(("name", "verdict"), [("localhost", Verdict.TAKEN), ("elsewhere.example", Verdict.AGAIN)])
+    async def test_who_is_encrypted_to_is_who_the_address_names(self, name, verdict, tmp_path, monkeypatch):
+        tls = server_context(tmp_path, name)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        async with place(Policy(internal=("localhost",)), tls=tls) as (receiver, sender):
+            receipt = await sender.send(call(receiver))
+        assert receipt.verdict is verdict
+        assert len(receiver.told) == (verdict is Verdict.TAKEN)
+        assert ("certificate" in receipt.error.lower()) is (verdict is Verdict.AGAIN)
+
+    async def test_a_name_is_looked_up_once_and_all_its_addresses_are_judged(self, monkeypatch):
+        asked, addresses = [], ["127.0.0.1"]
+
+        async def resolve(host, _port, _threads):
+            asked.append(host)
+            return addresses
+
+        monkeypatch.setattr(judged, "_resolve", resolve)
+        async with place(Policy(plain_http=True, internal=("hooks.example",))) as (receiver, sender):
+            url = f"http://hooks.example:{receiver.url.rpartition(':')[2]}/"
+            assert (await sender.send(call(receiver, url=url))).verdict is Verdict.TAKEN
+            assert receiver.told[0].headers["host"] == url.split("/")[2]
+        addresses[:] = ["203.0.113.1", "127.0.0.1"]
+        async with place(Policy(plain_http=True)) as (receiver, sender):
+            assert (await sender.send(call(receiver, url=url))).verdict is Verdict.REFUSED
+        assert asked == ["hooks.example"] * 2
 
     async def test_without_encryption(self):
         async with place(Policy(internal=("*",))) as (receiver, sender):

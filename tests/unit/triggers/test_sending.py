@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 
 import pytest
 import structlog
@@ -152,22 +154,54 @@ async def test_a_later_one_waits_for_the_earlier_one_of_its_message(server, hook
     assert [told.id for told in hook.told] == [first, first, second]
 
 
-async def test_a_slow_receiver_holds_up_nobody_but_itself(server, hook, monkeypatch):
+async def test_slow_receivers_hold_up_nobody_but_themselves(server, hook, monkeypatch):
     monkeypatch.setattr(triggers, "GRACE", 0.0)
-    hook.by_path["/slow"] = [Answer(how=SILENT)] * 100
-    slow, quick = (
-        await server.channel("webhook", f"{hook.url}/slow", "slow"),
-        await server.channel("webhook", f"{hook.url}/q"),
-    )
-    for number in range(40):
-        await server.tell(slow, f"run {number}")
+    hook.by_path["/slow"] = [Answer(how=SILENT)] * 1000
+    count = 30  # channels, with more connections than a client has by itself
+    slow = [await server.channel("webhook", f"{hook.url}/slow", f"slow{number}") for number in range(count)]
+    for channel in slow:
+        for number in range(triggers.AT_ONCE + 1):
+            await server.tell(channel, f"run {number}")
+    quick = await server.channel("webhook", f"{hook.url}/quick")
     async with server.sending():
-        await hook.until(lambda: len(hook.told) == triggers.AT_ONCE)
+        await hook.until(lambda: len(hook.told) >= 110)
         ids = [await server.tell(quick, f"run {number}") for number in range(40)]
         await server.settled(quick)
     assert hook.taken() == dict.fromkeys(ids, 1)
-    assert sum(told.path == "/slow" for told in hook.told) == triggers.AT_ONCE  # and no more of them were claimed
-    assert {row.state for row in await server.log(slow)} == {"waiting"}
+    waiting = [row for channel in slow for row in await server.log(channel)]
+    assert {row.state for row in waiting} == {"waiting"}
+    assert (
+        sum(told.path == "/slow" for told in hook.told) <= count * triggers.AT_ONCE
+    )  # and no more of them were claimed
+
+
+async def test_a_name_server_that_is_away_takes_no_threads_of_others(server, hook, monkeypatch):
+    """Everything that a server decides is done in the threads of everybody."""
+    found, seen = threading.Event(), []
+
+    def look_up(host, port, **_):
+        seen.append(threading.current_thread().name)
+        if host == "away.example":
+            found.wait(60)
+        return [(0, 0, 0, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(triggers, "GRACE", 0.0)
+    away, quick = (
+        await server.channel("webhook", "http://away.example/", "away"),
+        await server.channel("webhook", hook.url),
+    )
+    for number in range(triggers.AT_ONCE):
+        await server.tell(away, f"run {number}")
+    try:
+        async with server.sending():
+            identifier = await server.tell(quick, "run 1")
+            await server.settled(quick)
+    finally:
+        found.set()
+    assert hook.taken() == {identifier: 1}
+    assert len(seen) == triggers.AT_ONCE + 1
+    assert all(name.startswith("names") for name in seen)
 
 
 async def test_what_is_on_its_way_at_the_end_is_settled(server, hook):
@@ -259,8 +293,11 @@ async def test_an_error_of_ours_stops_nobody_else(server, hook, monkeypatch, log
     first, second = await server.tell(channel, "run 0"), await server.tell(channel, "run 1")
     async with server.sending():
         await hook.until(lambda: len(hook.told) == 1)
-    assert [(await server.row(each)).state for each in (first, second)] == ["waiting", "sent"]
-    assert [log["event"] for log in logs] == ["sending_failed"]
+        await server.tried(first)
+    rows = [await server.row(each) for each in (first, second)]
+    assert [(row.state, row.tries) for row in rows] == [("waiting", 1), ("sent", 0)]
+    assert "a mistake of ours" in rows[0].error
+    assert "sending_failed" in [log["event"] for log in logs]
 
 
 def test_pauses_of_different_parcels_are_different():
