@@ -35,14 +35,14 @@ def email_addresses(text: str) -> str:
 def webhook_url(text: str, policy: Policy) -> str:
     """Return the URL of a webhook; raises InvalidRequest.
 
-    Plain http is for servers that may speak to hosts that are not public, or take sources by it. A host given as a number is judged
-    here; what a name resolves to, whoever connects has to judge.
+    As for repositories plain http has to be allowed. A host given as a number is judged here; what a name resolves to, whoever
+    connects has to judge.
     """
     url = required("the address of the webhook", text, MAX_URL, about="target")
     parts = _split(url)
     if parts is None:
         raise InvalidRequest("that is not an address of a webhook", hint=_EXAMPLE, about="target")
-    if parts.scheme == "http" and not (policy.plain_http or policy.internal):
+    if parts.scheme == "http" and not policy.plain_http:
         hint = "use https, or let the administrator allow plain http"
         raise InvalidRequest("http is not encrypted", hint=hint, about="target")
     try:

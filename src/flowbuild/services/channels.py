@@ -75,8 +75,6 @@ class ChannelService:
         Raises InvalidRequest, NotFound, Conflict.
         """
         kind, name = _kind(wanted.kind), wanted.name
-        if kind is ChannelKind.EMAIL and self._no_mail:
-            raise InvalidRequest("this server sends no e-mail", hint=self._no_mail, about="kind")
         if not CHANNEL_NAME.fullmatch(name):
             hint = "up to 64 letters, digits, `.`, `-` and `_`"
             raise InvalidRequest(f"{shown(name)} is not a name of a channel", hint=hint, about="name")
@@ -95,6 +93,8 @@ class ChannelService:
                 rule=wanted.rule,
                 project=owner.project,
             )
+            if kind is ChannelKind.EMAIL and self._no_mail:
+                raise InvalidRequest("this server sends no e-mail", hint=self._no_mail, about="kind")
             row, secret = self._sealed(row) if kind is ChannelKind.WEBHOOK else (row, "")
             if len(tx.channels.of(owner)) >= MOST:
                 raise Conflict(f"there are {MOST} channels already", hint="remove one first")

@@ -110,7 +110,8 @@ def test_a_server_that_may_speak_to_its_own_network():
         assert webhook_url(url, OPEN) == url
     with pytest.raises(InvalidRequest, match="public"):
         webhook_url("http://10.0.0.1/", Policy(plain_http=True))
-    assert webhook_url("http://10.0.0.1/", Policy(internal=("10.0.0.0/8",)))
+    with pytest.raises(InvalidRequest, match="not encrypted"):
+        webhook_url("http://10.0.0.1/", Policy(internal=("10.0.0.0/8",)))
 
 
 def test_what_opens_a_webhook_is_not_shown():

@@ -1,15 +1,19 @@
 """Channels of projects and persons: what can be set, what is refused, what is noted."""
 
+import base64
+
 import pytest
 
 from flowbuild.core.errors import Conflict, InvalidRequest, NotFound
+from flowbuild.core.giturl import Policy
 from flowbuild.core.notifying import NewsKind, Quiet, Rule
 from flowbuild.services import channels
 from flowbuild.services.audit import Actor
-from flowbuild.services.channels import ChannelChange, NewChannel
+from flowbuild.services.channels import ChannelChange, ChannelService, NewChannel
 from flowbuild.services.dispatching import ChannelKind
 from flowbuild.store.channels import ChannelOwner
 from flowbuild.testing.newsroom import OF_PROJECT, PROJECT, Newsroom
+from flowbuild.testing.triggers import PlainSealer
 
 ANN = Actor("ann", "10.0.0.1", "session:x")
 URL = "https://hooks.example.org/T0/secret"
@@ -46,6 +50,25 @@ class TestAdd:
         assert noted(room) == [("channel.add", "channel:team", "ann", PROJECT)]
         with room.database.read() as tx:
             assert "secret" not in str([entry.detail for entry in tx.audit.page(before=None, limit=9)])
+
+    def test_a_secret_is_one_of_standard_webhooks(self, service):
+        _, secret = service.add(ANN, OF_PROJECT, wanted())
+        assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
+
+    def test_without_a_mail_server_there_is_no_channel_for_e_mail(self, room):
+        service = ChannelService(
+            database=room.database,
+            sealer=PlainSealer(),
+            policy=Policy(),
+            signals=room.signals,
+            clock=room.clock,
+            no_mail="set this and that",
+        )
+        with pytest.raises(InvalidRequest, match="sends no e-mail") as caught:
+            service.add(ANN, OF_PROJECT, wanted(kind="email", target="a@b.org"))
+        assert (caught.value.hint, caught.value.about) == ("set this and that", "kind")
+        assert service.of(OF_PROJECT) == []
+        service.add(ANN, OF_PROJECT, wanted())
 
     @pytest.mark.parametrize(
         ("kind", "target"), [("email", "a@b.org"), ("matrix", "!r:x"), ("slack", "C1"), ("telegram", "-1")]
