@@ -26,10 +26,16 @@ def email_addresses(text: str) -> str:
         message = "there is no e-mail address" if not found else f"more than {MAX_ADDRESSES} e-mail addresses"
         raise InvalidRequest(message, hint="ann@example.org, bob@example.org", about="target")
     for address in found:
-        local, _, domain = address.rpartition("@")
-        if len(address) > 254 or len(local) > 64 or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+        if not is_email(address):
             raise InvalidRequest(f"{address[:80]!r} is not an e-mail address", hint="ann@example.org", about="target")
     return ", ".join(dict.fromkeys(found))
+
+
+def is_email(text: str) -> bool:
+    """Tell whether a text is one e-mail address: ASCII, and nothing that means something else to a mail server."""
+    local, _, domain = text.rpartition("@")
+    fits = len(text) <= 254 and len(local) <= 64
+    return fits and _LOCAL.fullmatch(local) is not None and _DOMAIN.fullmatch(domain) is not None
 
 
 def webhook_url(text: str, policy: Policy) -> str:

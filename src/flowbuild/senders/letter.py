@@ -15,8 +15,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
+from flowbuild.core.addresses import is_email
+
 MAX_SUBJECT = 200  # characters
-_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63})")
 _NO_LABEL = re.compile(r"[^A-Za-z0-9]+")
 _LONG_HOST = 40  # characters; with a longer one an id would not fit on a line, and be broken
 
@@ -55,20 +56,12 @@ def mailbox(text: str) -> Mailbox:
     """Return the parts of `Name <address>`, or of an address alone; raises ValueError."""
     name, address = parseaddr(text)
     if (
-        not is_address(address)
+        not is_email(address)
         or not text.isprintable()
         or text.strip() not in (address, f"{text.partition('<')[0]}<{address}>")
     ):
         raise ValueError("not an address like flow@example.org or Flow <flow@example.org>")
     return Mailbox(name, address)
-
-
-def is_address(text: str) -> bool:
-    """Tell whether mail can be sent to a text: it is ASCII, one address, and means nothing else to a mail server."""
-    local, _, host = text.rpartition("@")
-    if not _ADDRESS.fullmatch(text) or len(host) > 253:
-        return False
-    return not (local.startswith(".") or local.endswith(".") or ".." in local)
 
 
 def composed(letter: Letter, sender: Mailbox) -> bytes:

@@ -17,8 +17,9 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from aiosmtplib import SMTPResponse
 
+from flowbuild.core.addresses import is_email
 from flowbuild.senders.base import Receipt, Verdict, words
-from flowbuild.senders.letter import Letter, Mailbox, composed, is_address
+from flowbuild.senders.letter import Letter, Mailbox, composed
 
 DEADLINE = 45.0  # seconds for a whole mail
 SILENCE = 20.0  # seconds that the server may take for an answer
@@ -73,11 +74,11 @@ class SmtpSender:
     async def send(self, letter: Letter, done: Collection[str] = ()) -> Receipt:
         """Try to send a letter to those of its receivers who are not `done`; say what became of it."""
         open_ = [address for address in letter.to if address not in done]
-        refused = {address: SMTPResponse(553, "not an address") for address in open_ if not is_address(address)}
+        refused = {address: SMTPResponse(553, "not an address") for address in open_ if not is_email(address)}
         receivers = [address for address in open_ if address not in refused]
         if not receivers:
             return _judged(tuple(done), (), refused, "")
-        valid = [address for address in letter.to if is_address(address)]
+        valid = [address for address in letter.to if is_email(address)]
         mail = composed(replace(letter, to=valid), self._sender)
         try:
             async with asyncio.timeout(DEADLINE):

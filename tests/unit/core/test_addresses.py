@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowbuild.core.addresses import MAX_ADDRESSES, email_addresses, shown_url, webhook_url
+from flowbuild.core.addresses import MAX_ADDRESSES, email_addresses, is_email, shown_url, webhook_url
 from flowbuild.core.errors import InvalidRequest
 from flowbuild.core.giturl import Policy
 
@@ -116,3 +116,35 @@ def test_a_server_that_may_speak_to_its_own_network():
 
 def test_what_opens_a_webhook_is_not_shown():
     assert shown_url("https://hooks.example.org:8443/T0/B1/secret?key=x") == "https://hooks.example.org:8443/…"
+
+
+@pytest.mark.parametrize("text", ["ann@example.org", "a.b+c@x-y.example", "flow@localhost", "o'neil@example.org"])
+def test_one_address(text):
+    assert is_email(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ann",
+        "@example.org",
+        "ann@",
+        "a b@example.org",
+        "<ann@example.org>",
+        "ann@example.org, bob@example.org",
+        "ann@example.org\r\nRCPT TO:<x@y>",
+        "ann@example.org\n",
+        ".a@example.org",
+        "a..b@example.org",
+        "ann@exa mple.org",
+        "ann@example.org> SIZE=1",
+        '"a b"@example.org',
+        "änn@example.org",
+        "ann@[127.0.0.1]",
+        "a@b@c",
+        "a" * 65 + "@example.org",
+    ],
+)
+def test_what_is_not_one_address(text):
+    assert not is_email(text)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowbuild.senders.letter import Letter, composed, is_address, mailbox, message_id
+from flowbuild.senders.letter import Letter, composed, mailbox, message_id
 
 SENDER = mailbox("Flow <flow@ci.example.org>")
 TEXTS = st.text(max_size=600)  # also surrogates, controls, other directions
@@ -117,38 +117,6 @@ def test_ids_are_not_broken_by_long_domains(host):
     mail = email.message_from_bytes(raw)
     for name, id_ in (("Message-ID", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("References", "01ARZ3NDEKTSV4RRFFQ69G5FAW")):
         assert mail[name].strip() == message_id(id_, mailbox(f"flow@{host}"))
-
-
-@pytest.mark.parametrize("text", ["ann@example.org", "a.b+c@x-y.example", "flow@localhost", "o'neil@example.org"])
-def test_addresses(text):
-    assert is_address(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "ann",
-        "@example.org",
-        "ann@",
-        "a b@example.org",
-        "<ann@example.org>",
-        "ann@example.org, bob@example.org",
-        "ann@example.org\r\nRCPT TO:<x@y>",
-        "ann@example.org\n",
-        ".a@example.org",
-        "a..b@example.org",
-        "ann@exa mple.org",
-        "ann@example.org> SIZE=1",
-        '"a b"@example.org',
-        "änn@example.org",
-        "ann@[127.0.0.1]",
-        "a@b@c",
-        "a" * 65 + "@example.org",
-    ],
-)
-def test_what_is_no_address(text):
-    assert not is_address(text)
 
 
 @pytest.mark.parametrize(

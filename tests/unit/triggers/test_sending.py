@@ -204,6 +204,16 @@ async def test_a_name_server_that_is_away_takes_no_threads_of_others(server, hoo
     assert all(name.startswith("names") for name in seen)
 
 
+async def test_two_servers_share_the_work(server, hook, mail):
+    hooks, mails = await server.channel("webhook", hook.url), await server.channel("email", TO, "mail")
+    async with server.sending(mail), server.sending(mail):
+        ids = [await server.tell(channel, f"run {number}") for number in range(30) for channel in (hooks, mails)]
+        for channel in (hooks, mails):
+            await server.settled(channel)
+    assert hook.taken() == dict.fromkeys(ids[::2], 1)
+    assert mail.by_id() == {f"<{identifier}@example.org>": 1 for identifier in ids[1::2]}
+
+
 async def test_what_is_on_its_way_at_the_end_is_settled(server, hook):
     channel = await server.channel("webhook", hook.url)
     identifier = await server.tell(channel, "run 1")
