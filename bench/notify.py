@@ -2,9 +2,9 @@
 
     python -m bench.notify [--count 200] [--json FILE]
 
-Real receivers on this machine, over SMTP and HTTP; a fifth of the first tries fails: the receiver says no for now, drops the
-connection when it has read everything, or wants to be left alone for some seconds. All is told at once, to ten channels of each
-kind. Counted are notifications that never arrived (lost), and those that were taken more than once under the same id.
+Real receivers on this machine, over SMTP and HTTP; of as many tries as there are notifications a fifth fails: the receiver says
+no for now, drops the connection when it has read everything, or wants to be left alone for some seconds. Ten channels of each kind
+are told one thing after another, as fast as the database stores them. Counted are notifications that never arrived (lost), and those that were taken more than once under the same id.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from flowbuild.testing.receivers import DROP, RESET, Answer, hook_receiver, mail
 from flowbuild.testing.telling import Telling
 
 CHANNELS = 10
-PART = 5  # one in so many first tries fails
+PART = 5  # one in so many of the first tries fails
 HOOK_NO = (Answer(500), Answer(how=RESET), Answer(503), Answer(429, {"Retry-After": "6"}))
 MAIL_NO = ("451 busy", DROP)
 
 
 async def measure(home: Path, count: int) -> Figures:
     """Tell `count` things by each way."""
-    figures = Figures("notify", f"(p) {count} notifications of each kind, one in {PART} first tries fails")
+    figures = Figures("notify", f"(p) {count} notifications of each kind, one in {PART} of the first tries fails")
     chance = random.Random(1)
     server = await asyncio.to_thread(lambda: Telling(home, clock=time))
     async with hook_receiver() as hook, mail_server() as mail:
