@@ -120,10 +120,7 @@ function isList(key: QueryKey): boolean {
 const keepsItself = (key: QueryKey) => (key[0] as { _infinite?: boolean } | undefined)?._infinite === true;
 
 function refresh(queries: QueryClient) {
-  void queries.invalidateQueries({
-    predicate: ({ queryKey }) =>
-      isList(queryKey) || isNoticed(queryKey) || (queryKey[0] as { _id?: string })?._id === 'listAllPipelines',
-  });
+  void queries.invalidateQueries({ predicate: ({ queryKey }) => isList(queryKey) || isNoticed(queryKey) });
 }
 
 const stale = new Map<string, (key: QueryKey) => boolean>();

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import {
   getDeliveryQueryKey,
+  getshownPipelineQueryKey,
+  listAllPipelinesQueryKey,
   listDeliveriesInfiniteQueryKey,
   listHooksQueryKey,
+  listPipelinesQueryKey,
   listRunnersQueryKey,
   listRunsQueryKey,
   listSchedulesQueryKey,
@@ -30,6 +33,14 @@ describe('a notice concerns', () => {
     const notice = { kind: 'schedules', project: 'shop' } as const;
     expect(concerns(notice, listSchedulesQueryKey(of('shop')))).toBe(true);
     expect(concerns(notice, listSchedulesQueryKey(of('other')))).toBe(false);
+  });
+
+  it('pipelines of its project, also in the list of all', () => {
+    const notice = { kind: 'pipelines', project: 'shop' } as const;
+    const one = (project: string) => getshownPipelineQueryKey({ path: { project, pipeline: 'ship' } });
+    const found = [listPipelinesQueryKey(of('shop')), one('shop'), listAllPipelinesQueryKey({ query: { last: 1 } })];
+    for (const key of found) expect(concerns(notice, key)).toBe(true);
+    for (const key of [listPipelinesQueryKey(of('other')), one('other')]) expect(concerns(notice, key)).toBe(false);
   });
 });
 

@@ -4,14 +4,16 @@ import type { QueryKey } from '@tanstack/react-query';
 export type Notice =
   | { kind: 'runner'; name: string }
   | { kind: 'deliveries'; project: string }
-  | { kind: 'schedules'; project: string };
+  | { kind: 'schedules'; project: string }
+  | { kind: 'pipelines'; project: string };
 
-export const NOTICES: Notice['kind'][] = ['runner', 'deliveries', 'schedules'];
+export const NOTICES: Notice['kind'][] = ['runner', 'deliveries', 'schedules', 'pipelines'];
 
 const ASKED: Record<Notice['kind'], string[]> = {
   runner: ['listRunners'],
   deliveries: ['listDeliveries', 'getDelivery'],
   schedules: ['listSchedules'],
+  pipelines: ['listPipelines', 'getshownPipeline', 'listAllPipelines'], // which are held
 };
 
 interface Question {
@@ -22,7 +24,8 @@ interface Question {
 /** Whether the answer to a question may be another one after a notice. */
 export function concerns(notice: Notice, key: QueryKey): boolean {
   const { _id = '', path } = (key[0] ?? {}) as Question;
-  return ASKED[notice.kind].includes(_id) && (notice.kind === 'runner' || path?.project === notice.project);
+  if (!ASKED[notice.kind].includes(_id)) return false;
+  return notice.kind === 'runner' || path === undefined || path.project === notice.project;
 }
 
 /** Whether any notice may be about the answer to a question. */

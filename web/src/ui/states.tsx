@@ -7,6 +7,7 @@ import {
   IconCircleXFilled,
   IconClockHour4,
   IconHandStop,
+  IconPlayerPauseFilled,
   IconPlayerPlayFilled,
   IconProgress,
 } from '@tabler/icons-react';
@@ -14,7 +15,7 @@ import type { ComponentType } from 'react';
 import type { RunState, StepView } from '@/api';
 import classes from './states.module.css';
 
-/** What is shown of a run, a step or an attempt. */
+/** What is shown of a run, a step, an attempt or a pipeline. */
 export type Look =
   | 'succeeded'
   | 'failed'
@@ -25,7 +26,8 @@ export type Look =
   | 'waiting'
   | 'pending'
   | 'approval'
-  | 'serving';
+  | 'serving'
+  | 'held';
 
 const ICONS: Record<Look, ComponentType<{ size?: number; className?: string; 'aria-hidden'?: boolean }>> = {
   succeeded: IconCircleCheckFilled,
@@ -38,6 +40,7 @@ const ICONS: Record<Look, ComponentType<{ size?: number; className?: string; 'ar
   pending: IconCircleDashed,
   approval: IconHandStop,
   serving: IconPlayerPlayFilled,
+  held: IconPlayerPauseFilled,
 };
 
 const COLOURS: Record<Look, string> = {
@@ -51,6 +54,7 @@ const COLOURS: Record<Look, string> = {
   pending: 'var(--state-pending)',
   approval: 'var(--state-waiting)',
   serving: 'var(--state-running)',
+  held: 'var(--state-waiting)',
 };
 
 const WORDS: Record<Look, string> = {
@@ -64,6 +68,7 @@ const WORDS: Record<Look, string> = {
   pending: 'not yet',
   approval: 'waits for approval',
   serving: 'serving',
+  held: 'held',
 };
 
 export const colourOf = (look: Look) => COLOURS[look];

@@ -5,6 +5,7 @@ import { Link } from '@tanstack/react-router';
 import { memo } from 'react';
 import type { PipelineGlance, ProjectGlance } from '@/api';
 import { RunBars } from '@/ui/bars';
+import { Held, heldTitle } from '@/ui/held';
 import { Branch, Trigger } from '@/ui/small';
 import { lookOfRun, StateIcon, wordOf } from '@/ui/states';
 import { Ago, Duration, duration } from '@/ui/time';
@@ -32,13 +33,7 @@ export const PipelineRow = memo(function PipelineRow({ project, pipeline, maySta
         >
           {pipeline.name}
         </Link>
-        {pipeline.known ? (
-          <span className={classes.second} title={pipeline.description}>
-            {pipeline.description}
-          </span>
-        ) : (
-          <span className={classes.second}>{project.errors ? 'not usable now' : `not on ${project.branch}`}</span>
-        )}
+        <Second project={project} pipeline={pipeline} />
       </div>
       <div className={classes.bars}>
         <RunBars runs={pipeline.runs} />
@@ -48,21 +43,55 @@ export const PipelineRow = memo(function PipelineRow({ project, pipeline, maySta
       <Figure label="median">{pipeline.median_seconds === null ? null : duration(pipeline.median_seconds)}</Figure>
       <Figure label="succeeded">{pipeline.success_rate === null ? null : percent(pipeline.success_rate)}</Figure>
       <div className={classes.action}>
-        {mayStart && pipeline.known && (
-          <Button
-            variant="default"
-            size="compact-sm"
-            leftSection={<IconPlayerPlay size={13} aria-hidden />}
-            aria-label={`Run ${pipeline.name}`}
-            renderRoot={(props) => <Link to="/projects/$project/pipelines/$pipeline/start" params={path} {...props} />}
-          >
-            Run
-          </Button>
-        )}
+        {mayStart && pipeline.known && <Run project={project.name} pipeline={pipeline} />}
       </div>
     </div>
   );
 });
+
+/** What stands below the name: what it is for, unless there is something to be told. */
+function Second({ project, pipeline }: Pick<PipelineRowProps, 'project' | 'pipeline'>) {
+  if (pipeline.hold) {
+    return (
+      <span className={classes.second}>
+        <Held hold={pipeline.hold} />
+      </span>
+    );
+  }
+  if (!pipeline.known) {
+    return <span className={classes.second}>{project.errors ? 'not usable now' : `not on ${project.branch}`}</span>;
+  }
+  return (
+    <span className={classes.second} title={pipeline.description}>
+      {pipeline.description}
+    </span>
+  );
+}
+
+function Run({ project, pipeline }: { project: string; pipeline: PipelineGlance }) {
+  const look = {
+    variant: 'default',
+    size: 'compact-sm',
+    leftSection: <IconPlayerPlay size={13} aria-hidden />,
+    'aria-label': `Run ${pipeline.name}`,
+  };
+  if (pipeline.hold) {
+    return (
+      <Button {...look} disabled title={heldTitle(pipeline.hold)}>
+        Run
+      </Button>
+    );
+  }
+  const params = { project, pipeline: pipeline.name };
+  return (
+    <Button
+      {...look}
+      renderRoot={(props) => <Link to="/projects/$project/pipelines/$pipeline/start" params={params} {...props} />}
+    >
+      Run
+    </Button>
+  );
+}
 
 function Newest({ pipeline }: { pipeline: PipelineGlance }) {
   const run = pipeline.runs[0];

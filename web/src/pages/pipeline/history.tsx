@@ -4,11 +4,18 @@ import { IconFileCode, IconHistory, IconPlayerPlay } from '@tabler/icons-react';
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { lazy, Suspense, useCallback } from 'react';
-import { listRefsOptions, type PipelineFigures, pipelineFiguresOptions, pipelineFiguresQueryKey } from '@/api';
+import {
+  type HoldView,
+  listRefsOptions,
+  type PipelineFigures,
+  pipelineFiguresOptions,
+  pipelineFiguresQueryKey,
+} from '@/api';
 import { useRunNews } from '@/api/live';
 import { useRunList } from '@/api/run-list';
 import { useMay } from '@/app/session';
 import { clearButton } from '@/ui/clear-button';
+import { HeldNote, heldTitle, useHold } from '@/ui/held';
 import { Page } from '@/ui/page';
 import { Empty, Loaded } from '@/ui/panels';
 import { RunList } from '@/ui/runs';
@@ -16,6 +23,7 @@ import { Section } from '@/ui/section';
 import { lookOfRun } from '@/ui/states';
 import { Figures, Reasons } from './figures';
 import classes from './history.module.css';
+import { HoldButton } from './hold-button';
 import { StepsTable } from './steps-table';
 
 const FROM = '/shell/projects/$project/pipelines/$pipeline';
@@ -27,14 +35,16 @@ export function History() {
   const { branch } = useSearch({ from: FROM });
   const figures = useFigures(path, branch);
   const runs = useRunList({ ...path, branch }, 30);
+  const hold = useHold(path.project, path.pipeline);
   const newest = runs.data?.pages[0]?.items[0];
   return (
     <Page
       title={path.pipeline}
       crumbs={[{ label: path.project, to: `/projects/${path.project}` }]}
       look={newest && lookOfRun(newest.state)}
-      actions={<Actions {...path} branch={branch} />}
+      actions={<Actions {...path} branch={branch} hold={hold} />}
     >
+      {hold && <HeldNote hold={hold} />}
       <Loaded query={figures} rows={6}>
         {(found) => (found.runs.length > 0 ? <Lately project={path.project} figures={found} /> : null)}
       </Loaded>
@@ -83,7 +93,14 @@ function Lately({ project, figures }: { project: string; figures: PipelineFigure
   );
 }
 
-function Actions({ project, pipeline, branch }: { project: string; pipeline: string; branch?: string }) {
+interface ActionsProps {
+  project: string;
+  pipeline: string;
+  branch?: string;
+  hold: HoldView | null;
+}
+
+function Actions({ project, pipeline, branch, hold }: ActionsProps) {
   const may = useMay();
   const path = { project, pipeline };
   const ref = branch ? { ref: branch } : {};
@@ -99,17 +116,35 @@ function Actions({ project, pipeline, branch }: { project: string; pipeline: str
       >
         Pipeline file
       </Button>
-      {may('run.start', project) && (
-        <Button
-          leftSection={<IconPlayerPlay size={15} aria-hidden />}
-          renderRoot={(props) => (
-            <Link to="/projects/$project/pipelines/$pipeline/start" params={path} search={ref} {...props} />
-          )}
-        >
-          Run
-        </Button>
-      )}
+      <HoldButton {...path} hold={hold} />
+      {may('run.start', project) && <Run {...path} branch={branch} hold={hold} />}
     </>
+  );
+}
+
+function Run({ project, pipeline, branch, hold }: ActionsProps) {
+  const icon = <IconPlayerPlay size={15} aria-hidden />;
+  if (hold) {
+    return (
+      <Button leftSection={icon} disabled title={heldTitle(hold)}>
+        Run
+      </Button>
+    );
+  }
+  return (
+    <Button
+      leftSection={icon}
+      renderRoot={(props) => (
+        <Link
+          to="/projects/$project/pipelines/$pipeline/start"
+          params={{ project, pipeline }}
+          search={branch ? { ref: branch } : {}}
+          {...props}
+        />
+      )}
+    >
+      Run
+    </Button>
   );
 }
 

@@ -7,6 +7,7 @@ import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useState } from 'react';
 import { api, asProblem, getshownPipelineOptions, type PipelineView, type Problem } from '@/api';
 import { useMay } from '@/app/session';
+import { HeldNote, heldTitle } from '@/ui/held';
 import { Page } from '@/ui/page';
 import { Empty, ErrorPanel, Loading } from '@/ui/panels';
 import { Keys } from '@/ui/small';
@@ -57,7 +58,8 @@ function Form({ project, pipeline, gitRef }: { project: string; pipeline: string
     onError: () => {}, // stands at the fields
   });
   const view = query.data;
-  const submit = () => view && !start.isPending && start.mutate(view);
+  const hold = view?.hold ?? null;
+  const submit = () => view && !hold && !start.isPending && start.mutate(view);
   useHotkeys([['mod+Enter', submit]], []);
   const problem = start.error ? asProblem(start.error).problem : undefined;
   return (
@@ -69,6 +71,7 @@ function Form({ project, pipeline, gitRef }: { project: string; pipeline: string
         submit();
       }}
     >
+      {hold && <HeldNote hold={hold} />}
       <RefPicker
         label="Branch, tag or commit"
         project={project}
@@ -86,7 +89,8 @@ function Form({ project, pipeline, gitRef }: { project: string; pipeline: string
           type="submit"
           size="sm"
           loading={start.isPending}
-          disabled={!view}
+          disabled={!view || hold !== null}
+          title={hold ? heldTitle(hold) : undefined}
           leftSection={<IconPlayerPlay size={15} aria-hidden />}
         >
           Run {pipeline}

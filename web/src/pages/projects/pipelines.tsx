@@ -11,11 +11,13 @@ import {
   type RunSummary,
 } from '@/api';
 import { useMay } from '@/app/session';
+import { HoldButton } from '@/pages/pipeline/hold-button';
+import { Held } from '@/ui/held';
 import { Empty, Loaded } from '@/ui/panels';
 import { Facts, Row, Rows } from '@/ui/rows';
 import { Section } from '@/ui/section';
 import { Branch, CommitId } from '@/ui/small';
-import { lookOfRun, StateIcon, wordOf } from '@/ui/states';
+import { lookOfRun, StateIcon, StateLabel, wordOf } from '@/ui/states';
 import { Ago } from '@/ui/time';
 import { Findings } from './findings';
 import { FirstFile } from './first-file';
@@ -82,6 +84,7 @@ function PipelineRow({ project, pipeline, run, may }: PipelineRowProps) {
           <Link to="/projects/$project/pipelines/$pipeline" params={params}>
             {pipeline.name}
           </Link>
+          {pipeline.hold && <StateLabel look="held" />}
           {triggerWords(pipeline.triggers).map((word) => (
             <Badge key={word} size="sm" color="gray">
               {word}
@@ -90,16 +93,28 @@ function PipelineRow({ project, pipeline, run, may }: PipelineRowProps) {
         </>
       }
       sub={
-        <Facts>
-          {pipeline.description && <span>{pipeline.description}</span>}
-          <span>{pipeline.steps.length === 1 ? '1 step' : `${pipeline.steps.length} steps`}</span>
-          <Link to="/projects/$project/pipelines/$pipeline/file" params={params} className="plain-link">
-            <IconFileText size={12} aria-hidden /> {pipeline.file}:{pipeline.line}
-          </Link>
-        </Facts>
+        <>
+          <Facts>
+            {pipeline.description && <span>{pipeline.description}</span>}
+            <span>{pipeline.steps.length === 1 ? '1 step' : `${pipeline.steps.length} steps`}</span>
+            <Link to="/projects/$project/pipelines/$pipeline/file" params={params} className="plain-link">
+              <IconFileText size={12} aria-hidden /> {pipeline.file}:{pipeline.line}
+            </Link>
+          </Facts>
+          {pipeline.hold && (
+            <div>
+              <Held hold={pipeline.hold} />
+            </div>
+          )}
+        </>
       }
       meta={run ? <LastRun run={run} /> : 'no run yet'}
-      actions={may && <RunButton project={project} pipeline={pipeline} />}
+      actions={
+        <>
+          <HoldButton project={project} pipeline={pipeline.name} hold={pipeline.hold} />
+          {may && <RunButton project={project} pipeline={pipeline} />}
+        </>
+      }
     />
   );
 }
