@@ -17,6 +17,7 @@ const PAGES: [to: string, label: string, needs?: string][] = [
   ['/projects/new', 'Add a project', 'project.create'],
   ['/runners', 'Runners', 'runner.read'],
   ['/users', 'Users', 'user.read'],
+  ['/bots', 'Bots', 'bot.register'],
   ['/audit', 'Audit', 'audit.read'],
   ['/account', 'Account and tokens'],
 ];

@@ -85,7 +85,7 @@ const newProject = createRoute({
 const project = createRoute({
   getParentRoute: () => shell,
   path: '/projects/$project',
-  validateSearch: texts('tab'),
+  validateSearch: texts('tab', 'channel'),
   component: lazyRouteComponent(() => import('@/pages/projects/project'), 'Project'),
 });
 const delivery = createRoute({
@@ -128,13 +128,18 @@ const compare = createRoute({
 const account = createRoute({
   getParentRoute: () => shell,
   path: '/account',
-  validateSearch: texts('tab'),
+  validateSearch: texts('tab', 'channel'),
   component: lazyRouteComponent(() => import('@/pages/people/account'), 'Account'),
 });
 const users = createRoute({
   getParentRoute: () => shell,
   path: '/users',
   component: lazyRouteComponent(() => import('@/pages/people/users'), 'Users'),
+});
+const bots = createRoute({
+  getParentRoute: () => shell,
+  path: '/bots',
+  component: lazyRouteComponent(() => import('@/pages/people/bots'), 'Bots'),
 });
 const audit = createRoute({
   getParentRoute: () => shell,
@@ -163,6 +168,7 @@ export const router = createRouter({
       compare,
       account,
       users,
+      bots,
       audit,
     ]),
   ]),

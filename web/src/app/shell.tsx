@@ -8,6 +8,7 @@ import {
   IconListCheck,
   IconLogin2,
   IconLogout,
+  IconMessageChatbot,
   IconMoon,
   IconServer2,
   IconSun,
@@ -123,6 +124,7 @@ function Places() {
       <Place to="/projects" icon={<IconBooks size={17} stroke={1.7} />} label="Projects" />
       {may('runner.read') && <Place to="/runners" icon={<IconServer2 size={17} stroke={1.7} />} label="Runners" />}
       {may('user.read') && <Place to="/users" icon={<IconUsers size={17} stroke={1.7} />} label="Users" />}
+      {may('bot.register') && <Place to="/bots" icon={<IconMessageChatbot size={17} stroke={1.7} />} label="Bots" />}
       {may('audit.read') && <Place to="/audit" icon={<IconTimeline size={17} stroke={1.7} />} label="Audit" />}
       <span className={classes.rest} />
       <Person />

@@ -4,17 +4,27 @@ import { useMay, useMe } from '@/app/session';
 import { Page } from '@/ui/page';
 import { Empty } from '@/ui/panels';
 import { type Tab, TabLinks } from '@/ui/tabs';
+import { Chat } from './chat';
 import { Logins } from './logins';
+import { Notifications } from './notifications';
 import { Profile } from './profile';
 import { Tokens } from './tokens';
 
 const TABS: Tab[] = [
   { value: 'profile', label: 'Profile' },
   { value: 'logins', label: 'Logins' },
+  { value: 'chat', label: 'Chat' },
+  { value: 'notifications', label: 'Notifications' },
   { value: 'tokens', label: 'API tokens' },
 ];
 
-const PARTS: Record<string, () => ReactNode> = { profile: Profile, logins: Logins, tokens: Tokens };
+const PARTS: Record<string, () => ReactNode> = {
+  profile: Profile,
+  logins: Logins,
+  chat: Chat,
+  notifications: Notifications,
+  tokens: Tokens,
+};
 
 /** What is one's own on the server. */
 export function Account() {

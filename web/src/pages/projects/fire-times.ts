@@ -1,6 +1,4 @@
 /** When something is due, as a clock of a time zone shows it. */
-export const ownZone = () => new Intl.DateTimeFormat().resolvedOptions().timeZone;
-
 export function fireTime(at: number, zone: string, locale?: string): string {
   return new Intl.DateTimeFormat(locale, {
     timeZone: zone,

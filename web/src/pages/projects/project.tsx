@@ -5,6 +5,7 @@ import { useParams, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { type Action, api, getProjectOptions, getProjectQueryKey, type ProjectView } from '@/api';
 import { useMay } from '@/app/session';
+import { Channels } from '@/pages/channels/channels';
 import { Page } from '@/ui/page';
 import { ErrorPanel, Loaded } from '@/ui/panels';
 import { Facts } from '@/ui/rows';
@@ -25,7 +26,7 @@ interface ProjectTab {
   value: string;
   label: string;
   needs: Action;
-  show: (project: ProjectView) => ReactNode;
+  show: (project: ProjectView, channel?: string) => ReactNode;
 }
 
 const TABS: ProjectTab[] = [
@@ -37,6 +38,23 @@ const TABS: ProjectTab[] = [
     label: 'Environments',
     needs: 'run.read',
     show: ({ name }) => <Environments project={name} />,
+  },
+  {
+    value: 'notifications',
+    label: 'Notifications',
+    needs: 'channel.read',
+    show: ({ name }, channel) => (
+      <Channels
+        key={name}
+        project={name}
+        chosen={channel}
+        about={
+          <>
+            Who is told what happens in this project. A pipeline file can name channels, too, by <code>notify</code>.
+          </>
+        }
+      />
+    ),
   },
   { value: 'secrets', label: 'Secrets', needs: 'secret.list', show: ({ name }) => <Secrets project={name} /> },
   { value: 'members', label: 'Members', needs: 'member.read', show: ({ name }) => <Members project={name} /> },
@@ -50,7 +68,7 @@ const TABS: ProjectTab[] = [
 
 export function Project() {
   const { project: name } = useParams({ from: '/shell/projects/$project' });
-  const { tab } = useSearch({ from: '/shell/projects/$project' });
+  const { tab, channel } = useSearch({ from: '/shell/projects/$project' });
   const may = useMay();
   const project = useQuery(getProjectOptions({ path: { project: name } }));
   const tabs = TABS.filter((each) => may(each.needs, name) || each.value === 'pipelines');
@@ -67,7 +85,7 @@ export function Project() {
           <>
             <State project={found} />
             <TabLinks tabs={tabs} value={chosen?.value ?? ''} label="Parts of the project" />
-            {chosen?.show(found) ?? <ErrorPanel error={null} />}
+            {chosen?.show(found, channel) ?? <ErrorPanel error={null} />}
           </>
         )}
       </Loaded>

@@ -12,7 +12,8 @@ import { Branch } from '@/ui/small';
 import { StateLabel } from '@/ui/states';
 import { Ago } from '@/ui/time';
 import { told } from '@/ui/told';
-import { fireTime, ownZone } from './fire-times';
+import { ownZone } from '@/ui/zones';
+import { fireTime } from './fire-times';
 import classes from './schedules.module.css';
 
 export function Schedules({ project }: { project: string }) {
