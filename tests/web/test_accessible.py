@@ -11,6 +11,8 @@ from playwright.sync_api import Page
 
 from flowbuild.testing.browser import go, settled, until
 
+from .chatting import Bot
+
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = {"serious", "critical"}
 SCHEME = "document.documentElement.dataset.mantineColorScheme"
@@ -19,6 +21,10 @@ DIALOGS = {
     "run: run again": ("{broken}?step=check&tab=logs", "r"),
     "run: keys": ("{broken}", "?"),
     "project: add a secret": ("/projects/shop?tab=secrets", "Add a secret"),
+    "project: add a channel": ("/projects/shop?tab=notifications", "Add a channel"),
+    "pipeline: hold": ("/projects/shop/pipelines/ship", "Hold ship"),
+    "account: link a chat account": ("/account?tab=chat", "Link a chat account"),
+    "bots: add one": ("/bots", "Add a bot"),
 }
 PAGES = {
     "home": "/",
@@ -31,10 +37,13 @@ PAGES = {
     "add a project": "/projects/new",
     "added a project": "/projects/new?added=shop",
     **{f"project: {tab}": f"/projects/shop?tab={tab}" for tab in ("pipelines", "triggers", "schedules", "secrets")},
-    **{f"project: {tab}": f"/projects/shop?tab={tab}" for tab in ("members", "settings")},
+    **{f"project: {tab}": f"/projects/shop?tab={tab}" for tab in ("members", "settings", "notifications")},
+    "project: log of a channel": "/projects/shop?tab=notifications&channel=team",
     "pipeline: history": "/projects/shop/pipelines/release",
     "pipeline: file": "/projects/shop/pipelines/release/file",
     "pipeline: start": "/projects/shop/pipelines/asks/start",
+    "pipeline: held": "/projects/shop/pipelines/paint",
+    "pipeline: held, start": "/projects/shop/pipelines/paint/start",
     **{f"run: {tab}": "{released}?step=unit&tab=" + tab for tab in ("changes", "workspace", "details", "overview")},
     "run: workspace, file": "{released}?step=unit&tab=workspace&path=README.md",
     "run: failed, logs": "{broken}?step=check&tab=logs",
@@ -47,7 +56,10 @@ PAGES = {
     "account": "/account",
     "account: tokens": "/account?tab=tokens",
     "account: logins": "/account?tab=logins",
+    "account: chat": "/account?tab=chat",
+    "account: notifications": "/account?tab=notifications&channel=me",
     "users": "/users",
+    "bots": "/bots",
     "audit": "/audit",
     "no such page": "/nowhere",
     "no such run": "/projects/shop/runs/4711",
@@ -85,6 +97,26 @@ def waiting(site):
     run = site.begin("shop", "ship")
     site.wait(run, "deploy", "waiting")
     return run
+
+
+@pytest.fixture
+def told(site):
+    """Channels that were told something, a bot, a chat account, and a pipeline that is held as long as the test goes on."""
+    bot = Bot(site, "helper")
+    bot.link("ada", "@ada:example.org")
+    for place, target in {"projects/shop": "#team:example.org", "account": ""}.items():
+        name = "team" if target else "me"
+        site.ask("POST", f"{place}/channels", {"name": name, "kind": "matrix", "target": target})
+        for state, error in (("sent", ""), ("failed", "nobody is in that room"), ("again", "no answer"), ("", "")):
+            site.ask("POST", f"{place}/channels/{name}/test")
+            if state:
+                bot.settle(state, error)
+    site.ask("PUT", "projects/shop/pipelines/paint/hold", {"reason": "The brushes dry"})
+    yield
+    site.ask("DELETE", "projects/shop/pipelines/paint/hold")
+    site.ask("DELETE", "projects/shop/channels/team")
+    site.ask("DELETE", "account/channels/me")
+    site.ask("DELETE", "bots/helper")
 
 
 @pytest.fixture
@@ -127,6 +159,7 @@ def said(found: dict[str, list[str]], what: str) -> str:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("told")
 def test_pages_are_accessible(visit, addresses):
     """Every page in the scheme in which the one before was left, then in the other one."""
     page, found = visit("/", traced=False), {}

@@ -10,11 +10,9 @@ from playwright.sync_api import Error, expect
 from flowbuild.testing.browser import go, load, settled
 from flowbuild.testing.website import PASSWORD
 
-TABS = ("pipelines", "triggers", "schedules", "secrets", "members", "settings")
+TABS = ("pipelines", "triggers", "schedules", "notifications", "secrets", "members", "settings")
 # Words of buttons and links that change something; a viewer is to see none of them.
-CHANGING = (
-    r"^(Run( .*)?|Run again|Cancel|Approve|Reject|Add .*|Remove.*|Replace.*|Delete.*|Fetch now|Pause.*|Drain.*|Save.*)$"
-)
+CHANGING = r"^(Run( .*)?|Run again|Cancel|Approve|Reject|Add .*|Remove.*|Replace.*|Delete.*|Fetch now|Pause.*|Drain.*|Save.*|Hold.*|Unhold.*|Test|Send again)$"
 
 
 def log_in(page, name, password=PASSWORD):

@@ -38,8 +38,8 @@ export function HeldNote({ hold, children }: { hold: HoldView; children?: ReactN
       </span>
       <div>
         <p>
-          <strong>{hold.by}</strong> holds it, since <Ago at={hold.at} />
-          {hold.reason ? ':' : '.'} {hold.reason}
+          Held by <strong>{hold.by}</strong>, <Ago at={hold.at} />
+          {hold.reason && `: ${hold.reason}`}
         </p>
         <p className="faint">
           {children ??

@@ -1,8 +1,9 @@
 /** Add a channel, or change one: where it leads, what it is told, and when. */
 import { Checkbox, Select, TagsInput, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
-import { type ChannelKind, type ChannelView, listLinksOptions } from '@/api';
+import { type ChannelKind, type ChannelView, getAccountOptions, listLinksOptions } from '@/api';
 import { Beside, Fields, FormButtons, FormProblem } from '@/ui/form';
 import { type ApiForm, useApiForm } from '@/ui/forms';
 import { ownZone } from '@/ui/zones';
@@ -91,8 +92,22 @@ function Where({ form, own, channel }: PartProps & { channel: ChannelView | unde
           {...form.field('target')}
         />
       ) : (
-        <p className={classes.own}>{ownWords}</p>
+        <p className={classes.own}>{kind === 'email' ? <OwnAddress /> : ownWords}</p>
       )}
+    </>
+  );
+}
+
+function OwnAddress() {
+  const account = useQuery(getAccountOptions()).data;
+  if (account?.email !== '') return `It goes to ${account?.email ?? 'the address of your account'}.`;
+  return (
+    <>
+      Your account has no e-mail address yet:{' '}
+      <Link to="/account" search={{ tab: 'profile' }}>
+        add it to your profile
+      </Link>
+      .
     </>
   );
 }

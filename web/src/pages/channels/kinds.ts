@@ -3,8 +3,9 @@ import type { ChannelKind } from '@/api';
 
 interface KindWords {
   label: string;
-  /** Of the field that says where it leads; `own`: what a channel of one's own does instead. */
+  /** Of the field that says where it leads. */
   target: { label: string; hint: string; example: string };
+  /** What one's own does instead. */
   own: string;
 }
 
@@ -22,7 +23,7 @@ export const KINDS: Record<ChannelKind, KindWords> = {
       hint: 'Up to 20, with commas between.',
       example: 'ann@example.org, bob@example.org',
     },
-    own: 'It goes to the address of your account.',
+    own: '',
   },
   webhook: {
     label: 'Webhook',

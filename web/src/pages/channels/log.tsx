@@ -32,7 +32,7 @@ export function Log({ project, channel }: { project: Owner; channel: ChannelView
   return (
     <div ref={top}>
       <Section
-        title={`What ${channel.name} was told`}
+        title={`Log of ${channel.name}`}
         about="The newest first. What could not be sent is tried again for a while, at longer and longer intervals."
         actions={
           <Button

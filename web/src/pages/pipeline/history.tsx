@@ -44,12 +44,16 @@ export function History() {
       look={newest && lookOfRun(newest.state)}
       actions={<Actions {...path} branch={branch} hold={hold} />}
     >
-      {hold && <HeldNote hold={hold} />}
+      {hold && (
+        <div className={classes.held}>
+          <HeldNote hold={hold} />
+        </div>
+      )}
       <Loaded query={figures} rows={6}>
         {(found) => (found.runs.length > 0 ? <Lately project={path.project} figures={found} /> : null)}
       </Loaded>
       <Section title="Runs" bare>
-        <RunList query={runs} of="pipeline" none={<NeverRan branch={branch} {...path} />} />
+        <RunList query={runs} of="pipeline" none={<NeverRan branch={branch} {...path} held={hold !== null} />} />
       </Section>
     </Page>
   );
@@ -168,12 +172,12 @@ function BranchFilter({ project, branch }: { project: string; branch?: string })
   );
 }
 
-function NeverRan({ branch, project }: { branch?: string; project: string }) {
+function NeverRan({ branch, project, held }: { branch?: string; project: string; held: boolean }) {
   const may = useMay();
   return (
     <Empty icon={<IconHistory size={28} stroke={1.5} />} title={branch ? `Never run on ${branch}` : 'Never run'}>
       <p>
-        {may('run.start', project)
+        {may('run.start', project) && !held
           ? 'Start it with the Run button above, or wait for what triggers it.'
           : 'It will run when something triggers it.'}
       </p>

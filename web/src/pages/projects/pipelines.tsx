@@ -17,7 +17,7 @@ import { Empty, Loaded } from '@/ui/panels';
 import { Facts, Row, Rows } from '@/ui/rows';
 import { Section } from '@/ui/section';
 import { Branch, CommitId } from '@/ui/small';
-import { lookOfRun, StateIcon, StateLabel, wordOf } from '@/ui/states';
+import { lookOfRun, StateIcon, wordOf } from '@/ui/states';
 import { Ago } from '@/ui/time';
 import { Findings } from './findings';
 import { FirstFile } from './first-file';
@@ -84,7 +84,6 @@ function PipelineRow({ project, pipeline, run, may }: PipelineRowProps) {
           <Link to="/projects/$project/pipelines/$pipeline" params={params}>
             {pipeline.name}
           </Link>
-          {pipeline.hold && <StateLabel look="held" />}
           {triggerWords(pipeline.triggers).map((word) => (
             <Badge key={word} size="sm" color="gray">
               {word}
