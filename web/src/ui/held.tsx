@@ -1,6 +1,5 @@
 /** A pipeline that somebody holds: nothing of it begins. How that is shown, and told to who would start it. */
 import { useQuery } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
 import { type HoldView, listAllPipelinesOptions } from '@/api';
 import classes from './held.module.css';
 import { StateIcon } from './states';
@@ -30,7 +29,7 @@ export function Held({ hold }: { hold: HoldView }) {
 }
 
 /** Above all else on a page of such a pipeline. */
-export function HeldNote({ hold, children }: { hold: HoldView; children?: ReactNode }) {
+export function HeldNote({ hold }: { hold: HoldView }) {
   return (
     <div role="status" className={classes.note}>
       <span className={classes.icon}>
@@ -42,8 +41,7 @@ export function HeldNote({ hold, children }: { hold: HoldView; children?: ReactN
           {hold.reason && `: ${hold.reason}`}
         </p>
         <p className="faint">
-          {children ??
-            'Nothing of it begins, for whatever reason, until somebody lets it go. Runs that are there go on.'}
+          Nothing of it begins, for whatever reason, until somebody lets it go. Runs that are there go on.
         </p>
       </div>
     </div>

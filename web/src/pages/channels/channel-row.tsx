@@ -59,7 +59,7 @@ function LogLink({ name, shown }: { name: string; shown: boolean }) {
     <Button
       variant="subtle"
       color="gray"
-      aria-label={`Log of ${name}`}
+      aria-label={shown ? `Hide log of ${name}` : `Log of ${name}`}
       aria-current={shown || undefined}
       renderRoot={(props) => (
         <Link
