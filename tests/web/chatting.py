@@ -25,9 +25,9 @@ class Bot:
 
     def say(self, code: str, sender: str) -> str:
         """Give the server a code that a sender said; return whose it is."""
-        return self._ask("bot/links", {"code": code, "sender": sender, "name": sender})["user"]
+        return str(self._ask("bot/links", {"code": code, "sender": sender, "name": sender})["user"])
 
-    def settle(self, state: str, error: str = "") -> dict[str, Any]:
+    def settle(self, state: str, error: str = "") -> Any:
         """Take the next thing that is to be said, and tell what became of it; return what it was."""
         [task] = self._ask("bot/dispatches/take", {"wait": WAIT, "limit": 1})
         more = {"again_after": 600} if state == "again" else {}

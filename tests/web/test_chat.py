@@ -19,6 +19,7 @@ from .chatting import Bot
 FILES = {
     ".flow.yml": pipelines(
         release={"steps": {"do": shell("echo released")}},
+        broken={"steps": {"do": shell("exit 3")}},
         asks={"inputs": {"version": {"type": "string"}}, "steps": {"do": shell("echo asked")}},
     )
 }
@@ -168,6 +169,22 @@ def test_the_secret_of_a_webhook_is_shown_once_and_an_edit_keeps_its_address(vis
     page.get_by_role("menuitem", name="Remove").click()
     dialog.get_by_role("button", name="Remove").click()
     page.get_by_text("Nobody is told anything here yet").wait_for()
+
+
+def test_the_log_of_ones_own_channel_leads_to_the_run(visit, site, bot):
+    for channel in site.ask("GET", "projects/shop/channels"):
+        site.ask("DELETE", f"projects/shop/channels/{channel['name']}")  # what they are told would be taken first
+    bot.link("max", "@max:example.org")
+    site.ask("POST", "account/channels", {"name": "told", "kind": "matrix", "rule": {"on": ["failed"]}}, who="max")
+    run = site.run("shop", "broken")
+    assert bot.settle("sent")["news"]["number"] == run.number
+    page = visit("/account?tab=notifications", who="max")
+    page.get_by_role("link", name="Log of told").click()
+    entry = listed(page, "Log", "failed")
+    expect(entry).to_contain_text("sent")
+    entry.get_by_role("button", name=f"broken #{run.number}").click()
+    page.wait_for_url(f"**{run.page}")
+    site.ask("DELETE", "account/channels/told", who="max")
 
 
 def test_developers_see_channels_and_change_none(visit, site):

@@ -5,7 +5,7 @@ export const EVENTS: readonly { value: NewsKind; label: string; about: string }[
   { value: 'failed', label: 'failed', about: 'a step failed; not again while it stays red' },
   { value: 'still_failing', label: 'still failing', about: 'it failed again, right after a failure' },
   { value: 'errored', label: 'errored', about: 'the server, a runner or the engine could not do it' },
-  { value: 'recovered', label: 'recovered', about: 'it is well again after a red run of the same branch' },
+  { value: 'recovered', label: 'recovered', about: 'well again, after a red run of the branch' },
   { value: 'succeeded', label: 'succeeded', about: 'it ended well, recoveries too' },
   { value: 'approval', label: 'waiting for approval', about: 'a step goes on when somebody approves it' },
   { value: 'started', label: 'started', about: 'a run began' },
