@@ -94,6 +94,7 @@ class Action(StrEnum):
     SCHEDULE_CHANGE = "schedule.change"
     CHANNEL_READ = "channel.read"
     CHANNEL_CHANGE = "channel.change"
+    CHANNEL_ROOM = "channel.room"
     CHANNEL_OWN = "channel.own"
     RUNNER_READ = "runner.read"
     RUNNER_REGISTER = "runner.register"
@@ -145,6 +146,9 @@ RULES: Mapping[Action, Rule] = {
     Action.SCHEDULE_CHANGE: Rule(Role.MAINTAINER, Scope.MANAGE),
     Action.CHANNEL_READ: Rule(Role.DEVELOPER, Scope.READ),
     Action.CHANNEL_CHANGE: Rule(Role.MAINTAINER, Scope.MANAGE),
+    Action.CHANNEL_ROOM: Rule(
+        Role.MAINTAINER, Scope.RUN
+    ),  # what chat rooms are told: through a bot, too, where it is said
     Action.CHANNEL_OWN: Rule(Who.SIGNED_IN, Scope.RUN),  # through a bot, too: they lead to oneself; webhooks take more
     Action.RUNNER_READ: Rule(Who.SIGNED_IN, Scope.READ),  # why a step waits
     Action.RUNNER_REGISTER: Rule(Who.ADMIN, Scope.ADMIN),

@@ -108,6 +108,11 @@ class ChannelService:
         with self._database.read() as tx:
             return tx.channels.of(owner)
 
+    def get(self, owner: ChannelOwner, name: str) -> ChannelRow:
+        """Return a channel. Raises NotFound."""
+        with self._database.read() as tx:
+            return _find(tx, owner, name)
+
     def names(self, project: str) -> frozenset[str]:
         """Return the names of the channels of a project: those that its pipeline files may name."""
         return frozenset(row.name for row in self.of(ChannelOwner(project=project)))

@@ -6,7 +6,7 @@ from time import time
 
 import pytest
 
-from flowbuild.core.access import Principal, Role, Scope
+from flowbuild.core.access import OF_CHAT, Principal, Role
 from flowbuild.core.chat import provider_of
 from flowbuild.core.errors import Unauthenticated
 from flowbuild.core.notifying import News, NewsKind, StepNews
@@ -37,7 +37,9 @@ class WithBots:
             return Principal("bot", f"bot-{token}", token, via=f"bot:{token}")
         if token in ("ann", "ann by chat"):
             ann = Principal("user", self.person, "ann", roles={PROJECT: Role.VIEWER}, via="token:ann")
-            return ann if token == "ann" else replace(ann, kind="token", scopes=frozenset({Scope.READ, Scope.RUN}))
+            return ann if token == "ann" else replace(ann, kind="token", scopes=OF_CHAT)
+        if token.endswith(" by chat"):
+            return replace(self.others.of_token(token.removesuffix(" by chat")), kind="token", scopes=OF_CHAT)
         return self.others.of_token(token)
 
     def of_session(self, cookie, form_token):
@@ -169,6 +171,24 @@ async def test_through_a_bot_one_is_told_things_oneself_and_sends_them_nowhere_e
     for patch in ({"target": "https://other.example.org"}, {"renew_secret": True}):
         assert (await site.http.patch(f"{OWN}/hook", json=patch, headers=by_chat)).status_code == 403
     assert (await site.http.delete(f"{OWN}/team", headers=by_chat)).status_code == 204
+
+
+async def test_through_a_bot_maintainers_say_what_rooms_are_told_and_send_nothing_elsewhere(site):
+    def calls(who, name, **patch):
+        headers = site.as_(who)
+        yield site.http.patch(f"{CHANNELS}/{name}", json=patch or {"rule": {"on": ["started"]}}, headers=headers)
+        yield site.http.delete(f"{CHANNELS}/{name}", headers=headers)
+
+    room, hook = {"name": "room", "kind": "slack", "target": "C1"}, {"name": "hook", "kind": "webhook", "target": URL}
+    assert (await site.post(CHANNELS, "developer by chat", json=room)).status_code == 403
+    assert (await site.post(CHANNELS, "maintainer by chat", json=hook)).status_code == 403
+    await add(site, "maintainer by chat", **room)
+    await add(site, "maintainer", **hook)
+    assert [(await call).status_code for call in calls("developer by chat", "room")] == [403, 403]
+    assert [(await call).status_code for call in calls("maintainer by chat", "hook")] == [403, 403]
+    assert (await next(calls("maintainer by chat", "room", target="C2"))).status_code == 403
+    assert [(await call).status_code for call in calls("maintainer by chat", "room")] == [200, 204]
+    assert [(await call).status_code for call in calls("maintainer by chat", "room")] == [404, 404]
 
 
 async def test_what_a_bot_takes_says_and_settles(site):

@@ -49,6 +49,7 @@ OF_PROJECTS = """
     schedule.change   no  | no  no  no  no  yes yes | no  no  no
     channel.read      no  | no  no  yes yes yes yes | no  no  no
     channel.change    no  | no  no  no  no  yes yes | no  no  no
+    channel.room      no  | no  no  no  no  yes yes | no  no  no
     member.read       no  | no  no  yes yes yes yes | no  no  no
     member.change     no  | no  no  no  no  yes yes | no  no  no
     audit.read        no  | no  no  no  no  yes yes | no  no  no
@@ -73,7 +74,7 @@ OF_THE_SERVER = """
 SCOPES = {
     "read": "run.read workspace.read source.read log.read variable.read secret.list project.read hook.read schedule.read"
     " runner.read member.read channel.read",
-    "run": "run.start run.cancel run.rerun run.debug pipeline.hold workspace.write runner.work bot.work channel.own",
+    "run": "run.start run.cancel run.rerun run.debug pipeline.hold workspace.write runner.work bot.work channel.own channel.room",
     "approve": "run.approve",
     "secrets": "secret.write",
     "manage": "run.delete project.create project.change project.delete hook.change schedule.change member.change channel.change",

@@ -12,11 +12,11 @@ from flowbuild.api.access import Acting, Caller, OnProject, OnServer
 from flowbuild.api.backend import Back
 from flowbuild.api.paging import Cursor, Limit, Page, from_cursor, to_cursor
 from flowbuild.api.problems import RESPONSES
-from flowbuild.core.access import Action, require
+from flowbuild.core.access import Action, Principal, require
 from flowbuild.core.addresses import shown_url
 from flowbuild.core.notifying import News, NewsKind, Quiet, Rule
 from flowbuild.services.channels import ChannelChange, NewChannel
-from flowbuild.services.dispatching import ChannelKind
+from flowbuild.services.dispatching import CHATS, ChannelKind
 from flowbuild.store.channels import ChannelOwner, ChannelRow
 from flowbuild.store.dispatches import TEST, WAITING, DispatchRow
 
@@ -125,6 +125,7 @@ Projects = Annotated[ChannelOwner, Depends(_of_project)]
 Mine = Annotated[ChannelOwner, Depends(_of_caller)]
 READ = [Depends(OnProject(Action.CHANNEL_READ))]
 CHANGE = [Depends(OnProject(Action.CHANNEL_CHANGE))]
+ROOMS = [Depends(OnProject(Action.CHANNEL_ROOM))]  # and CHANGE for channels that lead elsewhere, see `_beyond_rooms`
 ACCOUNT = [Depends(OnServer(Action.CHANNEL_OWN))]
 
 
@@ -134,21 +135,31 @@ def list_channels(owner: Projects, backend: Back) -> list[ChannelView]:
     return [_shown(row) for row in backend.telling.channels.of(owner)]
 
 
-@router.post(OF_PROJECT, status_code=201, dependencies=CHANGE)
-def add_channel(wanted: ChannelIn, owner: Projects, actor: Acting, backend: Back) -> ChannelView:
-    """Add a channel to a project."""
+@router.post(OF_PROJECT, status_code=201, dependencies=ROOMS)
+def add_channel(wanted: ChannelIn, owner: Projects, caller: Caller, actor: Acting, backend: Back) -> ChannelView:
+    """Add a channel to a project. One that leads to no room of a chat network takes the scope `manage`."""
+    _beyond_rooms(caller, owner, wanted.kind)
     return _shown(*backend.telling.channels.add(actor, owner, _wanted(wanted)))
 
 
-@router.patch(OF_PROJECT + "/{name}", dependencies=CHANGE)
-def change_channel(name: str, wanted: ChannelPatch, owner: Projects, actor: Acting, backend: Back) -> ChannelView:
-    """Change a channel of a project. What waits for one that is disabled is given up."""
+@router.patch(OF_PROJECT + "/{name}", dependencies=ROOMS)
+def change_channel(
+    name: str, wanted: ChannelPatch, owner: Projects, caller: Caller, actor: Acting, backend: Back
+) -> ChannelView:
+    """Change a channel of a project: another target, or one that leads to no room, takes the scope `manage`.
+
+    What waits for one that is disabled is given up.
+    """
+    if wanted.target is not None:
+        require(caller, Action.CHANNEL_CHANGE, owner.project)
+    _beyond_rooms(caller, owner, backend.telling.channels.get(owner, name).kind)
     return _shown(*backend.telling.channels.change(actor, owner, name, _change(wanted)))
 
 
-@router.delete(OF_PROJECT + "/{name}", status_code=204, dependencies=CHANGE)
-def remove_channel(name: str, owner: Projects, actor: Acting, backend: Back) -> None:
-    """Remove a channel of a project, with its log and what waits for it."""
+@router.delete(OF_PROJECT + "/{name}", status_code=204, dependencies=ROOMS)
+def remove_channel(name: str, owner: Projects, caller: Caller, actor: Acting, backend: Back) -> None:
+    """Remove a channel of a project, with its log and what waits for it. One that leads to no room takes the scope `manage`."""
+    _beyond_rooms(caller, owner, backend.telling.channels.get(owner, name).kind)
     backend.telling.channels.remove(actor, owner, name)
 
 
@@ -220,6 +231,12 @@ def list_own_dispatches(
 def send_own_again(name: str, dispatch: str, owner: Mine, actor: Acting, backend: Back) -> Begun:
     """Send once more what was sent to a channel of one's own, or given up."""
     return Begun(id=backend.telling.channels.again(actor, owner, name, dispatch))
+
+
+def _beyond_rooms(caller: Principal, owner: ChannelOwner, kind: str) -> None:
+    """Raise Forbidden when a channel leads out of the chat networks and who asks may only say what rooms are told."""
+    if kind not in CHATS:
+        require(caller, Action.CHANNEL_CHANGE, owner.project)
 
 
 def _wanted(wanted: ChannelIn) -> NewChannel:

@@ -79,8 +79,8 @@ async def notify(action: actions.Notify, errand: Errand) -> Notified:
     except Forbidden as error:
         if not project:
             raise
-        hint = f"who maintains it says so in the web app: a channel of {project}, for the room {target}. To you alone I may tell: {_ALONE}"
-        raise Refused(f"what {project} tells in rooms is not changed through me", hint=hint) from error
+        hint = f"it takes somebody who maintains {project}. To you alone I may tell: {_ALONE}"
+        raise Refused(f"you may not change what {project} tells in rooms", hint=hint) from error
     return Notified(project, wanted, changed=True)
 
 
