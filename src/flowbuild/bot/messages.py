@@ -63,11 +63,15 @@ Block = Text | Code | Table | Choices
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Says `command` when it is pressed, in the name of who presses it. Networks without buttons show the command."""
+    """Says `command` when it is pressed, in the name of who presses it. Networks without buttons show the command.
+
+    An `answer` to the question of its message they leave out: the message says in words what to say instead.
+    """
 
     label: str
     command: str
     danger: bool = False
+    answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

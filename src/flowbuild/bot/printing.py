@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Line
 
-from flowbuild.bot.messages import Block, Button, Choices, Code, Message, Span, Table, Text, Tone
+from flowbuild.bot.messages import Block, Choices, Code, Message, Span, Table, Text, Tone
 from flowbuild.core.visible import clean
 
 _SIGNS = {
@@ -52,7 +52,7 @@ def print_message(console: Console, message: Message) -> None:
         console.print(Padding(Line(_safe(message.url), "dim"), _INDENT, expand=False), soft_wrap=True)
     for block in message.blocks:
         _print_block(console, block)
-    says = [button for button in message.buttons if not _answers(button)]
+    says = [button for button in message.buttons if not button.answer]
     if says:
         console.print(
             Padding(Line(f"next: {' | '.join(_safe(button.command) for button in says)}", "dim"), _INDENT, expand=False)
@@ -90,11 +90,6 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
 
 def _style(span: Span) -> str:
     return "bold" if span.strong else "cyan" if span.code else ""
-
-
-def _answers(button: Button) -> bool:
-    """Tell whether a button answers the question of its message: what to type for that, the message says."""
-    return button.command.startswith(("yes ", "no "))
 
 
 def _safe(text: str) -> str:

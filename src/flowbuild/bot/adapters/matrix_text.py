@@ -53,8 +53,9 @@ def _content(message: Message, prefix: str) -> dict[str, Any]:
         plain += [line for block in together for line in _plain(block)]
         parts = map(_rich, together)
         rich.append(f"<p>{'<br>'.join(parts)}</p>" if texts else "".join(parts))
-    if message.buttons:
-        commands = [(button.label, prefix + clean(button.command)) for button in message.buttons]
+    buttons = [button for button in message.buttons if not button.answer]
+    if buttons:
+        commands = [(button.label, prefix + clean(button.command)) for button in buttons]
         plain += [f"{tame(label)}: {command}" for label, command in commands]
         shown = (f"{_html(label)}: <code>{escape(command)}</code>" for label, command in commands)
         rich.append(f"<p>{' · '.join(shown)}</p>")

@@ -22,7 +22,7 @@ def ask(question: Question, key: str) -> Message:
             return _fill(question)
         case Confirm(plan=plan):
             title, blocks = _plan(plan)
-            buttons = (Button("Yes", f"yes {key}", danger=True), Button("No", f"no {key}"))
+            buttons = (Button("Yes", f"yes {key}", danger=True, answer=True), Button("No", f"no {key}", answer=True))
             last = line("Answer ", parts.code("yes"), " or ", parts.code("no"), ".")
             return Message(title, Tone.WAITS, blocks=(*blocks, last), buttons=buttons)
 
