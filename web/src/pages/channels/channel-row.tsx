@@ -135,7 +135,7 @@ function More({ project, channel, onSecret }: Omit<ChannelRowProps, 'chosen'>) {
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      <Modal opened={shown === 'edit'} onClose={close} title={`Channel ${name}`} size="lg">
+      <Modal opened={shown === 'edit'} onClose={close} title={`Channel ${name}`} size={652}>
         <ChannelForm
           project={project}
           channel={channel}

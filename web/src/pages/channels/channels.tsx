@@ -74,7 +74,7 @@ function Add({ project, onAdded }: { project: Owner; onAdded: (channel: ChannelV
       <Button variant="default" leftSection={<IconPlus size={14} />} onClick={modal.open}>
         Add a channel
       </Button>
-      <Modal opened={opened} onClose={modal.close} title="Add a channel" size="lg">
+      <Modal opened={opened} onClose={modal.close} title="Add a channel" size={652}>
         <ChannelForm
           project={project}
           onCancel={modal.close}
