@@ -1,11 +1,15 @@
 """What holds for all tests, and what is dear to make."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes, or data for it, says something about the machine and nothing about the program.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+# Who is started in the background ignores Ctrl-C, and so would the programs that tests start and press it for.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session):

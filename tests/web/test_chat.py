@@ -25,11 +25,19 @@ FILES = {
 }
 
 
+# A mail server that is not there: channels of e-mail are taken, and nothing arrives.
+ENVIRONMENT = {
+    "FLOW_ALLOW_INTERNAL": "*",
+    "FLOW_SMTP_URL": "smtp://127.0.0.1:9",
+    "FLOW_MAIL_FROM": "flow@example.org",
+}
+
+
 @pytest.fixture(scope="module")
 def site(web_app, tmp_path_factory) -> Iterator[WebSite]:
     """A server of this file's own; see `conftest.site`."""
     top = tmp_path_factory.mktemp("chat")
-    made = WebSite(top, environment={"FLOW_ALLOW_INTERNAL": "*"})
+    made = WebSite(top, environment=ENVIRONMENT)
     made.start()
     try:
         made.set_up()
