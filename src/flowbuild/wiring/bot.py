@@ -38,7 +38,9 @@ async def speak(settings: Settings) -> None:
     with ExitStack() as stack:
         memory = Memory(home / "memory")
         stack.callback(memory.close)
-        stack.callback(close_journal, open_journal(home / "flow.log", settings.log_level))
+        log = home / "flow.log"
+        stack.callback(close_journal, open_journal(log, settings.log_level))
+        print(f"connecting to {settings.bot_network}; what goes on is in {log}", flush=True)  # noqa: T201 (for who started it)
         clients = Clients(settings.server, settings.bot_token.get_secret_value())
         try:
             await _until_told(settings, memory, clients)
