@@ -2,10 +2,13 @@
 
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 
+import psycopg
 import pytest
 from argon2 import PasswordHasher
 
@@ -13,11 +16,12 @@ from flowbuild.auth.passwords import Passwords
 from flowbuild.core.commands import AcquireLock
 from flowbuild.core.errors import Conflict
 from flowbuild.core.events import AttemptFinished, AttemptStarted, CancelRequested, RunStarted
-from flowbuild.core.ids import RunId
-from flowbuild.core.model import Environment
-from flowbuild.core.states import Outcome, Reason, StepState
+from flowbuild.core.ids import EMBEDDED, RunId
+from flowbuild.core.model import Concurrency, Environment
+from flowbuild.core.states import Outcome, Reason, RunState, StepState
 from flowbuild.services.audit import Actor
 from flowbuild.services.decisions import Decisions
+from flowbuild.services.placing import Asking, Placing
 from flowbuild.services.signals import Signals
 from flowbuild.services.users import UserChange, UserService, new_user
 from flowbuild.testing.claiming import claim_oldest
@@ -154,6 +158,81 @@ def finish(database, decisions, key):
         tx.attempts.finish(key, outcome=Outcome.SUCCEEDED, reason=None, message="", exit_code=0, commit=None, now=2.0)
         event = AttemptFinished(key.step, key.attempt, key.epoch, Outcome.SUCCEEDED, exit_code=0)
         decisions.apply_in(tx, key.run, [event])
+
+
+def claimed(tx):
+    """Claim as runners do."""
+    asking = Asking(f"{EMBEDDED}/2", EMBEDDED, "k", {EMBEDDED})
+    return Placing(owner="me", serves=False, capacity=9).take(tx, asking, now=1.0, lease=1.0).row
+
+
+def adopted(tx):
+    """Take up what an earlier life had."""
+    return tx.attempts.adopt(runner=f"{EMBEDDED}/2", owner="me", request_key="k", now=1.0)
+
+
+@pytest.mark.parametrize("ask", [claimed, adopted])
+def test_who_looks_for_work_has_no_run_while_waiting_for_another(database, decisions, ask):
+    keys = {}
+    for run in (ONE, TWO):
+        add(database, make_run(run, make_pipeline("a", "")))
+        decisions.apply(run, RunStarted())
+        with database.write() as tx:
+            (row,) = tx.attempts.of_run(run)
+            keys[run] = row.key
+            if ask is adopted:
+                tx.attempts.take(row.key, runner=f"{EMBEDDED}/1", request_key=run, now=1.0, lease=1.0)
+
+    def look():
+        with database.write() as tx:
+            return ask(tx)
+
+    def lock_the_first():
+        with database.write() as tx:
+            return tx.runs.lock(ONE)
+
+    with ThreadPoolExecutor(2) as pool, ExitStack() as second:
+        with database.write() as first:
+            first.runs.lock(ONE)
+            second.enter_context(database.write()).runs.lock(TWO)
+            asked = pool.submit(look)
+            somebody_waits(database)
+            first.attempts.finish(
+                keys[ONE], outcome=Outcome.SUCCEEDED, reason=None, message="", exit_code=0, commit=None, now=2.0
+            )
+        assert pool.submit(lock_the_first).result(10)
+        second.close()
+        assert asked.result(10).key == keys[TWO]
+
+
+def test_a_run_that_waits_for_its_group_can_be_cancelled_while_its_turn_comes(database, decisions):
+    grouped = make_pipeline("a", "", concurrency=Concurrency("deploy"))
+    for run in (ONE, TWO):
+        add(database, make_run(run, grouped))
+        with database.write() as tx:
+            decisions.begin_in(tx, run)
+    decisions.apply(ONE, CANCEL)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as tx:
+            tx.runs.lock(TWO)
+            turn = pool.submit(decisions.settle_group, ONE)
+            somebody_waits(database)
+            decisions.apply_in(tx, TWO, [CANCEL])
+        turn.result(10)
+    with database.read() as tx:
+        row = tx.runs.get(TWO)
+        assert (row.run.state, tx.concurrency.line(row.project, "deploy")) == (RunState.CANCELLED, [])
+
+
+def somebody_waits(database):
+    """Come back when a transaction waits for another one."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 10
+    with psycopg.connect(database.address, autocommit=True) as connection:
+        while not connection.execute(waiting).fetchone()[0]:
+            assert time.monotonic() < deadline, "nobody waits for anybody"
+            time.sleep(0.01)
 
 
 def test_of_two_admins_who_leave_at_once_one_stays(database):

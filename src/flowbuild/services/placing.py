@@ -94,11 +94,11 @@ class Placing:
         for patient in (False, True) if wait else (False,):
             passed.clear()
             while isinstance(key := (chosen := self._plan(tx, asking, passed, now)).key, AttemptKey):
-                if self._joined(tx, key, asking.name, wait=patient):
-                    who, request = asking.runner, asking.request_key
-                    row = tx.attempts.take(key, runner=who, request_key=request, now=now, lease=lease, wait=patient)
+                with tx.savepoint() as give_back:
+                    row = self._lease(tx, key, asking, now=now, lease=lease, wait=patient)
                     if row is not None:
                         return Found(row)
+                    give_back()
                 passed.add(key)
             if not passed:
                 break
@@ -145,6 +145,14 @@ class Placing:
         free = {name for name in asking.free if name in machines and not machines[name].closed} | {asking.name}
         running = Counter(load.project for load in loads)
         return scheduling.plan(asking.name, queue, machines, free=free, running=running, now=now)
+
+    def _lease(
+        self, tx: Transaction, key: AttemptKey, asking: Asking, *, now: float, lease: float, wait: bool
+    ) -> AttemptRow | None:
+        if not self._joined(tx, key, asking.name, wait=wait):
+            return None
+        who, request = asking.runner, asking.request_key
+        return tx.attempts.take(key, runner=who, request_key=request, now=now, lease=lease, wait=wait)
 
     def _joined(self, tx: Transaction, key: AttemptKey, name: str, *, wait: bool) -> bool:
         """Decide where the network of a run is that needs one: with whoever gets its first attempt. False when it cannot be."""

@@ -15,7 +15,7 @@ from flowbuild.core.ids import EMBEDDED, RunId, StepKey, runner_name
 from flowbuild.core.placement import ANYWHERE, Amounts, Needs
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.store.codec import dump_mapping, dump_needs, load_mapping, load_needs
-from flowbuild.store.sharing import lock_run, serialise
+from flowbuild.store.sharing import lock_run, savepoint, serialise
 from flowbuild.store.tables import attempts, runs
 
 LIVE = ("leased", "launched")
@@ -226,11 +226,14 @@ class Attempts:
     def adopt(self, *, runner: str, owner: str, request_key: str, now: float, wait: bool = True) -> AttemptRow | None:
         """Hand an attempt that an earlier life of a runner held to this life of it; `wait` as in `claim`."""
         for row in self.orphans(runner=runner, owner=owner):
-            if lock_run(self._connection, row.key.run, wait=wait):
-                theirs = (attempts.c.runner == row.runner) & (attempts.c.state == row.state)
-                taken = {"state": row.state, "runner": runner, "request_key": request_key}
-                if self._hand(row.key, theirs, now=now, lease=row.lease_seconds, **taken):
+            theirs = (attempts.c.runner == row.runner) & (attempts.c.state == row.state)
+            taken = {"state": row.state, "runner": runner, "request_key": request_key}
+            with savepoint(self._connection) as give_back:
+                if lock_run(self._connection, row.key.run, wait=wait) and self._hand(
+                    row.key, theirs, now=now, lease=row.lease_seconds, **taken
+                ):
                     return row
+                give_back()
         return None
 
     def _renew(self, which: ColumnElement[bool], now: float) -> None:

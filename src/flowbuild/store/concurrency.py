@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from flowbuild.core.ids import RunId
 from flowbuild.core.model import Concurrency as Group
 from flowbuild.store.server_tables import concurrency
-from flowbuild.store.sharing import serialise
+from flowbuild.store.sharing import lock_run, savepoint, serialise
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,12 @@ class Concurrency:
         Nobody else changes the line until this transaction ends.
         """
         self._hold(project, group)
-        for index, place in enumerate(self.line(project, group)):
-            if not place.begun and index < place.room:
-                self.begun(place.run, now)
-                return place.run
+        while (run := self._next(project, group)) is not None:
+            with savepoint(self._connection) as give_back:
+                if lock_run(self._connection, run) and self._next(project, group) == run:
+                    self.begun(run, now)
+                    return run
+                give_back()  # it has left the line while we waited for it
         return None
 
     def begun(self, run: RunId, now: float) -> None:
@@ -74,6 +76,10 @@ class Concurrency:
         query = select(c.run_id, c.room, c.cancels, c.begun_at).where(c.project == project, c.group_name == group)
         rows = self._connection.execute(query.order_by(c.position))
         return [Place(RunId(row.run_id), row.room, bool(row.cancels), row.begun_at is not None) for row in rows]
+
+    def _next(self, project: str, group: str) -> RunId | None:
+        line = enumerate(self.line(project, group))
+        return next((place.run for index, place in line if not place.begun and index < place.room), None)
 
     def _hold(self, project: str, group: str) -> None:
         serialise(self._connection, f"group {group} of {project}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, select, text
@@ -48,7 +48,7 @@ from flowbuild.store.schedules import Schedules
 from flowbuild.store.sealed import Sealed
 from flowbuild.store.secrets import Secrets
 from flowbuild.store.sessions import Sessions
-from flowbuild.store.sharing import insert, serialise
+from flowbuild.store.sharing import insert, savepoint, serialise
 from flowbuild.store.source_heads import SourceHeads
 from flowbuild.store.starts import Starts
 from flowbuild.store.tables import meta
@@ -122,6 +122,10 @@ class Transaction:
         For what is read first and written then without a row to lock, as the next number of something. See `store.sharing`.
         """
         serialise(self._connection, what)
+
+    def savepoint(self) -> AbstractContextManager[Callable[[], None]]:
+        """Enter it to have what undoes the changes made in there, and gives back the runs that were locked for them."""
+        return savepoint(self._connection)
 
 
 class Database:

@@ -8,13 +8,15 @@ in one transaction at a time. Two transactions never wait for each other, becaus
 1. what `serialise` names, apart from the lines of environments;  2. one run;  3. the lines of environments;
 4. the audit log, which is written when all else is done.
 
-Whoever has a run already takes another one only when it is free at once (`wait=False`).
+Whoever has a run already takes another one only when it is free at once (`wait=False`). Whoever looks at one run after
+another for something to do gives each back that had nothing (`savepoint`) before waiting for the next.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select
@@ -38,6 +40,13 @@ def lock_run(connection: Connection, run: RunId, *, wait: bool = True) -> bool:
     if not side_by_side(connection):
         return True
     return connection.execute(locking(select(runs.c.id).where(runs.c.id == run), wait=wait)).first() is not None
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[Callable[[], None]]:
+    """Yield what undoes the changes made in here, and gives back what was locked for them."""
+    with connection.begin_nested() as nested:
+        yield nested.rollback
 
 
 def locking(query: Select[Any], *, wait: bool = True) -> Select[Any]:

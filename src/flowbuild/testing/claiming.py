@@ -17,9 +17,11 @@ def claim_oldest(
     while heads := tx.queue.heads(owner, served=False):
         for waiting in (False, True) if wait else (False,):
             for head in heads:
-                row = tx.attempts.take(head.key, **asking, now=now, lease=lease, wait=waiting)
-                if row is not None:
-                    return row
+                with tx.savepoint() as give_back:
+                    row = tx.attempts.take(head.key, **asking, now=now, lease=lease, wait=waiting)
+                    if row is not None:
+                        return row
+                    give_back()
         if not wait:
             break
     return None
