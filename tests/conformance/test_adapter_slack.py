@@ -148,6 +148,42 @@ async def test_a_connection_that_slack_renews_loses_nothing(network, tmp_path):
         assert await ear.texts(4) == ["1", "2", "3", "4"]
 
 
+async def test_it_does_not_hear_itself(network, tmp_path):
+    async with life(network, tmp_path) as (adapter, ear):
+        await adapter.send(network.private, said("mine"), key="k")
+        await network.slack.say(network.private, BOT, "mine as well")
+        await network.slack.disconnect()  # all of it is in the history, too
+        await network.say(network.private, "yours")
+        assert await ear.texts(1) == ["yours"]
+
+
+async def test_what_is_not_for_it_is_acknowledged(network, tmp_path):
+    async with life(network, tmp_path) as (_, ear):
+        reaction = {"type": "reaction_added", "user": ANN, "item": {"type": "message", "channel": network.private}}
+        await network.slack.emit("events_api", {"type": "event_callback", "event": reaction})
+        await network.slack.emit("slash_commands", {"command": "/flow", "text": "status", "user_id": ANN})
+        await network.slack.emit("interactive", {"type": "block_actions", "actions": [{"action_id": "other"}]})
+        await network.say(network.private, "hello")
+        assert await ear.texts(1) == ["hello"]
+        await network.slack.all_acknowledged()
+
+
+async def test_what_failed_comes_again(network, tmp_path, monkeypatch):
+    tried = asyncio.Event()
+
+    async def fail(_):
+        tried.set()
+        raise RuntimeError("planted")
+
+    async with life(network, tmp_path) as (adapter, ear):
+        with monkeypatch.context() as broken:
+            broken.setattr(adapter, "_name", fail)
+            await network.say(network.private, "one")
+            await tried.wait()
+        await network.slack.disconnect()
+        assert await ear.texts(1) == ["one"]
+
+
 async def test_what_is_refused_says_what_to_do(network, tmp_path):
     memory = Memory(tmp_path / "memory")
     options = SlackOptions("xoxb-wrong", APP_TOKEN, api=network.slack.api)

@@ -80,10 +80,10 @@ class Slack:
         """Let somebody say something; return its time stamp."""
         message = self._keep(room, {"type": "message", "user": user, "text": text, **more})
         event = {**message, "channel": room, "channel_type": self.channels[room].kind}
-        await self._emit("events_api", {"type": "event_callback", "event": event})
+        await self.emit("events_api", {"type": "event_callback", "event": event})
         if f"<@{BOT}>" in text and self.channels[room].kind == "channel" and "bot_id" not in more:
             mention = {key: value for key, value in event.items() if key != "channel_type"} | {"type": "app_mention"}
-            await self._emit("events_api", {"type": "event_callback", "event": mention})
+            await self.emit("events_api", {"type": "event_callback", "event": mention})
         return str(message["ts"])
 
     async def press(self, room: str, user: str, ts: str, label: str) -> None:
@@ -99,7 +99,7 @@ class Slack:
         }
         who = {"id": user, "username": PEOPLE[user], "name": PEOPLE[user]}
         body = {"type": "block_actions", "user": who, "channel": {"id": room}, "message": message, "actions": [action]}
-        await self._emit("interactive", body)
+        await self.emit("interactive", body)
 
     async def disconnect(self) -> None:
         """End the connections as Slack does it every few hours."""
@@ -129,7 +129,14 @@ class Slack:
             raise Refused("channel_not_found")
         return self.channels[room]
 
-    async def _emit(self, kind: str, payload: dict[str, Any]) -> None:
+    async def all_acknowledged(self) -> None:
+        """Come back when no envelope is left that was not acknowledged."""
+        while self._pending:
+            self.acknowledged.clear()
+            await self.acknowledged.wait()
+
+    async def emit(self, kind: str, payload: dict[str, Any]) -> None:
+        """Send the bot an envelope."""
         envelope: dict[str, Any] = {
             "envelope_id": secrets.token_hex(8),
             "type": kind,

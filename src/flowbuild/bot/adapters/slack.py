@@ -1,7 +1,7 @@
 """Slack: its Web API, and Socket Mode for what is said, so that the bot needs no address on the internet.
 
-The envelopes of Socket Mode are read here and not by the library's client: one is acknowledged once it was taken, and after every
-gap in the connection the histories are read, so the moments of connecting have to be known.
+Bolt says what an event is to the bot (`slack_events`). The connection is held here and not by the library's client: an envelope
+is acknowledged once it was taken, and after every gap the histories are read, so the moments of connecting have to be known.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from flowbuild.bot.adapters.base import Incoming
 from flowbuild.bot.adapters.fitting import clean
 from flowbuild.bot.adapters.pauses import Pauses
 from flowbuild.bot.adapters.slack_blocks import content_of, plain_of, user_of
+from flowbuild.bot.adapters.slack_events import SlackEvents, acknowledgement, payload_of
 from flowbuild.bot.memory import Memory
 from flowbuild.bot.messages import Message
 from flowbuild.core.errors import ChatError
@@ -65,6 +66,7 @@ class SlackAdapter:
         self._direct, self._names = memory.table("direct"), dict[str, str]()
         self._session: aiohttp.ClientSession | None = None
         self._me = self._team = ""
+        self._events: SlackEvents | None = None
 
     async def incoming(self) -> AsyncIterator[Incoming]:
         """See Adapter."""
@@ -132,10 +134,7 @@ class SlackAdapter:
 
     async def _connection(self) -> AsyncIterator[Incoming]:
         """Connect, and yield what is said until the connection ends; first what was said while there was none."""
-        if not self._me:
-            who = await self._call("auth.test")
-            self._me, self._team = str(who["user_id"]), str(who["team_id"])
-            log.info("signed in to slack", team=who.get("team"), user=who.get("user"))
+        events = await self._signed_in()
         address = (await self._call("apps.connections.open", token=self._options.app_token))["url"]
         begun = self._clock()
         try:
@@ -144,21 +143,33 @@ class SlackAdapter:
                 self._place.setdefault("since", f"{begun:.6f}")
                 self._place.setdefault("begin", self._place["since"])
                 for event in await self._missed():
-                    async for said in self._once(await self._heard(event)):
-                        yield said
+                    said, _ = await events.sort(payload_of(event))
+                    async for each in self._once(said):
+                        yield each
                 self._place["since"] = f"{begun:.6f}"
                 self.listening.set()
                 async for frame in socket:
                     envelope = json.loads(frame.data)
                     if envelope.get("type") == "disconnect":
                         return  # as Slack does it every few hours; it wants to be connected to anew
-                    async for said in self._once(await self._opened(envelope)):
-                        yield said
-                    if "envelope_id" in envelope:
-                        await socket.send_json({"envelope_id": envelope["envelope_id"]})
+                    if "envelope_id" not in envelope:
+                        continue
+                    said, taken = await events.sort(envelope.get("payload") or {})
+                    async for each in self._once(said):
+                        yield each
+                    if taken:
+                        await socket.send_json(acknowledgement(envelope))
             raise ChatError("Slack ended the connection", lasting=False)
         except (aiohttp.ClientError, TimeoutError, OSError, TypeError, ValueError) as error:
             raise ChatError(f"the connection to Slack broke: {error or type(error).__name__}", lasting=False) from error
+
+    async def _signed_in(self) -> SlackEvents:
+        if self._events is None:
+            who = await self._call("auth.test")
+            self._me, self._team = str(who["user_id"]), str(who["team_id"])
+            self._events = SlackEvents(self._options.token, who, hear=self._heard, press=self._pressed)
+            log.info("signed in to slack", team=who.get("team"), user=who.get("user"))
+        return self._events
 
     async def _once(self, said: Incoming | None) -> AsyncIterator[Incoming]:
         """Yield it unless it came before; it counts as taken once the next one is asked for."""
@@ -203,24 +214,12 @@ class SlackAdapter:
             if not cursor:
                 return found
 
-    async def _opened(self, envelope: Mapping[str, Any]) -> Incoming | None:
-        payload = envelope.get("payload") or {}
-        if envelope.get("type") == "events_api":
-            return await self._heard(payload.get("event") or {})
-        if envelope.get("type") == "interactive" and payload.get("type") == "block_actions":
-            return self._pressed(payload)
-        return None
-
     async def _heard(self, event: Mapping[str, Any]) -> Incoming | None:
-        """Return what an event says to the bot; None: nothing."""
+        """Return what an event of a message says to the bot; None: nothing."""
         user, room, text = event.get("user"), event.get("channel"), event.get("text")
-        if event.get("type") not in {"message", "app_mention"} or not (user and room and isinstance(text, str)):
+        if not (user and room and isinstance(text, str)) or event.get("bot_id"):
             return None
-        if (
-            event.get("subtype") not in {None, "file_share", "thread_broadcast"}
-            or event.get("bot_id")
-            or user == self._me
-        ):
+        if event.get("subtype") not in {None, "file_share", "thread_broadcast"}:
             return None
         sender = f"{self._team}:{user}"
         direct, called = str(room).startswith("D"), f"<@{self._me}>" in text
@@ -232,7 +231,7 @@ class SlackAdapter:
             identity, sender, room, said, direct, f"{room}/{thread}" if thread else "", await self._name(sender)
         )
 
-    def _pressed(self, payload: Mapping[str, Any]) -> Incoming | None:
+    async def _pressed(self, payload: Mapping[str, Any]) -> Incoming | None:
         action: Mapping[str, Any] = next(iter(payload.get("actions") or ()), {})
         room, user = (payload.get("channel") or {}).get("id", ""), payload.get("user") or {}
         if not (room and user.get("id") and action.get("value")):

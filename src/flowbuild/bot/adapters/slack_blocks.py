@@ -12,6 +12,7 @@ from flowbuild.bot.messages import Block, Choices, Code, Message, Span, Table, T
 
 MOST = 10_000  # characters of all blocks together; Slack takes about 13,000
 FALLBACK = 1000  # of the text of notifications
+SAY = "say-"  # the ids of our buttons begin so
 LABEL, COMMAND, BUTTONS = 75, 2000, 25  # what Slack allows
 
 _WRAPPED = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
@@ -26,7 +27,7 @@ def content_of(message: Message) -> dict[str, Any]:
         elements = [
             {
                 "type": "button",
-                "action_id": f"say-{number}",
+                "action_id": f"{SAY}{number}",
                 "text": {"type": "plain_text", "text": clean(each.label)[:LABEL] or "?", "emoji": False},
                 "value": each.command,
                 **({"style": "danger"} if each.danger else {}),
