@@ -167,10 +167,11 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Who somebody is. `project`: that is meant here."""
+    """Who somebody is. `project`: that is meant here; `page`: where one makes a code that says who one is."""
 
     me: seen.Me
     project: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)

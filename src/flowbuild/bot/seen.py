@@ -243,6 +243,13 @@ class Me:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """Which server it is."""
+
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """Where people are told things."""
 
@@ -260,7 +267,8 @@ waiting = TypeAdapter(Waiting)
 log_page, matches = TypeAdapter(LogPage), TypeAdapter(Matches)
 comparison, files, patch = TypeAdapter(Comparison), TypeAdapter(FilePage), TypeAdapter(Patch)
 works, nodes, timers = TypeAdapter(list[Work]), TypeAdapter(list[Node]), TypeAdapter(list[Timer])
-me, channel, channels = TypeAdapter(Me), TypeAdapter(Channel), TypeAdapter(list[Channel])
+me, server = TypeAdapter(Me), TypeAdapter(Server)
+channel, channels = TypeAdapter(Channel), TypeAdapter(list[Channel])
 commits = TypeAdapter(list[Commit])
 variables = TypeAdapter(dict[str, str])
 _run = TypeAdapter(RunView)

@@ -16,6 +16,7 @@ from flowbuild.cli.choosing import Choice
 from flowbuild.cli.render.text import clean
 from flowbuild.client.base import ServerClient
 from flowbuild.core.errors import InvalidRequest
+from flowbuild.core.human import ago
 
 Name = Annotated[str, typer.Argument(metavar="PROJECT", help="Name of the project.")]
 
@@ -58,10 +59,17 @@ def print_row(*cells: str) -> None:
     print(clean("  ".join(cell for cell in cells if cell)))
 
 
-def ask(words: str) -> str:
+def heard_of(at: float | None, now: float) -> str:
+    """Return when something was last heard of, in words."""
+    if at is None:
+        return "never heard of"
+    return f"heard of {ago(at, now) if now - at >= 120 else f'{max(0, now - at):.0f} s ago'}"
+
+
+def ask(words: str, *, hint: str = "") -> str:
     """Return what a person types; raises InvalidRequest when there is nobody."""
     if not sys.stdin.isatty():
-        raise InvalidRequest(f"{words.rstrip(': ')} is needed, and there is no terminal to ask on")
+        raise InvalidRequest(f"{words.rstrip(': ')} is needed, and there is no terminal to ask on", hint=hint)
     return input(words).strip()
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 import typer
 
 from flowbuild.cli import options
-from flowbuild.cli.asking import ask, asking, group, password, path_of, print_row
+from flowbuild.cli.asking import ask, asking, group, heard_of, password, path_of, print_row
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.views import print_json, say
 from flowbuild.client.base import ServerClient
-from flowbuild.core.errors import NotFound
+from flowbuild.core.errors import NotFound, Unauthenticated
 
 Bot = Annotated[str, typer.Argument(metavar="NAME", help="Name of the bot.")]
 
@@ -35,7 +36,7 @@ def _add_bots(app: typer.Typer, choice: Choice) -> None:
             print_json(found)
             return
         for bot in found:
-            state = "revoked" if bot["revoked_at"] else "" if bot["seen_at"] else "never heard of"
+            state = "revoked" if bot["revoked_at"] else heard_of(bot["seen_at"], time.time())
             print_row(bot["name"], bot["network"], f"by {bot['created_by']}", state)
 
     @bots.command("add")
@@ -55,9 +56,14 @@ def _add_bots(app: typer.Typer, choice: Choice) -> None:
 
 def _add_link(app: typer.Typer, choice: Choice) -> None:
     @app.command("link")
-    def link(user: Annotated[str, typer.Option("--name", help="Your name on the server.")] = "") -> None:
+    def link(
+        user: Annotated[str, typer.Option("--name", help="Your name there; without it that of your login.")] = "",
+    ) -> None:
         """Print what to say to the bot so that it knows who you are. It takes your password: a token links nobody."""
-        entering = {"name": user or ask("your name: "), "password": password("your password: ")}
+        entering = {
+            "name": user or _my_name(choice) or ask("your name: ", hint="--name"),
+            "password": password("your password: "),
+        }
 
         async def main() -> Any:
             async with choice.elsewhere(anonymous=True) as session:
@@ -67,6 +73,15 @@ def _add_link(app: typer.Typer, choice: Choice) -> None:
         made = asyncio.run(main())
         say("say this to the bot, where nobody else reads, within ten minutes:")
         print(f"link {made['code']}")
+
+
+def _my_name(choice: Choice) -> str:
+    """Return who one is logged in as, "" when nobody."""
+    try:
+        me = asking(choice, lambda client: client.ask("GET", "me"))
+    except Unauthenticated:
+        return ""
+    return str(me["name"]) if me["kind"] != "anonymous" else ""
 
 
 def _add_links(app: typer.Typer, choice: Choice) -> None:

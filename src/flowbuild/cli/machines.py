@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flowbuild.cli import options
-from flowbuild.cli.asking import asking, group, path_of
+from flowbuild.cli.asking import asking, group, heard_of, path_of
 from flowbuild.cli.choosing import Choice
 from flowbuild.cli.logins import normal
 from flowbuild.cli.render.text import clean
@@ -129,7 +129,7 @@ def _line(runner: Mapping[str, Any], now: float) -> str:
     silent = runner["state"] != "revoked" and not runner["heard"] and runner["seen_at"] is not None
     state = f"{runner['state']}, silent" if silent else runner["state"]
     parts = [runner["name"], state, f"{runner['busy']} of {runner['capacity']} busy"]
-    parts += ["inside the server"] if runner["embedded"] else [_seen(runner["seen_at"], now)]
+    parts += ["inside the server"] if runner["embedded"] else [heard_of(runner["seen_at"], now)]
     parts += [_key(runner, now)] if runner["state"] != "revoked" and not runner["embedded"] else []
     parts += [version] if (version := runner["facts"].get("version")) else []
     return "  ".join([*parts, *(f"{key}={value}" for key, value in runner["labels"].items())])
@@ -167,7 +167,3 @@ def _days(seconds: float) -> str:
 
 def _since(at: float | None, now: float) -> str:
     return "is being prepared" if at is None else f"for {max(0, now - at):.0f} s"
-
-
-def _seen(at: float | None, now: float) -> str:
-    return "never heard of" if at is None else f"heard of {max(0, now - at):.0f} s ago"

@@ -72,9 +72,10 @@ def _add_lists(channels: typer.Typer, choice: Choice) -> None:
             print_json(found)
             return
         for each in found:
-            about = "test" if each["test"] else f"{each['pipeline']} {each['number']}" if each["run"] else "machine"
+            run = f"{each['pipeline']} {each['number']}" if each["run"] else "machine"
+            about = "test" if each["test"] else f"{run}  {each['event']}"
             when = f"at {_time(each['next_at'])}" if each["next_at"] is not None else ""
-            print_row(each["id"], _time(each["created_at"]), about, each["event"], each["state"], when, each["error"])
+            print_row(each["id"], _time(each["created_at"]), about, each["state"], when, each["error"])
 
 
 def _add_new(channels: typer.Typer, choice: Choice) -> None:
@@ -100,8 +101,7 @@ def _add_new(channels: typer.Typer, choice: Choice) -> None:
         given = _given(on, pipelines, branches, mine, digest, timezone, mention)
         body = {"name": name, "kind": kind, "target": target, "rule": _rule({}, given, quiet, urgent)}
         made = asking(choice, lambda client: client.ask("POST", _place(of), body))
-        if made["secret"]:
-            print_row("secret", made["secret"])
+        _print_secret(made)
         say(f"added {name}; flow channels test {name}{_option(of)} tries it")
 
 
@@ -134,8 +134,7 @@ def _add_change(channels: typer.Typer, choice: Choice) -> None:
             return await client.ask("PATCH", _place(of, name), body)
 
         changed = asking(choice, work)
-        if changed["secret"]:
-            print_row("secret", changed["secret"])
+        _print_secret(changed)
 
 
 def _add_others(channels: typer.Typer, choice: Choice) -> None:
@@ -156,6 +155,12 @@ def _add_others(channels: typer.Typer, choice: Choice) -> None:
     ) -> None:
         """Send once more what was sent, or given up."""
         asking(choice, lambda client: client.ask("POST", _place(of, name, "dispatches", dispatch, "again")))
+
+
+def _print_secret(channel: Mapping[str, Any]) -> None:
+    if channel["secret"]:
+        say("the secret that its requests are signed with, shown this once:")
+        print(channel["secret"])
 
 
 def _place(of: str, *parts: str) -> str:

@@ -49,7 +49,7 @@ def webhook_url(text: str, policy: Policy) -> str:
     if parts is None:
         raise InvalidRequest("that is not an address of a webhook", hint=_EXAMPLE, about="target")
     if parts.scheme == "http" and not policy.plain_http:
-        hint = "use https, or let the administrator allow plain http"
+        hint = "use https, or let the administrator allow plain http: FLOW_ALLOW_HTTP"
         raise InvalidRequest("http is not encrypted", hint=hint, about="target")
     try:
         literal = str(ip_address(parts.hostname or ""))

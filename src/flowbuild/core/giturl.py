@@ -97,7 +97,11 @@ def judge(url: GitUrl, policy: Policy, resolved: Sequence[str]) -> None:
         _judge_path(url, policy, resolved)
         return
     if url.transport is Transport.HTTP and not policy.plain_http:
-        raise _refused(url.text, "http is not encrypted", hint="use https, or let the administrator allow plain http")
+        raise _refused(
+            url.text,
+            "http is not encrypted",
+            hint="use https, or let the administrator allow plain http: FLOW_ALLOW_HTTP",
+        )
     if not resolved:
         raise _refused(url.text, f"the host {url.host} has no address")
     for text in resolved:
@@ -105,7 +109,7 @@ def judge(url: GitUrl, policy: Policy, resolved: Sequence[str]) -> None:
             raise _refused(
                 url.text,
                 f"the host {url.host} is not a public one",
-                hint=f"if the server is to fetch from it, let the administrator allow internal host {url.host}",
+                hint=f"if the server is to fetch from it, let the administrator allow it: FLOW_ALLOW_INTERNAL={url.host}",
             )
 
 

@@ -96,7 +96,7 @@ async def test_judging():
         ("start_run", {"pipeline": "relaese"}, "Did you mean `release`"),
         ("get_run", {"run": "77"}, "there is no"),
         ("get_run", {"run": "../users"}, "is not a run"),
-        ("rerun", {"run": "2", "from_steps": ["b"]}, "There is no step in run 2 'b'"),
+        ("rerun", {"run": "2", "from_steps": ["b"]}, "There is no step 'b' in run 2"),
         ("cancel_run", {"run": "2", "confirm": True}, "has ended"),
         ("read_log", {"run": "2", "step": "a", "lines": 100000}, "less than or equal to 1000"),
         ("list_runs", {"of": "nothing"}, "There is no pipeline 'nothing'"),

@@ -32,7 +32,7 @@ async def test_bots(open_desk):
     assert "matrix" in wrong
     assert (fresh, heard, shown) == (
         "chatty  matrix  by root  never heard of\n",
-        "chatty  matrix  by root\n",
+        "chatty  matrix  by root  heard of 0 s ago\n",
         "chatty  matrix  by root  revoked\n",
     )
     assert listed[0]["revoked_at"] is not None
@@ -59,6 +59,11 @@ async def test_from_a_code_to_who_one_is_on_a_network(open_desk):
     assert listed == f"matrix  {ROOT}\n"
     assert [(each["network"], each["sender"]) for each in as_json] == [("matrix", ROOT)]
     assert "not linked on matrix" in none
+
+
+async def test_who_is_logged_in_need_not_say_their_name(open_desk):
+    async with open_desk() as desk:
+        assert re.search(r"^link \S+$", await desk.flow("link"), re.MULTILINE)
 
 
 async def test_holds(tmp_path, open_desk):

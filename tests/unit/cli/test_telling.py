@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -63,11 +64,12 @@ async def test_a_webhook_of_a_project(flow):
     code, out, err = await flow(
         "add", "team", "webhook", "https://hooks.example.org/x/secret", *OF, "--on", "failed,recovered"
     )
-    assert (code, out.split()[0], len(out.split()[1]) >= 32) == (0, "secret", True)
+    assert code == 0
+    assert re.fullmatch(r"whsec_[\w+/=-]{32,}\n", out)
     assert f"flow channels test team --of {PROJECT}" in err
     assert await flow("list", *OF) == (0, "team  webhook  https://hooks.example.org/…  failed,recovered\n", "")
     code, out, _ = await flow("change", "team", *OF, "--new-secret", "--disable")
-    assert (code, out.split()[0]) == (0, "secret")
+    assert (code, out.startswith("whsec_")) == (0, True)
     assert (await flow("list", *OF))[1].endswith("  disabled\n")
     code, _, err = await flow("test", "team", *OF)
     assert (code, err) == (2, "flow: the channel team is disabled\n  hint: enable it first\n")
@@ -98,7 +100,7 @@ async def test_ones_own(flow):
     assert (await flow("test", "mine"))[0] == 0
     code, out, _ = await flow("log", "mine")
     assert code == 0
-    assert out.split()[3:6] == ["test", "succeeded", "waiting"]
+    assert out.split()[3:5] == ["test", "waiting"]
     identifier = out.split()[0]
     code, _, err = await flow("again", "mine", identifier)
     assert (code, "still to be sent" in err) == (2, True)

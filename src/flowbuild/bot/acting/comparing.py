@@ -16,7 +16,7 @@ from flowbuild.core.errors import FlowError
 from flowbuild.core.human import why as reason_of
 from flowbuild.core.states import Outcome, RunState
 
-MOST_CAUSES, MOST_LINES, BEFORE = 3, 12, 2
+MOST_CAUSES, MOST_LINES, BEFORE = 3, 24, 2  # the reason stands at the end of a traceback
 MOST_FILES, MOST_PATCH, MOST_COMMITS = 15, 40, 10
 WRONG = (Outcome.FAILED, Outcome.ERRORED)
 

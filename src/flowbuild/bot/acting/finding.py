@@ -146,7 +146,7 @@ async def _run_of(errand: Errand, project: str, name: str) -> RunView:
 def step(view: RunView, text: str, action: Callable[[str], Action]) -> StepView:
     """Return the step of a run that is meant."""
     known = {each.key: each for each in view.steps}
-    missing = _none(f"step in run {view.number}", text, known)
+    missing = _none("step", text, known, where=f" in run {view.number}")
     return known[_one(f"which step is {brief(text, 40)!r}?", fitting(text, known), action, none=missing)]
 
 
@@ -178,10 +178,10 @@ def _one(about: str, names: Sequence[str], action: Callable[[str], Action], *, n
     return names[0]
 
 
-def _none(kind: str, text: str, known: Iterable[str], trouble: str = "") -> Refused:
+def _none(kind: str, text: str, known: Iterable[str], trouble: str = "", *, where: str = "") -> Refused:
     names = list(dict.fromkeys(known))
     hint = did_you_mean(text, names) or (
         f"there are {len(names)}" if names else "there is none that you may see: `whoami` says who you are to me"
     )
     hint += f"; {trouble}" if trouble else ""
-    return Refused(f"there is no {kind} {brief(text, 40)!r}", hint=brief(hint, 300))
+    return Refused(f"there is no {kind} {brief(text, 40)!r}{where}", hint=brief(hint, 300))

@@ -18,7 +18,11 @@ _ALONE = "`notify on failed` in a direct message"
 
 async def whoami(_action: actions.Whoami, errand: Errand) -> Known:
     """Say who asks."""
-    return Known(seen.read(seen.me, await errand.client.ask("GET", "me")), errand.place.project)
+    me = seen.read(seen.me, await errand.client.ask("GET", "me"))
+    if me.kind != "anonymous":
+        return Known(me, errand.place.project)
+    server = seen.read(seen.server, await errand.client.ask("GET", "server"))
+    return Known(me, errand.place.project, f"{server.public_url}/account?tab=chat")
 
 
 async def link(action: actions.Link, errand: Errand) -> Linked:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from flowbuild.bot.messages import Block, Message, Tone, line
 from flowbuild.bot.words import Refused, brief
-from flowbuild.core.errors import FlowError, Forbidden, RateLimited, ServerUnreachable, SystemFailed, Unauthenticated
+from flowbuild.core.errors import (
+    FlowError,
+    Forbidden,
+    Held,
+    RateLimited,
+    ServerUnreachable,
+    SystemFailed,
+    Unauthenticated,
+)
 from flowbuild.spec.findings import InvalidFile
 
 _LINK = "Make a code on your account page and tell it to me in a direct message: link CODE"
@@ -20,6 +28,8 @@ def error(problem: FlowError, *, linkable: bool) -> Message:
         hint = _LINK if linkable else "flow login ADDRESS"
     elif isinstance(problem, Forbidden):
         hint = hint or "`whoami` says what you may"
+    elif isinstance(problem, Held):  # the server names a command of the terminal
+        hint = "whoever may start it may let it go: `unhold PIPELINE`"
     elif isinstance(problem, RateLimited):
         hint = hint or "wait a little"
     elif isinstance(problem, ServerUnreachable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowbuild.bot.commands import COMMANDS, meant
 from flowbuild.bot.facts import HelpShown, Holding, Known, Linked, Notified, Using
-from flowbuild.bot.messages import Block, Message, Table, Tone, line
+from flowbuild.bot.messages import Block, Message, Span, Table, Tone, line
 from flowbuild.bot.replies import parts
 from flowbuild.bot.words import brief
 
@@ -46,7 +46,8 @@ def known(fact: Known, now: float) -> Message:
     here = (line(f"Here {brief(fact.project)} is meant when no project is named."),) if fact.project else ()
     me = fact.me
     if me.kind == "anonymous":
-        how = line("Make a code on your account page and tell it to me in a direct message: ", parts.code("link CODE"))
+        page = Span("the page of your account", url=fact.page)
+        how = line("Make a code on ", page, " and tell it to me in a direct message: ", parts.code("link CODE"))
         return Message("I do not know you: you see what is public", blocks=(how, *here))
     roles = Table(("project", "role"), [(brief(name), brief(role)) for name, role in list(me.roles.items())[:25]])
     blocks: list[Block] = [roles] if me.roles else []
