@@ -13,10 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.api import api
 from bench.chain import Ground, chain, parallel, run
+from bench.figures import Figures
 from bench.idle import idle
 from bench.large import large
 from bench.logs import logs
@@ -94,7 +96,14 @@ def main() -> None:
             figures = work[name]()
             print(figures.table(), flush=True)
             results[name] = figures.as_dict()
-        several = {"store": store, "webhooks": webhooks, "api": api, "runs": runs, "queue": queue, "logs": logs}
+        several: dict[str, Callable[[Path], Iterable[Figures]]] = {
+            "store": store,
+            "webhooks": webhooks,
+            "api": api,
+            "runs": runs,
+            "queue": queue,
+            "logs": logs,
+        }
         several["web"] = lambda top: web(top / "web", rounds=options.rounds, number=options.runs)
         for name in (name for name in several if name in names):
             for figures in several[name](top):

@@ -13,9 +13,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.figures import Figures
 
@@ -156,7 +157,8 @@ def engine_start(ground: Ground, number: int) -> float:
             began = time.time_ns()
             socket_post(f"/containers/{container}/start")
             run(["docker", "wait", container])
-        return (min(int(event["timeNano"]) for event in seen if event["Action"] == "start") - began) / 1e9
+        started = min(int(event["timeNano"]) for event in seen if event["Action"] == "start")
+        return (started - began) / 1e9
     finally:
         run(["docker", "rm", "-f", container])
         run(["docker", "network", "rm", network])
@@ -168,9 +170,9 @@ def socket_post(path: str) -> None:
 
 
 @contextmanager
-def events():
+def events() -> Iterator[list[dict[str, Any]]]:
     """Collect the start and die events of containers of runs; complete when the context is left."""
-    seen: list[dict[str, object]] = []
+    seen: list[dict[str, Any]] = []
     since = f"{time.time():.9f}"
     yield seen
     filters = ["label=flow.run", "type=container", "event=start", "event=die"]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class Round:
             time.sleep(0.5)
 
     def each(self, do: Callable[[str], object], nodes: Iterable[str] = ()) -> None:
-        together([lambda node=node: do(node) for node in nodes or self.nodes])
+        together([partial(do, node) for node in nodes or self.nodes])
 
     def let_go(self, nodes: Iterable[str]) -> None:
         """Let what works on nodes go on."""

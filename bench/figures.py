@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from typing import TypedDict
+
+
+class Result(TypedDict):
+    """A figure that was computed, and what it should not be above."""
+
+    value: float
+    aim: float | None
 
 
 class Figures:
@@ -13,7 +21,7 @@ class Figures:
         self.name = name
         self._title = title
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
-        self._results: dict[str, dict[str, float | None]] = {}
+        self._results: dict[str, Result] = {}
 
     def add(self, name: str, seconds: float) -> None:
         self._seconds[name].append(seconds)

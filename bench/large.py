@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from bench.chain import Ground
 from bench.figures import Figures
@@ -20,6 +23,7 @@ from flowbuild.spec.load import load_pipelines
 from flowbuild.spec.source import MemoryRepository
 
 LAYER = 25  # steps beside each other; each waits for two of the layer before
+T = TypeVar("T")
 COMMIT = CommitId("0" * 40)
 
 
@@ -35,12 +39,12 @@ def large(ground: Ground, *, steps: int, rounds: int) -> Figures:
         timed(figures, "flow validate", lambda: ground.flow("validate", "-C", str(project)))
         loaded = timed(figures, "load_pipelines", lambda: load_pipelines(files))
         pipeline = loaded.pipelines["large"]
-        events = timed(figures, "decide, whole run", lambda pipeline=pipeline: play(pipeline, figures))
+        events = timed(figures, "decide, whole run", partial(play, pipeline, figures))
     figures.note("events per run", events)
     return figures
 
 
-def timed(figures, name, work):
+def timed(figures: Figures, name: str, work: Callable[[], T]) -> T:
     began = time.perf_counter()
     result = work()
     figures.add(name, time.perf_counter() - began)

@@ -61,9 +61,9 @@ class Reader:
 
     slow_until: asyncio.Event | None = None
     text: bool = False
-    messages: object = field(default_factory=hashlib.sha256)
-    said: object = field(default_factory=hashlib.sha256)
-    bytes: int = 0
+    messages: hashlib._Hash = field(default_factory=hashlib.sha256)
+    said: hashlib._Hash = field(default_factory=hashlib.sha256)
+    size: int = 0
 
     async def read(self, port: int, whole: bytes, begun: asyncio.Semaphore) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
@@ -83,7 +83,7 @@ class Reader:
 
     def _take(self, part: bytes) -> None:
         self.messages.update(part)
-        self.bytes += len(part)
+        self.size += len(part)
         if self.text:
             for line in part.split(b"\n"):
                 if line.startswith(b'data: {"'):
@@ -152,4 +152,4 @@ def _note(figures: Figures, engine: LoudEngine, readers: list[Reader], written: 
     figures.note("until the step had ended, s", written)
     figures.note("MB of the log per second until then", engine.size / written / 1e6)
     figures.note("until all had read all, s", seconds)
-    figures.note("MB of messages per second, all readers", sum(reader.bytes for reader in readers) / seconds / 1e6)
+    figures.note("MB of messages per second, all readers", sum(reader.size for reader in readers) / seconds / 1e6)

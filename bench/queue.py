@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -31,7 +32,7 @@ ROUNDS = 60
 STEPS = 200
 NODES = 3
 PLACES = 12  # over all machines
-KINDS = ({}, {"cpus": 0.5}, {"cpus": 1})  # what steps reserve, by turns
+KINDS: Sequence[Mapping[str, float]] = ({}, {"cpus": 0.5}, {"cpus": 1})  # what steps reserve, by turns
 
 
 def queue(top: Path) -> list[Figures]:

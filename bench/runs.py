@@ -10,9 +10,10 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.figures import Figures
 from bench.serving import Connection, Server, admin, databases, request, serving
@@ -33,7 +34,7 @@ RUNS = 40  # of each kind
 
 def runs(top: Path) -> list[Figures]:
     """Measure with both databases."""
-    results = []
+    results = list[Figures]()
     with databases() as found:
         for kind, make in found.items():
             figures = Figures(f"runs {kind}", f"(h) runs from REST start to end, {kind}, {RUNS} of each kind")
@@ -46,7 +47,7 @@ def runs(top: Path) -> list[Figures]:
     return results
 
 
-async def _measure(figures: Figures, top: Path, database: str, shape: str, steps: dict[str, object]) -> None:
+async def _measure(figures: Figures, top: Path, database: str, shape: str, steps: Mapping[str, Any]) -> None:
     home = Home(top)
     home.write(steps)
     token = await asyncio.to_thread(admin, home.data, database)
@@ -59,7 +60,7 @@ async def _measure(figures: Figures, top: Path, database: str, shape: str, steps
             name, cpu, mine, began = f"{shape}, {number} at once", server.cpu(), _used(), time.perf_counter()
             waiting = iter(range(RUNS))
 
-            async def person(waiting: object = waiting, name: str = name) -> None:
+            async def person(waiting: Iterator[int] = waiting, name: str = name) -> None:
                 for _ in waiting:
                     start = time.perf_counter()
                     await _run(client, project)

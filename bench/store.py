@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from bench.figures import Figures
@@ -97,7 +98,7 @@ def load_postgres(database: Database, table: Table, rows: Iterator[Row]) -> None
         connection.execute(f"VACUUM ANALYZE {table.name}".encode())  # what autovacuum does in a while
 
 
-def columns(rows: Iterator[Row]) -> tuple[list[str], Iterator[tuple]]:
+def columns(rows: Iterator[Row]) -> tuple[list[str], Iterator[tuple[object, ...]]]:
     """Return the names that all rows have, and their values."""
     first = next(rows)
     return list(first), (tuple(row.values()) for row in chain((first,), rows))
@@ -188,7 +189,7 @@ class History:
 def measure(database: Database, history: History, found: Figures, loading: float) -> Figures:
     chance = random.Random(2)
     for name, query in lists(history, chance).items():
-        timed(found, name, LOOKS, lambda query=query: look(database, query()))
+        timed(found, name, LOOKS, partial(_look_at, database, query))
     timed(found, "page of a run", LOOKS, lambda: run_page(database, chance.choice(history.ids[-10 * OPEN :])))
     timed(found, "owners of open runs", 20, lambda: owners(database))
     keys = count()
@@ -206,13 +207,13 @@ def measure(database: Database, history: History, found: Figures, loading: float
     return found
 
 
-def lists(history: History, chance: random.Random) -> dict[str, Callable[[], Select]]:
+def lists(history: History, chance: random.Random) -> dict[str, Callable[[], Select[Any]]]:
     """Return queries by name; each call makes one for another page."""
 
     def index() -> int:
         return chance.randrange(history.number)
 
-    def listed(before: RunId | None = None, **wanted: object) -> Select:
+    def listed(before: RunId | None = None, **wanted: Any) -> Select[Any]:
         return page(RunFilter(**wanted), before, PAGE)
 
     def project() -> frozenset[str]:
@@ -248,7 +249,11 @@ def timed(found: Figures, name: str, times: int, do: Callable[[], object]) -> No
     found.note(f"{name}, p99 in ms", statistics.quantiles(seconds, n=100)[-1] * 1e3)
 
 
-def look(database: Database, query: Select) -> None:
+def _look_at(database: Database, query: Callable[[], Select[Any]]) -> None:
+    look(database, query())
+
+
+def look(database: Database, query: Select[Any]) -> None:
     with database.read() as tx:
         tx._connection.execute(query).all()
 
@@ -280,7 +285,7 @@ def beat(database: Database) -> None:
         tx.attempts.renew("r1", [row.key for row in tx.attempts.held("r1")], BEGAN)
 
 
-def scanned(database: Database, query: Select) -> bool:
+def scanned(database: Database, query: Select[Any]) -> bool:
     """Whether the plan of a query goes through the whole table."""
     with database.read() as tx:
         compiled = query.compile(tx._connection, compile_kwargs={"literal_binds": True})

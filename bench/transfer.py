@@ -113,7 +113,7 @@ def give(port: int, top: Path) -> None:
                 name = connection.makefile("r").readline().strip()
                 if name:
                     command = 'tar cf - -C "$0" . | zstd -q -1 -T0'
-                    subprocess.run(["sh", "-c", command, str(top / name)], stdout=connection, check=False)
+                    subprocess.run(["sh", "-c", command, str(top / name)], stdout=connection.fileno(), check=False)
 
 
 def take(name: str, target: Path) -> None:
@@ -122,7 +122,7 @@ def take(name: str, target: Path) -> None:
     with socket.create_connection((NEAR, TAR)) as connection:
         connection.sendall(name.encode() + b"\n")
         command = 'zstd -dcq | tar xf - -C "$0"'
-        subprocess.run(["sh", "-c", command, str(target)], stdin=connection, check=True)
+        subprocess.run(["sh", "-c", command, str(target)], stdin=connection.fileno(), check=True)
 
 
 def came() -> int:
@@ -267,7 +267,7 @@ def workspaces(top: Path, make: Callable[[Path], object]) -> None:
 
 def inside(options: argparse.Namespace) -> None:
     """Measure; this process is in the namespace of the runner."""
-    results = {}
+    results = dict[str, object]()
     for kind, make in {
         f"{options.files} small files": lambda top: small_files(top, files=options.files),
         f"{options.megabytes} MB in large files": lambda top: large_files(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -159,7 +159,7 @@ def _scroll(figures: Figures, browser: Browser, site: WebSite, run: RunAddress) 
     page.locator("[role=log] [data-marked]").wait_for()
     page.locator("[role=log]").hover()
     _frames(figures, page, "at rest", lambda: page.wait_for_timeout(2000))
-    _frames(figures, page, "wheel", lambda: [page.mouse.wheel(0, 600) for _ in range(SCREENS)])
+    _frames(figures, page, "wheel", lambda: turn(page))
     drag = f"""async () => {{ const log = document.querySelector('[role=log]');
       for (let turn = 0; turn <= {SCREENS}; turn += 1) {{
         log.scrollTop = (log.scrollHeight - log.clientHeight) * turn / {SCREENS};
@@ -168,7 +168,12 @@ def _scroll(figures: Figures, browser: Browser, site: WebSite, run: RunAddress) 
     context.close()
 
 
-def _frames(figures: Figures, page: Page, name: str, act: object) -> None:
+def turn(page: Page) -> None:
+    for _ in range(SCREENS):
+        page.mouse.wheel(0, 600)
+
+
+def _frames(figures: Figures, page: Page, name: str, act: Callable[[], object]) -> None:
     page.evaluate(FRAMES)
     act()
     times = page.evaluate("(window.__go = false, window.__frames)")[1:]

@@ -12,6 +12,7 @@ import resource
 import shutil
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from bench.figures import Figures
@@ -48,9 +49,7 @@ def webhooks(top: Path, *, count: int = 2000) -> list[Figures]:
                         figures,
                         name,
                         server,
-                        lambda port=server.port, number=connections, all_=requests: asyncio.run(
-                            send_all(port, number, all_)
-                        ),
+                        partial(_sent, server.port, connections, requests),
                     )
                     figures.note(f"{name}: processor of the sender each, ms", (_used() - before) / len(requests) * 1e3)
                     _check(codes, count)
@@ -80,6 +79,10 @@ def _prepare(home: Path, database: str) -> str:
     _row, secret = hooks.add(Actor("bench"), "app", "github", "forge", HookChange())
     local.close()
     return secret
+
+
+def _sent(port: int, connections: int, requests: list[bytes]) -> tuple[list[float], Counter[int]]:
+    return asyncio.run(send_all(port, connections, requests))
 
 
 def _request(port: int, secret: str, name: str) -> bytes:

@@ -20,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from flowbuild.testing.trees import change_some, large_files, small_files
 from flowbuild.testing.workspaces import Bench
@@ -27,9 +28,10 @@ from flowbuild.workspace.statcache import StatCache
 
 CPU = " (cpu)"
 Times = dict[str, list[float]]
+T = TypeVar("T")
 
 
-def timed(times: Times, name: str, work: Callable[[], object]) -> object:
+def timed(times: Times, name: str, work: Callable[[], T]) -> T:
     start, cpu = time.perf_counter(), processor_seconds()
     result = work()
     times[name].append(time.perf_counter() - start)
