@@ -15,14 +15,17 @@ from flowbuild.core.ids import StepKey
 from flowbuild.core.states import Outcome
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
+from flowbuild.store.queue import DEEP
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.chat_suite import CODE, HOLD, ChatSuite
 from flowbuild.testing.claiming import claim_oldest
+from flowbuild.testing.lease_suite import LeaseSuite
 from flowbuild.testing.message_suite import MessageSuite
 from flowbuild.testing.network_suite import NetworkSuite
 from flowbuild.testing.people_suite import PROJECT, PeopleSuite, people
 from flowbuild.testing.postgres import running
 from flowbuild.testing.project_suite import ProjectSuite
+from flowbuild.testing.queue_suite import QueueSuite, queued
 from flowbuild.testing.run_list_suite import RunListSuite
 from flowbuild.testing.store_suite import COMMIT, ONE, TWO, A, StoreBench, StoreSuite, add, make_run, refused
 from flowbuild.testing.trigger_suite import TriggerSuite, delivery
@@ -47,6 +50,14 @@ def database(url):
 
 
 class TestPostgres(StoreSuite):
+    pass
+
+
+class TestPostgresLeases(LeaseSuite):
+    pass
+
+
+class TestPostgresQueue(QueueSuite):
     pass
 
 
@@ -104,6 +115,29 @@ def claim(tx, key, **options):
     if not tx.attempts.begin_claim(key, **options):
         return None
     return tx.attempts.answered(**asking) or claim_oldest(tx, **asking, owner="me", now=10.0, lease=5.0, **options)
+
+
+def rows_read(database, work):
+    """Return how many rows PostgreSQL reads from tables for something that is read, whatever it thinks of them."""
+    counting = "SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0) FROM pg_stat_xact_user_tables"
+    with database.write() as tx:
+        before = tx._connection.exec_driver_sql(counting).scalar()
+        work(tx)
+        return tx._connection.exec_driver_sql(counting).scalar() - before
+
+
+def test_the_heads_of_a_long_queue_are_found_as_fast_as_those_of_a_short_one(database):
+    add(database, make_run())
+    queued(database, ONE, range(3000))
+    queued(database, ONE, range(3000, 6000), warm="m1")
+
+    def find(tx):
+        assert len(tx.queue.heads("me", served=False)) == 2 * DEEP
+
+    assert [rows_read(database, find) < 30 for _ in range(7)] == [
+        True
+    ] * 7  # from the sixth on with a plan for any values
+    assert rows_read(database, lambda tx: tx.attempts.of_run(ONE)) >= 6000  # the control reads all
 
 
 def test_nobody_waits_for_a_run_while_there_is_another_one(database):

@@ -1,10 +1,12 @@
 """SQLite keeps the contract of the store; and what would go wrong without our care."""
 
+import itertools
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from alembic import command
@@ -17,6 +19,7 @@ from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.cache import Scope
 from flowbuild.store.codec import dump_pipeline, dump_run
 from flowbuild.store.database import MIGRATIONS, Database
+from flowbuild.store.queue import DEEP
 from flowbuild.store.run_lists import RunFilter
 from flowbuild.testing.cache_suite import CacheSuite
 from flowbuild.testing.chat_suite import ChatSuite
@@ -26,8 +29,9 @@ from flowbuild.testing.message_suite import MessageSuite
 from flowbuild.testing.network_suite import NetworkSuite
 from flowbuild.testing.people_suite import PeopleSuite
 from flowbuild.testing.project_suite import ProjectSuite
+from flowbuild.testing.queue_suite import QueueSuite, heads, queued
 from flowbuild.testing.run_list_suite import RunListSuite
-from flowbuild.testing.store_suite import ONE, StoreSuite, add, make_run
+from flowbuild.testing.store_suite import ONE, StoreBench, StoreSuite, add, make_run
 from flowbuild.testing.trigger_suite import TriggerSuite
 
 
@@ -48,6 +52,10 @@ class TestSqlite(StoreSuite):
 
 
 class TestSqliteLeases(LeaseSuite):
+    pass
+
+
+class TestSqliteQueue(QueueSuite):
     pass
 
 
@@ -175,6 +183,52 @@ def test_a_database_of_an_older_version_keeps_what_is_in_it(empty):
         (line,) = tx.runs.page(RunFilter(event="manual"), None, 10)
         assert (line.id, line.actor) == (ONE, "")
     old.close()
+
+
+def test_what_waits_while_the_version_changes_is_found_as_before(empty):
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with StoreBench().database(empty) as database:
+        config.attributes["engine"] = database._engine
+        add(database, make_run())
+        queued(database, ONE, range(20))
+        queued(database, ONE, range(20, 40), warm="m1")
+        before = heads(database)
+        command.downgrade(config, "0007")
+        command.upgrade(config, "0008")
+        with database.write() as tx:
+            tx.attempts.enqueue(AttemptKey(ONE, "new", 1, 1), "0" * 40, 0.5)
+        assert heads(database) == [before[0], "new", *before[1:3], *before[4:]]
+
+
+def steps_of(database, work):
+    """Return how many instructions of its machine SQLite needs for something that is read, in thousands."""
+    with database.read() as tx:
+        connection, count = tx._connection.connection.driver_connection, itertools.count()
+        connection.set_progress_handler(lambda: next(count) and 0, 1000)
+        work(tx)
+        connection.set_progress_handler(None, 0)
+        return next(count)
+
+
+def test_the_heads_of_a_long_queue_are_found_as_fast_as_those_of_a_short_one(empty):
+    with StoreBench().database(empty) as database:
+        add(database, make_run())
+
+        def find(tx):
+            assert len(tx.queue.heads("me", served=False)) == 2 * DEEP
+
+        queued(database, ONE, range(10))
+        queued(database, ONE, range(10, 20), warm="m1")
+        short, counted = steps_of(database, find), steps_of(database, lambda tx: tx.queue.older(oldest(tx)))
+        queued(database, ONE, range(20, 3000))
+        queued(database, ONE, range(3000, 6000), warm="m1")
+        assert steps_of(database, find) <= short + 1
+        assert steps_of(database, lambda tx: tx.queue.older(oldest(tx))) > counted + 10  # the control reads all
+
+
+def oldest(tx):
+    return replace(tx.queue.heads("me", served=False)[0], queued_at=1e9)
 
 
 def test_programs_that_start_together(empty):

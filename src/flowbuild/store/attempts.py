@@ -15,6 +15,7 @@ from flowbuild.core.ids import EMBEDDED, RunId, StepKey, runner_name
 from flowbuild.core.placement import ANYWHERE, Amounts, Needs
 from flowbuild.core.states import Outcome, Reason
 from flowbuild.store.codec import dump_mapping, dump_needs, load_mapping, load_needs
+from flowbuild.store.kinds import kind_of
 from flowbuild.store.sharing import lock_run, savepoint, serialise
 from flowbuild.store.tables import attempts, runs
 
@@ -73,7 +74,8 @@ class Attempts:
         if row is not None and row["epoch"] >= key.epoch:
             return
         values = {"epoch": key.epoch, "state": "queued", "input_commit": input_commit, "queued_at": now}
-        values |= {"needs": dump_needs(needs), "warm": warm}
+        told = dump_needs(needs)
+        values |= {"needs": told, "warm": warm, "kind": kind_of(self._connection, key.run, told, warm)}
         if row is not None:
             fresh = {"runner": "", "request_key": "", "lease_until": None, "stop": "", "started_at": None}
             self._connection.execute(attempts.update().where(_same(key)).values(**values, **fresh))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, tuple_
+from sqlalchemy import CTE, ColumnElement, Connection, Row, ScalarSelect, Select, and_, func, or_, select, true, tuple_
 
 from flowbuild.core.ids import RunId, StepKey, runner_name
 from flowbuild.core.placement import Needs
 from flowbuild.store.attempts import LIVE, AttemptKey
 from flowbuild.store.codec import load_needs
+from flowbuild.store.kinds import sort_anew
+from flowbuild.store.sharing import side_by_side
 from flowbuild.store.tables import attempts, runs
 
 DEEP = 4  # of a kind: another transaction may have the run of the oldest, and several machines may ask
@@ -51,26 +54,27 @@ class Queue:
 
     def heads(self, owner: str, *, served: bool) -> Sequence[QueueHead]:
         """Return the first that are queued, DEEP of each kind, of the runs of an owner and with `served` of all that servers began."""
-        a, r = attempts.c, runs.c
-        mine = case((r.owner == owner, 1), else_=0).label("mine")
-        alike = (r.project, r.priority, r.network, a.needs, a.warm, mine)
-        place = func.row_number().over(partition_by=alike, order_by=(a.queued_at, a.step)).label("place")
-        columns = (a.run_id, a.step, a.attempt, a.epoch, a.queued_at, *alike, place)
-        found = select(*columns).join(runs, r.id == a.run_id).where(_waiting(), _of(owner, served=served)).subquery()
-        query = select(found).where(found.c.place <= DEEP).order_by(found.c.queued_at, found.c.step)
-        return [
-            QueueHead(
-                key=AttemptKey(RunId(row.run_id), StepKey(row.step), row.attempt, row.epoch),
-                project=row.project,
-                queued_at=row.queued_at,
-                needs=load_needs(row.needs),
-                priority=row.priority,
-                warm=row.warm,
-                network=row.network,
-                mine=bool(row.mine),
-            )
-            for row in self._connection.execute(query)
-        ]
+        oldest = self._oldest()
+        r = runs.c
+        told = select(r.id, r.project, r.priority, r.network, r.owner).where(
+            r.id.in_({row.run_id for row in oldest}), _of(owner, served=served)
+        )
+        of_run = {row.id: row for row in self._connection.execute(told)}
+        return [_head(row, of_run[row.run_id], owner) for row in oldest if row.run_id in of_run]
+
+    def _oldest(self) -> Sequence[Row[Any]]:
+        """Return the DEEP oldest of each kind, the oldest first.
+
+        Each part of the work is asked for so that no planner has a choice but the index: what they know of a queue is out of date.
+        """
+        kinds = _kinds()
+        if side_by_side(self._connection):
+            heads = _heads(kinds.c.kind).lateral()
+            found = self._connection.execute(select(heads).select_from(kinds.join(heads, true()))).all()
+        else:  # SQLite knows no LATERAL, and there is no way to a server either
+            names = self._connection.execute(select(kinds.c.kind).where(kinds.c.kind.is_not(None))).scalars().all()
+            found = [row for name in names for row in self._connection.execute(_heads(name))]
+        return sorted(found, key=lambda row: (row.queued_at, row.step))
 
     def head(self, key: AttemptKey, owner: str) -> QueueHead | None:
         """Return a queued attempt as if it were the oldest of its kind."""
@@ -103,10 +107,41 @@ class Queue:
     def settle_network(self, run: RunId, network: str) -> None:
         """Decide where the network of a run is."""
         self._connection.execute(runs.update().where(runs.c.id == run).values(network=network))
+        sort_anew(self._connection, run)
 
 
-def _waiting() -> ColumnElement[bool]:
-    return and_(attempts.c.state == "queued", attempts.c.stop == "")
+def _waiting(table: Any = attempts) -> ColumnElement[bool]:
+    return and_(table.c.state == "queued", table.c.stop == "")
+
+
+def _kinds() -> CTE:
+    """Return the kinds that wait, each found from the one before it by the index; the last one is NULL."""
+    kinds = select(_next("").label("kind")).cte("kinds", recursive=True)
+    return kinds.union_all(select(_next(kinds.c.kind)).where(kinds.c.kind.is_not(None)))
+
+
+def _next(kind: ColumnElement[str] | str) -> ScalarSelect[Any]:
+    a = attempts.alias()
+    return select(a.c.kind).where(_waiting(a), a.c.kind > kind).order_by(a.c.kind).limit(1).scalar_subquery()
+
+
+def _heads(kind: ColumnElement[str] | str) -> Select[Any]:
+    a = attempts.alias()
+    columns = (a.c.run_id, a.c.step, a.c.attempt, a.c.epoch, a.c.queued_at, a.c.needs, a.c.warm)
+    return select(*columns).where(_waiting(a), a.c.kind == kind).order_by(a.c.queued_at, a.c.step).limit(DEEP)
+
+
+def _head(row: Row[Any], run: Any, owner: str) -> QueueHead:
+    return QueueHead(
+        key=AttemptKey(RunId(row.run_id), StepKey(row.step), row.attempt, row.epoch),
+        project=run.project,
+        queued_at=row.queued_at,
+        needs=load_needs(row.needs),
+        priority=run.priority,
+        warm=row.warm,
+        network=run.network,
+        mine=run.owner == owner,
+    )
 
 
 def _of(owner: str, *, served: bool) -> ColumnElement[bool]:

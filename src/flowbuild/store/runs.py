@@ -26,6 +26,7 @@ from flowbuild.store.codec import (
     load_pipeline,
     load_run,
 )
+from flowbuild.store.kinds import sort_anew
 from flowbuild.store.run_lists import OPEN_STATES, RunFigure, RunFilter, RunLine
 from flowbuild.store.server_tables import leftovers, notices
 from flowbuild.store.sharing import lock_run, locking, serialise
@@ -244,7 +245,10 @@ class Runs:
     def take_over(self, run: RunId, old_owner: str, new_owner: str) -> bool:
         """Become the owner of a run; False when somebody else was faster."""
         statement = runs.update().where(runs.c.id == run, runs.c.owner == old_owner).values(owner=new_owner)
-        return self._connection.execute(statement).rowcount == 1
+        taken = self._connection.execute(statement).rowcount == 1
+        if taken:
+            sort_anew(self._connection, run)
+        return taken
 
     def move(self, old: str, new: str) -> None:
         """Let the places below a directory be below another one."""

@@ -105,8 +105,9 @@ attempts = Table(
     Column("commit", String(64)),
     Column("needs", Text, nullable=False, server_default=""),  # core.placement.Needs
     Column("warm", String(128), nullable=False, server_default=""),  # name of the runner that has the workspace
+    Column("kind", String(16), nullable=False, server_default=""),  # while it is queued: see store.kinds
     Column("details", Text, nullable=False, default="{}"),  # phases, changes, images, key and origin in the step cache
-    Index("ix_attempts_state_queued_at", "state", "queued_at"),
+    Index("ix_attempts_state_kind", "state", "kind", "queued_at", "step"),
 )
 
 timers = Table(

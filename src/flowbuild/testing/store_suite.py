@@ -46,11 +46,13 @@ def make_run(run: RunId = ONE, pipeline: Pipeline | None = None, now: float = 1.
     )
 
 
-def add(database: Database, run: Run, *, project: str = "p", owner: str = "me", source: str = "/source") -> int:
+def add(
+    database: Database, run: Run, *, project: str = "p", owner: str = "me", source: str = "/source", **fields: Any
+) -> int:
     """Store a new run; return its number."""
     with database.write() as tx:
         number = tx.runs.next_number(project)
-        tx.runs.add(RunRow(run, number, project, owner, source, dirty=True, repository="/repository"))
+        tx.runs.add(RunRow(run, number, project, owner, source, dirty=True, repository="/repository", **fields))
     return number
 
 
