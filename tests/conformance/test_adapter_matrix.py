@@ -79,7 +79,7 @@ class MatrixSide:
         self.bot = Person(server, self._bot)
         for each in (self._bot, self._ann.account, self._robot.account):
             server.unlimited(admin, each.user)
-        self.person = self._ann.user
+        self.person, self.called = self._ann.user, self._bot.user
 
     async def open(self):
         self.room = await self._ann.make_room(self._bot.user, self._robot.user)

@@ -18,6 +18,7 @@ class SlackSide:
     """See Network."""
 
     room, private, person, nowhere, has_buttons = "C0TEAM", "D0ANN", f"{TEAM}:U0ANN", "C0NONE", True
+    called = "@flow"
 
     def __init__(self):
         self.slack = Slack()

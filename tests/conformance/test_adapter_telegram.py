@@ -13,6 +13,7 @@ class TelegramSide:
     """See Network."""
 
     room, private, person, nowhere, has_buttons = str(GROUP), str(PRIVATE), str(PRIVATE), "-999", True
+    called = "@flow_test_bot"
 
     def __init__(self):
         self.telegram = Telegram()

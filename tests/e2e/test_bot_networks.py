@@ -14,7 +14,7 @@ from flowbuild.testing.telegram import GROUP, TOKEN, Telegram
 
 
 class OnSlack:
-    room = "C0TEAM"
+    room, called = "C0TEAM", "@flow"
 
     def __init__(self):
         self.server = Slack()
@@ -37,7 +37,7 @@ class OnSlack:
 
 
 class OnTelegram:
-    room = str(GROUP)
+    room, called = str(GROUP), "@flow_test_bot"
 
     def __init__(self):
         self.server = Telegram()
@@ -92,6 +92,8 @@ async def test_a_failed_run_is_told_and_asked_about_by_its_button(network, side,
         await here.press("Why?")
         await until(lambda: sum("failed" in each for each in here.titles()) == 3)
         assert not [each for each in here.titles() if "is running" in each]  # that became "failed" in its place
+        (bot,) = (await site.get("/api/v1/bots", "admin")).json()
+        assert bot["called"] == here.called
         program.process.send_signal(signal.SIGTERM)
         output = await asyncio.to_thread(program.end)
         assert output.code == 0, output.text

@@ -27,6 +27,10 @@ class Bot:
         """Give the server a code that a sender said; return whose it is."""
         return str(self._ask("bot/links", {"code": code, "sender": sender, "name": sender})["user"])
 
+    def introduce(self, called: str) -> None:
+        """Say by what name people find it."""
+        self._ask("bot/called", {"called": called}, method="PUT")
+
     def settle(self, state: str, error: str = "") -> Any:
         """Take the next thing that is to be said, and tell what became of it; return what it was."""
         [task] = self._ask("bot/dispatches/take", {"wait": WAIT, "limit": 1})
@@ -34,8 +38,9 @@ class Bot:
         self._ask(f"bot/dispatches/{task['id']}", {"state": state, "remote": "$event", "error": error, **more})
         return task
 
-    def _ask(self, path: str, body: object) -> Any:
-        answer = httpx2.post(
+    def _ask(self, path: str, body: object, *, method: str = "POST") -> Any:
+        answer = httpx2.request(
+            method,
             f"{self._site.url}/api/v1/{path}",
             json=body,
             headers={"Authorization": f"Bearer {self._token}"},

@@ -84,10 +84,12 @@ def code_of(page) -> str:
 
 
 def test_a_code_that_is_said_to_the_bot_links_who_asked_for_it(visit, site, bot):
+    bot.introduce("@flow:example.org")
     page = visit("/account?tab=chat", who="dev")
     page.get_by_text("No chat account is linked").wait_for()
     code = code_of(page)
     dialog = page.get_by_role("dialog")
+    dialog.get_by_text("@flow:example.org on Matrix").wait_for()
     expect(dialog).to_contain_text(re.compile(r"for another (10 min|9 min)"))
     dialog.get_by_role("button", name="I have sent it").click()
     dialog.get_by_text("Nobody has said the code").wait_for()

@@ -42,6 +42,7 @@ async def run_bot(
     async def announce() -> None:
         await adapter.listening.wait()
         listens()
+        await telling.introduce(adapter.called)
 
     working = [asyncio.create_task(each) for each in (conversations.run(), telling.run(), announce())]
     try:

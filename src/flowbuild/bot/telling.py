@@ -60,6 +60,13 @@ class Telling:
         self._client, self._adapter = client, adapter
         self._away = Pauses()
 
+    async def introduce(self, called: str) -> None:
+        """Let the server say by what name people find the bot. What it does does not depend on it."""
+        try:
+            await self._ask("PUT", "bot/called", {"called": called})
+        except UserError as error:
+            log.warning("the server does not take the name of the bot", error=error.message)
+
     async def run(self) -> None:
         """Tell until cancelled. Raises Unauthenticated or Forbidden when the server does not know the bot (any more)."""
         loop = asyncio.get_running_loop()

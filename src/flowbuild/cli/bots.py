@@ -37,7 +37,7 @@ def _add_bots(app: typer.Typer, choice: Choice) -> None:
             return
         for bot in found:
             state = "revoked" if bot["revoked_at"] else heard_of(bot["seen_at"], time.time())
-            print_row(bot["name"], bot["network"], f"by {bot['created_by']}", state)
+            print_row(bot["name"], bot["network"], bot["called"], f"by {bot['created_by']}", state)
 
     @bots.command("add")
     def add(
@@ -68,11 +68,16 @@ def _add_link(app: typer.Typer, choice: Choice) -> None:
         async def main() -> Any:
             async with choice.elsewhere(anonymous=True) as session:
                 entered = await session.client.ask("POST", "login", entering)
-                return await session.client.ask("POST", "account/link-codes", form_token=entered["form_token"])
+                made = await session.client.ask("POST", "account/link-codes", form_token=entered["form_token"])
+                return made["code"], await session.client.ask("GET", "account/bots", form_token=entered["form_token"])
 
-        made = asyncio.run(main())
+        code, bots = asyncio.run(main())
         say("say this to the bot, where nobody else reads, within ten minutes:")
-        print(f"link {made['code']}")
+        print(f"link {code}")
+        for bot in bots:
+            say(f"{bot['called'] or bot['name']} on {bot['network']}")
+        if not bots:
+            say("there is no bot yet: an admin adds one with flow bots add")
 
 
 def _my_name(choice: Choice) -> str:

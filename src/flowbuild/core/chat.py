@@ -7,6 +7,7 @@ from enum import StrEnum
 from flowbuild.core.errors import InvalidRequest
 
 SENDER_MAX = 256  # characters of what a network calls somebody
+CALLED_MAX = 128  # characters of a name by which people find a bot
 CHAT = "chat:"  # begins the name of a network as a provider of identities, one that lets nobody in
 
 
@@ -40,6 +41,14 @@ def check_sender(sender: str) -> str:
         hint = "send what the network calls the sender as it is"
         raise InvalidRequest("the sender holds a character that no network puts there", hint=hint, about="sender")
     return sender
+
+
+def check_called(called: str) -> str:
+    """Return the name by which people find a bot; raises InvalidRequest for what is not one."""
+    if not called or len(called) > CALLED_MAX or not called.isprintable() or called != called.strip():
+        hint = f"up to {CALLED_MAX} printable characters, as people type it"
+        raise InvalidRequest("that is no name of a bot on a network", hint=hint, about="called")
+    return called
 
 
 def via_of(network: str, sender: str) -> str:

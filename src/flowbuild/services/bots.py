@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from flowbuild.auth.tokens import TokenKind, fingerprint, new_token
 from flowbuild.core.access import OF_CHAT, Principal
-from flowbuild.core.chat import Network, check_sender, provider_of, via_of
+from flowbuild.core.chat import Network, check_called, check_sender, provider_of, via_of
 from flowbuild.core.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
 from flowbuild.services.audit import Actor, note
 from flowbuild.services.decisions import Clock
@@ -52,6 +52,16 @@ class BotService:
         """Return all bots by name, those that were revoked, too."""
         with self._database.read() as tx:
             return tx.bots.all()
+
+    def working(self) -> Sequence[BotRow]:
+        """Return the bots that people can speak to, by name."""
+        return [row for row in self.all() if row.revoked_at is None]
+
+    def called(self, bot: str, called: str) -> None:
+        """Keep by what name people find a bot, by id, on its network. Raises InvalidRequest."""
+        check_called(called)
+        with self._database.write() as tx:
+            tx.bots.called(bot, called)
 
     def network(self, bot: str) -> str:
         """Return the network that a bot, by id, speaks on. Raises NotFound."""

@@ -13,7 +13,10 @@ from flowbuild.store.sharing import insert_once
 
 @dataclass(frozen=True, slots=True)
 class BotRow:
-    """A program that speaks to people on a network. `seen_at`: when it asked something last."""
+    """A program that speaks to people on a network. `seen_at`: when it asked something last.
+
+    `called`: by what name people find it on the network, "" until it said so.
+    """
 
     id: str
     name: str
@@ -23,6 +26,7 @@ class BotRow:
     created_at: float
     seen_at: float | None = None
     revoked_at: float | None = None
+    called: str = ""
 
 
 class Bots:
@@ -59,6 +63,10 @@ class Bots:
     def seen(self, bot: str, now: float) -> None:
         """Note that a bot asked something."""
         self._connection.execute(bots.update().where(bots.c.id == bot).values(seen_at=now))
+
+    def called(self, bot: str, called: str) -> None:
+        """Store by what name people find a bot on its network."""
+        self._connection.execute(bots.update().where(bots.c.id == bot).values(called=called))
 
     def revoke(self, bot: str, now: float) -> None:
         """Let the token of a bot open nothing from now on; the first time counts."""

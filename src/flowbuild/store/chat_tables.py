@@ -18,6 +18,7 @@ bots = Table(  # programs that speak to people on a chat network, and act for th
     Column("created_at", Float, nullable=False),
     Column("seen_at", Float),
     Column("revoked_at", Float),
+    Column("called", String(128), nullable=False, server_default=""),  # by what name people find it
 )
 
 link_codes = Table(  # say on a chat network whose account somebody there has; used once

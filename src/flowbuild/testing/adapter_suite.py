@@ -52,6 +52,7 @@ class Network(Protocol):
     person: str
     nowhere: str  # a room that is none
     has_buttons: bool
+    called: str  # the name of the bot
 
     def adapter(self, memory: Memory) -> Adapter:
         """Return the bot in a new life."""
@@ -150,12 +151,13 @@ class AdapterSuite:
     page = 100
 
     async def test_what_is_said_arrives(self, network: Network, tmp_path: Path) -> None:
-        async with life(network, tmp_path) as (_, ear):
+        async with life(network, tmp_path) as (adapter, ear):
             identity = await network.say(network.room, "run shop branch=main")
             heard = await ear.heard.get()
             assert (heard.id, heard.sender, heard.room) == (identity, network.person, network.room)
             assert (heard.text, heard.direct, heard.thread) == ("run shop branch=main", False, "")
             assert heard.sender_name
+            assert adapter.called == network.called
             await network.say(network.private, "why 7")
             heard = await ear.heard.get()
             assert (heard.text, heard.direct, heard.room) == ("why 7", True, network.private)

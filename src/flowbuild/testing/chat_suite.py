@@ -38,7 +38,8 @@ class ChatSuite(StoreBench):
                 assert [tx.bots.get(BOT.id), tx.bots.get(ANN.id)] == [BOT, None]
                 assert [tx.bots.named("other"), tx.bots.named("third")] == [other, None]
                 tx.bots.seen(BOT.id, 7.0)
-                assert tx.bots.all() == [replace(BOT, seen_at=7.0), other]
+                tx.bots.called(BOT.id, "@flow:example.org")
+                assert tx.bots.all() == [replace(BOT, seen_at=7.0, called="@flow:example.org"), other]
 
     def test_a_name_is_free_again_when_its_bot_is_revoked(self, url: str) -> None:
         with self.database(url) as database:

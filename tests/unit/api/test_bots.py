@@ -88,9 +88,16 @@ async def test_admins_make_list_and_revoke_bots(open_town):
         ]
         token = made.json()["token"]
         itself = (await town.ask("GET", "/api/v1/me", sender="", token=token)).json()
+        names = ["@flow", "", "x" * 129, "a\nb"]
+        called = [
+            await town.ask("PUT", "/api/v1/bot/called", sender="", token=token, json={"called": name}) for name in names
+        ]
+        by_others = await http.put("/api/v1/bot/called", headers=root, json={"called": "@mine"})
+        shown = [(await http.get("/api/v1/account/bots", headers=root)).json()]
         listed = await http.get("/api/v1/bots", headers=root)
         gone = [await http.delete(f"/api/v1/bots/{name}", headers=root) for name in ("slacky", "slacky", "none")]
         refused = await town.ask("GET", "/api/v1/me", sender="", token=token)
+        shown.append((await http.get("/api/v1/account/bots", headers=root)).json())
         after = (await http.get("/api/v1/bots", headers=root)).json()
         anew = await http.post("/api/v1/bots", headers=root, json={"name": "slacky", "network": "slack"})
         noted = await town.audit("bot.add", "bot.revoke")
@@ -98,6 +105,12 @@ async def test_admins_make_list_and_revoke_bots(open_town):
     assert (again.status_code, [each.status_code for each in bad]) == (409, [400, 400, 400, 422])
     assert (itself["kind"], itself["name"], itself["may"], itself["linked"]) == ("bot", "slacky", ["bot.work"], None)
     assert [(bot["name"], bot["seen_at"] is not None) for bot in listed.json()] == [("chatty", False), ("slacky", True)]
+    assert ([each.status_code for each in called], by_others.status_code) == ([204, 400, 400, 400], 403)
+    assert [[(bot["name"], bot["called"]) for bot in bots] for bots in shown] == [
+        [("chatty", ""), ("slacky", "@flow")],
+        [("chatty", "")],
+    ]
+    assert [bot["called"] for bot in listed.json()] == ["", "@flow"]
     assert token not in listed.text
     assert [each.status_code for each in gone] == [204, 204, 404]
     assert refused.status_code == 401
@@ -184,6 +197,8 @@ FORBIDDEN = [
     ("POST", "/api/v1/tokens", {"name": "x", "scopes": ["read"]}),
     ("POST", "/api/v1/account/link-codes", None),
     ("GET", "/api/v1/account/links", None),
+    ("GET", "/api/v1/account/bots", None),
+    ("PUT", "/api/v1/bot/called", {"called": "@x"}),
     ("PUT", f"/api/v1/projects/{PROJECT}/members/ann", {"role": "maintainer"}),
     ("PATCH", f"/api/v1/projects/{PROJECT}", {"visibility": "public"}),
     ("DELETE", f"/api/v1/projects/{PROJECT}", None),

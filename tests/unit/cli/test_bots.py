@@ -30,11 +30,8 @@ async def test_bots(open_desk):
     assert re.fullmatch(r"flowb_[\w-]{43}", token)
     assert "there is a bot 'chatty' already" in again
     assert "matrix" in wrong
-    assert (fresh, heard, shown) == (
-        "chatty  matrix  by root  never heard of\n",
-        "chatty  matrix  by root  heard of 0 s ago\n",
-        "chatty  matrix  by root  revoked\n",
-    )
+    assert (fresh, shown) == ("chatty  matrix  by root  never heard of\n", "chatty  matrix  by root  revoked\n")
+    assert re.fullmatch(r"chatty  matrix  by root  heard of \d+ s ago\n", heard)
     assert listed[0]["revoked_at"] is not None
     assert "no bot 'nobody'" in unknown
 
@@ -63,7 +60,19 @@ async def test_from_a_code_to_who_one_is_on_a_network(open_desk):
 
 async def test_who_is_logged_in_need_not_say_their_name(open_desk):
     async with open_desk() as desk:
-        assert re.search(r"^link \S+$", await desk.flow("link"), re.MULTILINE)
+        nobody_there = await desk.flow("link")
+        token = (await desk.flow("bots", "add", "chatty", "--network", "matrix")).strip()
+        not_yet = await desk.flow("link")
+        bot = HttpClient(desk.site.url, token)
+        await bot.ask("PUT", "bot/called", {"called": "@flow:example.org"})
+        await bot.close()
+        there, listed = await desk.flow("link"), await desk.flow("bots", "list")
+    for printed in (nobody_there, not_yet, there):
+        assert re.search(r"^link \S+$", printed, re.MULTILINE)
+    assert "there is no bot yet" in nobody_there
+    assert "chatty on matrix" in not_yet
+    assert "@flow:example.org on matrix" in there
+    assert "chatty  matrix  @flow:example.org  by root  heard of" in listed
 
 
 async def test_holds(tmp_path, open_desk):

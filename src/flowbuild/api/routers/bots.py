@@ -38,6 +38,7 @@ class BotView(BaseModel):
     created_at: float
     seen_at: float | None = Field(description="when it asked something last; none: never")
     revoked_at: float | None
+    called: str = Field(description="by what name people find it on its network; empty until it was there")
 
     @classmethod
     def of(cls, row: BotRow) -> BotView:
@@ -50,6 +51,12 @@ class MadeBot(BaseModel):
 
     token: str
     about: BotView
+
+
+class Called(_Strict):
+    """By what name people find a bot on its network."""
+
+    called: str = Field(max_length=1024)
 
 
 class CodeSaid(_Strict):
@@ -83,6 +90,12 @@ def add_bot(wanted: NewBot, actor: Acting, backend: Back) -> MadeBot:
 def revoke_bot(name: str, actor: Acting, backend: Back) -> None:
     """Let the token of a bot open nothing any more, at once. Who linked themselves stays linked, for the next bot."""
     backend.people.bots.revoke(actor, name)
+
+
+@router.put("/bot/called", status_code=204, dependencies=WORK)
+def tell_name(told: Called, caller: Caller, backend: Back) -> None:
+    """Let people be told by what name they find the bot that asks."""
+    backend.people.bots.called(caller.id, told.called)
 
 
 @router.post("/bot/links", status_code=201, dependencies=WORK)

@@ -9,7 +9,7 @@ from flowbuild.api.access import Acting, Caller, OnServer
 from flowbuild.api.backend import Back
 from flowbuild.api.problems import RESPONSES
 from flowbuild.core.access import Action
-from flowbuild.core.chat import network_of
+from flowbuild.core.chat import Network, network_of
 from flowbuild.services.linking import LinkCode
 
 router = APIRouter(prefix="/api/v1/account", tags=["account"], responses=RESPONSES)
@@ -22,6 +22,24 @@ class LinkView(BaseModel):
     network: str
     sender: str = Field(description="what the network calls the person; never changes")
     created_at: float
+
+
+class BotSeen(BaseModel):
+    """A bot that one can speak to."""
+
+    name: str
+    network: Network
+    called: str = Field(description="by what name one finds it on its network; empty until it was there")
+    seen_at: float | None = Field(description="when it asked something last; none: never")
+
+
+@router.get("/bots", dependencies=OWN)
+def list_own_bots(backend: Back) -> list[BotSeen]:
+    """Return the bots that one can say a code to, by name."""
+    return [
+        BotSeen(name=row.name, network=Network(row.network), called=row.called, seen_at=row.seen_at)
+        for row in backend.people.bots.working()
+    ]
 
 
 @router.post("/link-codes", status_code=201, dependencies=OWN)

@@ -31,6 +31,7 @@ class Adapter(Protocol):
     """A network. Everything raises ChatError: `lasting` when trying again is of no use, `again_after` seconds else."""
 
     network: str  # matrix, slack, telegram
+    called: str  # by what name people find the bot there; "" until it listens
     listening: asyncio.Event  # set once it hears what is said: from then on nothing is missed, over its end neither
 
     def incoming(self) -> AsyncIterator[Incoming]:

@@ -100,7 +100,7 @@ class MatrixAdapter:
         expects: Callable[[str, str], bool] = lambda _room, _sender: False,
     ) -> None:
         self._options, self._expects = options, expects
-        self.listening = asyncio.Event()
+        self.listening, self.called = asyncio.Event(), ""
         self._place, self._seen = memory.table("matrix"), memory.table("seen")
         self._sent, self._direct = memory.table("sent"), memory.table("direct")
         config = AsyncClientConfig(encryption_enabled=False, max_limit_exceeded=0, max_timeouts=0)
@@ -339,6 +339,7 @@ class MatrixAdapter:
                 made = await _answered(login, LoginResponse)
                 self._place.update({"token": made.access_token, "device": made.device_id})
                 self._signed_in = True
+            self.called = str(client.user_id)
             log.info("signed in to matrix", homeserver=self._options.homeserver, user=client.user_id)
 
 

@@ -65,7 +65,7 @@ class SlackAdapter:
         self._sent, self._begun = memory.table("sent"), memory.table("begun")
         self._direct, self._names = memory.table("direct"), dict[str, str]()
         self._session: aiohttp.ClientSession | None = None
-        self._me = self._team = ""
+        self.called = self._me = self._team = ""
         self._events: SlackEvents | None = None
 
     async def incoming(self) -> AsyncIterator[Incoming]:
@@ -168,6 +168,7 @@ class SlackAdapter:
             who = await self._call("auth.test")
             self._me, self._team = str(who["user_id"]), str(who["team_id"])
             self._events = SlackEvents(self._options.token, who, hear=self._heard, press=self._pressed)
+            self.called = f"@{who.get('user') or self._me}"
             log.info("signed in to slack", team=who.get("team"), user=who.get("user"))
         return self._events
 

@@ -94,6 +94,7 @@ class TelegramAdapter:
         )
         self._signing_in = asyncio.Lock()
         self._me: User | None = None
+        self.called = ""
 
     async def incoming(self) -> AsyncIterator[Incoming]:
         """See Adapter. Telegram keeps what is said for a day; what was said before the first start is not answered."""
@@ -193,6 +194,7 @@ class TelegramAdapter:
                 if self._me is None:
                     await self._bot.initialize()
                     self._me = self._bot.bot
+                    self.called = f"@{self._me.username}"
                     log.info("signed in to telegram", user=self._me.username)
             return await call()
         except TelegramError as error:

@@ -118,7 +118,7 @@ function Shown({ bots }: { bots: BotView[] }) {
   );
 }
 
-function Bot({ bot: { name, network, created_by, created_at, seen_at, revoked_at } }: { bot: BotView }) {
+function Bot({ bot: { name, network, called, created_by, created_at, seen_at, revoked_at } }: { bot: BotView }) {
   const freshen = useFreshBots();
   const over = revoked_at !== null;
   return (
@@ -133,7 +133,7 @@ function Bot({ bot: { name, network, created_by, created_at, seen_at, revoked_at
       }
       sub={
         <Facts>
-          <span>{networkWord(network)}</span>
+          <span>{called ? `${called} on ${networkWord(network)}` : networkWord(network)}</span>
           <span>
             added by {created_by} <Ago at={created_at} />
           </span>

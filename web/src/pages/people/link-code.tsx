@@ -2,7 +2,7 @@
 import { Button } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
-import { api, asProblem, type LinkView, listLinksOptions } from '@/api';
+import { api, asProblem, type LinkView, listLinksOptions, listOwnBotsOptions } from '@/api';
 import { networkWord } from '@/pages/channels/kinds';
 import { FormProblem } from '@/ui/form';
 import { Command } from '@/ui/small';
@@ -36,6 +36,22 @@ function useLinked(onDone: () => void) {
   }, [links, onDone]);
 }
 
+/** By what name one finds the bots, each on its network. */
+function WhichBot() {
+  const bots = useQuery(listOwnBotsOptions()).data;
+  if (!bots) return null;
+  if (bots.length === 0) return <p>There is no bot yet: an admin of the server adds one.</p>;
+  return (
+    <ul className={classes.bots} aria-label="Bots">
+      {bots.map(({ name, network, called }) => (
+        <li key={name}>
+          <strong>{called || name}</strong> on {networkWord(network)}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 function Code({ code, expiresAt, again }: { code: string; expiresAt: number; again: () => void }) {
   const left = leftOf(expiresAt, useNow());
   const freshen = useFreshLinks();
@@ -54,6 +70,7 @@ function Code({ code, expiresAt, again }: { code: string; expiresAt: number; aga
     <>
       <p className={classes.say}>Send this to the bot, in a direct message, where nobody else reads it:</p>
       <Command>{`link ${code}`}</Command>
+      <WhichBot />
       <p className="faint">
         It works once, for another <span className="numbers">{duration(left)}</span>. Whoever says it is you from then
         on.
