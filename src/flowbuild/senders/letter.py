@@ -19,6 +19,7 @@ from flowbuild.core.addresses import is_email
 
 MAX_SUBJECT = 200  # characters
 _NO_LABEL = re.compile(r"[^A-Za-z0-9]+")
+_LONGEST_URL = 74  # characters; what does not fit on a line would be encoded, as no mail program expects a URL
 _LONG_HOST = 40  # characters; with a longer one an id would not fit on a line, and be broken
 
 
@@ -27,6 +28,7 @@ class Letter:
     """An e-mail. `id` is the same for what is the same mail, `thread` for mails about the same thing; "" none.
 
     `at`: when it was written, seconds since the epoch. `list_name`: by what receivers may sort it, like team/app, qa.
+    `unsubscribe`: the page on which its receiver can end it; "" none.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Letter:
     at: float
     thread: str = ""
     list_name: Sequence[str] = ()
+    unsubscribe: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ def composed(letter: Letter, sender: Mailbox) -> bytes:
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's vacation answers it
     if letter.list_name:
         mail["List-Id"] = _list_id(letter.list_name, sender)
+    if letter.unsubscribe.isascii() and 0 < len(letter.unsubscribe) <= _LONGEST_URL:
+        mail["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
     mail.set_content(letter.text, cte="quoted-printable")
     mail.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     return mail.as_bytes()

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import quote
 
 from flowbuild.core.human import duration
 from flowbuild.core.notifying import News, NewsKind, StepNews
@@ -45,8 +46,8 @@ _COLOURS = {
 _MONO = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px"
 
 
-def letter_of(parcel: Parcel) -> Letter:
-    """Return the e-mail that tells what is in a parcel."""
+def letter_of(parcel: Parcel, public_url: str) -> Letter:
+    """Return the e-mail that tells what is in a parcel. `public_url`: of the server, where one says what one is told."""
     several = parcel.digest and not parcel.project  # of all projects of a person
     told = [
         _tried(item.news) if parcel.test else _told(item.news, short=parcel.digest, named=several)
@@ -58,16 +59,24 @@ def letter_of(parcel: Parcel) -> Letter:
     footer = f"You are told this by the channel {_one_line(parcel.channel)}" + (
         f" of {where}." if parcel.project else "."
     )
+    rules = f"{public_url}/{_owner(parcel)}?tab=notifications"
+    page = f"{rules}&channel={quote(parcel.channel, safe='')}"
     return Letter(
         id=parcel.id,
         to=tuple(filter(None, (address.strip() for address in parcel.target.split(",")))),
         subject=f"[{where}] {subject}",
-        text="\n\n\n".join(each.text() for each in told) + f"\n\n-- \n{footer}\n",
-        html=_page([each.html() for each in told], footer),
+        text="\n\n\n".join(each.text() for each in told) + f"\n\n-- \n{footer}\n{page}\n",
+        html=_page([each.html() for each in told], footer, page),
         at=max((item.news.at for item in parcel.items), default=0.0),
         thread=parcel.items[0].message if single and not parcel.test else "",
         list_name=tuple(filter(None, (parcel.project, parcel.channel))),
+        unsubscribe="" if parcel.project else rules,  # who gets mail of a project may be nobody here
     )
+
+
+def _owner(parcel: Parcel) -> str:
+    """Return the page of whose channel it is, below the address of the server."""
+    return f"projects/{quote(parcel.project, safe='')}" if parcel.project else "account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +176,9 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _page(parts: Sequence[str], footer: str) -> str:
+def _page(parts: Sequence[str], footer: str, page: str) -> str:
     style = "font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:#212529;max-width:720px"
-    small = f'<p style="color:{_GREY};font-size:12px">{escape(footer)}</p>'
+    link = f'<a href="{escape(page)}" style="color:inherit">What it is told</a>'
+    small = f'<p style="color:{_GREY};font-size:12px">{escape(footer)} {link}</p>'
     body = "\n".join([*parts, small])
     return f'<!doctype html>\n<html><body style="{style}">\n{body}\n</body></html>\n'

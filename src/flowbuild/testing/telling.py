@@ -130,7 +130,9 @@ class Telling:
         """Send what there is to send while the context is open."""
         relay = None if mail is None else Relay("127.0.0.1", mail.port, tls=False)
         sender = NoMail() if relay is None else SmtpSender(relay, mailbox("Flow <flow@example.org>"))
-        async with sending_of(sender, self.dispatches, self.signals, policy, self.clock) as loops:
+        async with sending_of(
+            sender, self.dispatches, self.signals, policy=policy, public_url="https://flow.example", clock=self.clock
+        ) as loops:
             tasks = [asyncio.create_task(each.run()) for each in loops]
             try:
                 yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from time import time
 
 import httpx2
@@ -48,7 +49,13 @@ def mail_sender(settings: Settings) -> SmtpSender | NoMail:
 
 @asynccontextmanager
 async def sending_of(
-    mail: SmtpSender | NoMail, dispatches: DispatchService, signals: Signals, policy: Policy, clock: Clock = time
+    mail: SmtpSender | NoMail,
+    dispatches: DispatchService,
+    signals: Signals,
+    *,
+    policy: Policy,
+    public_url: str,
+    clock: Clock = time,
 ) -> AsyncIterator[tuple[Sending, Sending]]:
     """Return what sends e-mail and webhooks, when it runs, while the context is open."""
     timeout = httpx2.Timeout(None, connect=CONNECT)  # the rest is the sender's
@@ -56,14 +63,17 @@ async def sending_of(
         transport = JudgedTransport(policy, httpx2.Limits(max_connections=None, max_keepalive_connections=0), threads)
         async with httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False) as http:
             hooks = WebhookSender(http, clock)
-            yield _loops(mail, hooks, SendingService(dispatches, clock), signals, clock)
+            by_mail = partial(_send_mail, mail, public_url)
+            yield _loops(by_mail, hooks, SendingService(dispatches, clock), signals, clock)
+
+
+async def _send_mail(mail: SmtpSender | NoMail, public_url: str, parcel: Parcel) -> Receipt:
+    return await mail.send(letter_of(parcel, public_url), parcel.done)
 
 
 def _loops(
-    mail: SmtpSender | NoMail, hooks: WebhookSender, service: SendingService, signals: Signals, clock: Clock
+    by_mail: Send, hooks: WebhookSender, service: SendingService, signals: Signals, clock: Clock
 ) -> tuple[Sending, Sending]:
-    async def by_mail(parcel: Parcel) -> Receipt:
-        return await mail.send(letter_of(parcel), parcel.done)
 
     async def by_webhook(parcel: Parcel) -> Receipt:
         return await hooks.send(Call(parcel.id, parcel.target, parcel.secret, body_of(parcel)))

@@ -86,7 +86,7 @@ async def triggering(
     mail = mail_sender(local.settings)
     async with (
         httpx2.AsyncClient(timeout=DEADLINE, follow_redirects=False, trust_env=False) as http,
-        sending_of(mail, telling.dispatches, signals, policy) as sending,
+        sending_of(mail, telling.dispatches, signals, policy=policy, public_url=public_url) as sending,
     ):
         client = ForgeClient(http, lambda host, addresses: _judge(host, addresses, policy))
         polls = PollService(

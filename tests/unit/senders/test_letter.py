@@ -52,6 +52,14 @@ def test_its_headers():
     }
 
 
+def test_a_page_on_which_one_can_end_it_is_told_as_it_is_or_not_at_all():
+    pages = ["https://ci.example.org/account?tab=notifications", "https://ci.example.org/" + "a" * 51, "https://x/ü"]
+    assert len(pages[1]) == 74
+    told = [parsed(letter(unsubscribe=page))["List-Unsubscribe"] for page in (*pages, pages[1] + "a", "")]
+    assert [each and each.strip() for each in told] == [f"<{pages[0]}>", f"<{pages[1]}>", None, None, None]
+    assert f"\r\n <{pages[1]}>\r\n".encode() in composed(letter(unsubscribe=pages[1]), SENDER)
+
+
 def test_what_belongs_to_no_thread_refers_to_nothing():
     mail = parsed(letter(thread=""))
     assert (mail["References"], mail["In-Reply-To"]) == (None, None)

@@ -35,6 +35,7 @@ NEWS = News(
     seconds=200.0,
     steps=(STEP,),
 )
+HERE = "https://flow.example"
 TEXTS = st.text(max_size=300)
 
 
@@ -63,7 +64,7 @@ class Page(HTMLParser):
 
 
 def test_a_run_that_failed():
-    letter = letter_of(parcel())
+    letter = letter_of(parcel(), HERE)
     assert letter.subject == "[team/app] release #12 failed on main"
     assert letter.to == ("ann@example.org", "bob@example.org")
     assert (letter.id, letter.thread, letter.at) == ("01J", "01MESSAGE0", 1.8e9)
@@ -82,28 +83,33 @@ def test_a_run_that_failed():
         "\n"
         "-- \n"
         "You are told this by the channel qa of team/app.\n"
+        "https://flow.example/projects/team%2Fapp?tab=notifications&channel=qa\n"
     )
     page = Page(letter.html)
-    assert page.links == {"https://flow.example/runs/01RUN"}
+    assert page.links == {
+        "https://flow.example/runs/01RUN",
+        "https://flow.example/projects/team%2Fapp?tab=notifications&channel=qa",
+    }
+    assert letter.unsubscribe == ""
     assert "E   assert 1 == 2\nFAILED test_a.py::test_b" in page.text
 
 
 @pytest.mark.parametrize("kind", NewsKind)
 def test_every_kind_has_words(kind):
     made = parcel(replace(NEWS, kind=kind, node="n1"))
-    assert letter_of(made).subject
+    assert letter_of(made, HERE).subject
     assert json.loads(body_of(made))["type"].endswith(kind) or kind is NewsKind.NODE_LOST
 
 
 def test_a_lost_machine():
-    letter = letter_of(parcel(News(NewsKind.NODE_LOST, 5.0, node="n1", message="not heard of for 60 s")))
+    letter = letter_of(parcel(News(NewsKind.NODE_LOST, 5.0, node="n1", message="not heard of for 60 s")), HERE)
     assert letter.subject == "[team/app] machine n1 is lost"
     assert "Why: not heard of for 60 s" in letter.text
 
 
 def test_a_digest_is_one_mail():
     ok = replace(NEWS, kind=NewsKind.RECOVERED, number=13, steps=())
-    letter = letter_of(parcel(NEWS, NEWS, ok, digest=True))
+    letter = letter_of(parcel(NEWS, NEWS, ok, digest=True), HERE)
     assert letter.subject == "[team/app] 3 in a digest: 2 failed, 1 recovered"
     assert letter.thread == ""
     assert letter.text.count("release #12 failed on main") == 2
@@ -112,23 +118,24 @@ def test_a_digest_is_one_mail():
 
 
 def test_a_digest_of_one_thing():
-    assert letter_of(parcel(digest=True)).subject == "[team/app] 1 in a digest: 1 failed"
+    assert letter_of(parcel(digest=True), HERE).subject == "[team/app] 1 in a digest: 1 failed"
 
 
 def test_a_person_hears_of_several_projects():
-    letter = letter_of(parcel(NEWS, replace(NEWS, project="other"), project="", digest=True))
+    letter = letter_of(parcel(NEWS, replace(NEWS, project="other"), project="", digest=True), HERE)
     assert letter.subject == "[flow] 2 in a digest: 2 failed"
     assert "team/app: release #12 failed on main" in letter.text
     assert "other: release #12 failed on main" in letter.text
-    assert letter_of(parcel(project="")).subject == "[team/app] release #12 failed on main"
+    assert letter_of(parcel(project=""), HERE).subject == "[team/app] release #12 failed on main"
 
 
 def test_a_channel_of_a_person_and_a_test_of_it():
     tried = parcel(News(NewsKind.SUCCEEDED, 1.0, message="ann tries the channel qa"), project="", test=True)
-    letter = letter_of(tried)
+    letter = letter_of(tried, HERE)
     assert letter.subject == "[flow] a test of this channel"
     assert "ann tries the channel qa" in letter.text
-    assert letter.text.endswith("by the channel qa.\n")
+    assert letter.text.endswith("by the channel qa.\nhttps://flow.example/account?tab=notifications&channel=qa\n")
+    assert letter.unsubscribe == "https://flow.example/account?tab=notifications"
     assert json.loads(body_of(tried))["type"] == "test"
     jsonschema.validate(json.loads(body_of(tried)), SCHEMA)
 
@@ -136,7 +143,7 @@ def test_a_channel_of_a_person_and_a_test_of_it():
 def test_what_is_long_is_shortened():
     steps = tuple(replace(STEP, key=f"s{number}", lines=["x" * 100_000] * 100) for number in range(300))
     made = parcel(replace(NEWS, steps=steps, branch="b" * 10_000, subject="s" * 10_000, message="m" * 10_000))
-    letter = letter_of(made)
+    letter = letter_of(made, HERE)
     assert "… and 280 more steps" in letter.text
     assert len(letter.text) < 200_000
     assert len(body_of(made)) < 2_000_000
@@ -145,7 +152,9 @@ def test_what_is_long_is_shortened():
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "https://a\r\nb", "data:text/html,x", "//x", ""])
 def test_a_link_leads_to_a_page_and_nowhere_else(url):
-    assert Page(letter_of(parcel(replace(NEWS, url=url))).html).links == set()
+    assert Page(letter_of(parcel(replace(NEWS, url=url)), HERE).html).links == {
+        f"{HERE}/projects/team%2Fapp?tab=notifications&channel=qa"
+    }
 
 
 HOSTILE = (
@@ -158,7 +167,7 @@ def test_hostile_text_is_text():
     news = replace(
         NEWS, pipeline=HOSTILE, branch=HOSTILE, subject=HOSTILE, author=HOSTILE, actor=HOSTILE, steps=(step,)
     )
-    letter = letter_of(parcel(news, channel=HOSTILE, project=HOSTILE))
+    letter = letter_of(parcel(news, channel=HOSTILE, project=HOSTILE), HERE)
     page = Page(letter.html)
     assert page.tags <= {"html", "body", "div", "p", "a", "b", "pre"}
     assert "<script>alert(1)</script>" in page.text
@@ -176,7 +185,7 @@ def test_negative_control_a_tag_that_is_not_escaped_is_seen():
 def test_any_news(news, digest, test):
     test = test and not digest
     made = parcel(news, news, digest=True) if digest else parcel(news, test=test)
-    letter = letter_of(made)
+    letter = letter_of(made, HERE)
     composed(letter, mailbox("flow@example.org"))
     assert Page(letter.html).tags <= {"html", "body", "div", "p", "a", "b", "pre"}
     said = json.loads(body_of(made))
