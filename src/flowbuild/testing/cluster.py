@@ -33,22 +33,10 @@ PASSWORD = "correct horse battery"  # noqa: S105 (of a server that lives for a t
 PORT = 8080
 MINUTES = 180.0  # seconds; everything starts on two processors at once
 
-# The stack wants PostgreSQL's own image; the one of the examples takes its password from the environment, forgets with its
-# container unless told otherwise, and does not begin as root. `shared` is where the repositories of tests are.
+# `shared` is where the repositories of tests are.
 OWN = """
 version: "3.8"
-services:
-  server:
-    volumes: ["{shared}:{shared}"]
-  postgres:
-    user: root
-    entrypoint:
-    - sh
-    - -c
-    - |
-      chown postgres: /var/lib/postgresql/data
-      export POSTGRES_PASSWORD=$$(cat $$POSTGRES_PASSWORD_FILE)
-      exec setpriv --reuid=postgres --regid=postgres --init-groups postgres-entrypoint -c fsync=on -c full_page_writes=on
+services: {{server: {{volumes: ["{shared}:{shared}"]}}}}
 """
 
 
@@ -74,10 +62,10 @@ class Cluster:
         """Deploy the stack, also anew, with these variables besides those of a test."""
         own = self.top / "own.yml"
         own.write_text(OWN.format(shared=self.shared))
-        files = ("--compose-file", str(ROOT / "deploy/stack.yml"), "--compose-file", str(own))
+        parts = (ROOT / "deploy/stack.yml", ROOT / "deploy/local-postgres.yml", own)
+        files = (word for part in parts for word in ("--compose-file", str(part)))
         given = {
             "FLOW_IMAGE": IMAGE,
-            "FLOW_POSTGRES_IMAGE": POSTGRES,
             "FLOW_DATABASE_CONSTRAINT": "node.hostname == n1",
             "FLOW_SERVER_HOME": str(self.home),
             "FLOW_ALLOW_LOCAL": str(self.shared),
