@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
-from flowbuild.core.states import Outcome, Reason
+from flowbuild.core.states import Outcome, Reason, RunState
 
 _REASONS = {
     Reason.OOM: "out of memory",
@@ -49,6 +49,16 @@ def duration(seconds: float | None) -> str:
 def short_duration(seconds: float) -> str:
     """Return a phase's time, in milliseconds when it is short: "3ms", "120ms", "1.4s"."""
     return f"{max(0.0, seconds) * 1000:.0f}ms" if seconds < 0.9995 else duration(seconds)
+
+
+def doing(state: RunState) -> str:
+    """Return how a run is doing, to follow its name: "is running", "was cancelled", "failed"."""
+    words = {
+        RunState.RUNNING: "is running",
+        RunState.CANCELLING: "is being cancelled",
+        RunState.CANCELLED: "was cancelled",
+    }
+    return words.get(state, str(state))
 
 
 def ago(then: float, now: float) -> str:

@@ -60,7 +60,7 @@ class Queue:
             r.id.in_({row.run_id for row in oldest}), _of(owner, served=served)
         )
         of_run = {row.id: row for row in self._connection.execute(told)}
-        return [_head(row, of_run[row.run_id], owner) for row in oldest if row.run_id in of_run]
+        return [_head(_key(row), row, of_run[row.run_id], owner) for row in oldest if row.run_id in of_run]
 
     def _oldest(self) -> Sequence[Row[Any]]:
         """Return the DEEP oldest of each kind, the oldest first.
@@ -85,9 +85,7 @@ class Queue:
         row = self._connection.execute(query).first()
         if row is None:
             return None
-        mine = row.owner == owner
-        needs = load_needs(row.needs)
-        return QueueHead(key, row.project, row.queued_at, needs, row.priority, row.warm, row.network, mine)
+        return _head(key, row, row, owner)
 
     def loads(self, owner: str) -> Sequence[Load]:
         """Return all attempts that runners have."""
@@ -115,14 +113,18 @@ def _waiting(table: Any = attempts) -> ColumnElement[bool]:
 
 
 def _kinds() -> CTE:
-    """Return the kinds that wait, each found from the one before it by the index; the last one is NULL."""
-    kinds = select(_next("").label("kind")).cte("kinds", recursive=True)
+    """Return the kinds that wait, each found from the one before it by the index; the last one is NULL.
+
+    That of what a server of an earlier version queued, which may still run beside, is empty.
+    """
+    kinds = select(_next().label("kind")).cte("kinds", recursive=True)
     return kinds.union_all(select(_next(kinds.c.kind)).where(kinds.c.kind.is_not(None)))
 
 
-def _next(kind: ColumnElement[str] | str) -> ScalarSelect[Any]:
+def _next(kind: ColumnElement[str] | None = None) -> ScalarSelect[Any]:
     a = attempts.alias()
-    return select(a.c.kind).where(_waiting(a), a.c.kind > kind).order_by(a.c.kind).limit(1).scalar_subquery()
+    later = a.c.kind >= "" if kind is None else a.c.kind > kind  # all are: PostgreSQL takes the index for a bound
+    return select(a.c.kind).where(_waiting(a), later).order_by(a.c.kind).limit(1).scalar_subquery()
 
 
 def _heads(kind: ColumnElement[str] | str) -> Select[Any]:
@@ -131,9 +133,13 @@ def _heads(kind: ColumnElement[str] | str) -> Select[Any]:
     return select(*columns).where(_waiting(a), a.c.kind == kind).order_by(a.c.queued_at, a.c.step).limit(DEEP)
 
 
-def _head(row: Row[Any], run: Any, owner: str) -> QueueHead:
+def _key(row: Any) -> AttemptKey:
+    return AttemptKey(RunId(row.run_id), StepKey(row.step), row.attempt, row.epoch)
+
+
+def _head(key: AttemptKey, row: Any, run: Any, owner: str) -> QueueHead:
     return QueueHead(
-        key=AttemptKey(RunId(row.run_id), StepKey(row.step), row.attempt, row.epoch),
+        key=key,
         project=run.project,
         queued_at=row.queued_at,
         needs=load_needs(row.needs),

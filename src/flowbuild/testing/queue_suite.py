@@ -11,6 +11,7 @@ from flowbuild.core.placement import UNDECIDED, Amounts, Needs
 from flowbuild.store.attempts import AttemptKey
 from flowbuild.store.database import Database
 from flowbuild.store.queue import DEEP
+from flowbuild.store.tables import attempts
 from flowbuild.testing.store_suite import COMMIT, ONE, TWO, StoreBench, add, make_run
 
 LARGE = Needs(amounts=Amounts(cpus=4.0))
@@ -91,6 +92,14 @@ class QueueSuite(StoreBench):
             with database.read() as tx:
                 found = [(head.key.step, head.mine) for head in tx.queue.heads("me", served=True)]
             assert found == [("s0", True), ("s1", False), ("s2", True), ("s3", False)]
+
+    def test_what_a_server_of_an_earlier_version_queued_is_found(self, url: str) -> None:
+        with self.database(url) as database:
+            add(database, make_run())
+            queued(database, ONE, range(4))
+            with database.write() as tx:
+                tx._connection.execute(attempts.update().where(attempts.c.step == "s1").values(kind=""))  # noqa: SLF001 (as that version does it)
+            assert heads(database) == names(range(4))
 
     def test_what_is_to_stop_and_what_somebody_has_does_not_wait(self, url: str) -> None:
         with self.database(url) as database:

@@ -12,6 +12,7 @@ from flowbuild.bot.actions import Approve, Cancel, Hold, Reject, Unhold
 from flowbuild.bot.facts import Confirm, Holding, HoldPlan, RunPlan, Steered
 from flowbuild.bot.words import Refused
 from flowbuild.client.base import RunView
+from flowbuild.core.human import doing
 from flowbuild.core.states import RunState
 
 
@@ -41,7 +42,9 @@ def _with_step(action: Any, view: RunView) -> Any:
         return replace(action, step=first, words=rest.strip())
     waits = [step.key for step in view.steps if step.approve]
     if not waits:
-        raise Refused(f"nothing of run {view.number} waits for an approval: it {_state(view)}", hint=_possible(view))
+        raise Refused(
+            f"nothing of run {view.number} waits for an approval: it {doing(view.state)}", hint=_possible(view)
+        )
     if len(waits) > 1:
         raise finding.choose("which step?", waits, lambda key: replace(action, step=key))
     return replace(action, step=waits[0])
@@ -61,21 +64,12 @@ async def cancel(action: Cancel, errand: Errand) -> Steered:
         hint = (
             f"`retry {view.number}` starts it again" if view.state is not RunState.SUCCEEDED else "`runs` lists others"
         )
-        raise Refused(f"run {view.number} has ended: it {_state(view)}", hint=hint)
+        raise Refused(f"run {view.number} has ended: it {doing(view.state)}", hint=hint)
     if not action.sure:
         running = tuple(step.key for step in view.steps if step.started_at is not None and step.outcome is None)
         raise Asking(Confirm(Cancel(view.id, sure=True), RunPlan("cancel", view, running)))
     after = await errand.client.ask("POST", path("runs", view.id, "cancel"), {"force": False})
     return Steered("cancelled", seen.run(after))
-
-
-def _state(view: RunView) -> str:
-    words = {
-        RunState.RUNNING: "is running",
-        RunState.CANCELLING: "is being cancelled",
-        RunState.CANCELLED: "was cancelled",
-    }
-    return words.get(view.state, str(view.state))
 
 
 async def hold(action: Hold, errand: Errand) -> Holding:

@@ -37,12 +37,7 @@ def state(run: RunView) -> str:
         return "was interrupted"
     if run.state is RunState.RUNNING and any(step.approve for step in run.steps):
         return "waits for approval"
-    return {
-        RunState.RUNNING: "is running",
-        RunState.CANCELLING: "is being cancelled",
-        RunState.CANCELLED: "was cancelled",
-        RunState.ERRORED: "errored",
-    }.get(run.state, str(run.state))
+    return human.doing(run.state)
 
 
 def ref(run: RunView) -> str:
