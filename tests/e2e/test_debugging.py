@@ -44,8 +44,11 @@ def docker(*arguments, stdin=None):
 
 @pytest.fixture
 def image():
-    """An image that is on the machine of the server and in no registry."""
-    dockerfile = "FROM flow-demo/busybox\nRUN echo made here > /mark\n"
+    """An image that is on the machine of the server and in no registry.
+
+    Its id is its own, too: the engine would give the same content the same id, and what another test made of it would keep it.
+    """
+    dockerfile = f"FROM flow-demo/busybox\nLABEL flow-test={IMAGE}\nRUN echo made here > /mark\n"
     yield docker("build", "--quiet", "--tag", IMAGE, "-", stdin=dockerfile)
     subprocess.run(["docker", "rmi", "--force", IMAGE], capture_output=True, check=False)
 

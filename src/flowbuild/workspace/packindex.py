@@ -16,6 +16,7 @@ from zlib import crc32
 
 from flowbuild.core.errors import WorkspaceError
 from flowbuild.workspace import git
+from flowbuild.workspace.git import GitFailure
 from flowbuild.workspace.objects import KIND_NAMES, MAX_OBJECT_BYTES
 from flowbuild.workspace.packs import pack_index
 
@@ -24,6 +25,7 @@ _STORED = b"\x78\x01\x01"  # a zlib stream that is one stored block, see `packs`
 _STORED_HEAD, _STORED_TAIL = 7, 4
 _OFS_DELTA, _REF_DELTA = 6, 7
 _LONGEST = 10  # bytes of the header of an object
+_OF_THIS_MACHINE = (GitFailure.NO_SPACE, GitFailure.DENIED, GitFailure.TIMEOUT, GitFailure.MISSING)
 
 
 @dataclass(slots=True)
@@ -135,10 +137,7 @@ def publish(git_dir: Path, pack: Path, indexer: PackIndexer) -> None:
     index = pack.with_suffix(".idx")
     try:
         if indexer.deltas:
-            git.run(git_dir, "index-pack", "--no-rev-index", "-o", str(index), str(pack))
-            with pack.open("rb") as file:
-                file.seek(-_TRAILER, os.SEEK_END)
-                checksum = file.read()
+            checksum = _index_by_git(git_dir, pack, index)
         else:
             checksum = indexer.close()
             if not indexer.entries:
@@ -151,6 +150,20 @@ def publish(git_dir: Path, pack: Path, indexer: PackIndexer) -> None:
         index.rename(final.with_suffix(".idx"))
     finally:
         index.unlink(missing_ok=True)
+
+
+def _index_by_git(git_dir: Path, pack: Path, index: Path) -> bytes:
+    """Have git write the index of a pack with deltas; return the SHA-256 of the pack."""
+    try:
+        git.run(git_dir, "index-pack", "--no-rev-index", "-o", str(index), str(pack))
+    except git.GitError as error:
+        if error.failure in _OF_THIS_MACHINE:
+            raise
+        # What git says of a pack that ends early is what it says of a server that went away. The pack came as a whole.
+        raise _damaged(str(error)) from error
+    with pack.open("rb") as file:
+        file.seek(-_TRAILER, os.SEEK_END)
+        return file.read()
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int] | None:
