@@ -39,6 +39,27 @@ pipelines:
               deploy: {{placement: {{constraints: [node.labels.kind == other]}}}}
             side: {{image: {BUSYBOX}, command: [sleep, "600"]}}
         main: [ask]
+  back:
+    steps:
+      db:
+        background: true
+        retry: {{max: 1, on: [infra_lost]}}
+        compose:
+          services:
+            db:
+              image: {BUSYBOX}
+              command: [sh, -c, "echo try $$FLOW_ATTEMPT >who; exec httpd -f -p 80 -h /workspace"]
+              healthcheck: {{test: [CMD, test, -e, /workspace/who], interval: 200ms}}
+              deploy: {{placement: {{constraints: [node.hostname == n2]}}}}
+        success: [ask]
+      ask:
+        timeout: 5m
+        compose:
+          services:
+            ask:
+              image: {BUSYBOX}
+              command: [sh, -c, "until [ \\"$$heard\\" = 'try 2' ]; do sleep 0.2; heard=$$({GET}); echo heard $$heard; done"]
+              deploy: {{placement: {{constraints: [node.hostname == n3]}}}}
 """
 PASSWORD = "a password of ada"
 
@@ -58,37 +79,91 @@ def overlays(lab):
     return lab["n1"].docker("network", "ls", "--filter", "label=flow.run", "--format", "{{.Name}}").split()
 
 
-def test_one_run_on_two_machines(lab, tmp_path, source, port, start):
-    ours = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "FLOW_PASSWORD": PASSWORD}
-    cluster = {"FLOW_CLUSTER": "swarm", "DOCKER_HOST": lab["n1"].host, "FLOW_RUNNER": "false"}
-    serves = {"FLOW_PORT": str(port), "FLOW_ALLOW_LOCAL": str(tmp_path)}
-    server = Program(tmp_path / "server", tmp_path, {**ours, **cluster, **serves})
-    person = Program(tmp_path / "person", tmp_path, {**ours, "FLOW_PROJECT": "demo"})
-    url = f"http://127.0.0.1:{port}"
-    code = start(server, "server").wait_for("--code").split()[-1]
-    assert person.call("setup", "--code", code, "--name", "ada", url).code == 0
-    assert person.call("projects", "add", "demo", str(source)).code == 0
-    for node in ("n2", "n3"):
-        *_, code = person.call("runners", "add").stdout.split()
-        machine = Program(tmp_path / node, tmp_path, {**ours, "DOCKER_HOST": lab[node].host})
-        start(machine, "runner", "--server", url, "--code", code, "--name", node).wait_for(f"runner {node} of")
+class Members:
+    """A server that knows the Swarm, a person who is logged in there, and runners on nodes."""
 
-    first = start(person, "trigger", "demo", "across", "--input", "who=first", "--json")
+    def __init__(self, lab, place, source, port, start):
+        self._lab, self._place, self._start = lab, place, start
+        self._ours = {"HOME": str(place), "XDG_CONFIG_HOME": str(place), "FLOW_PASSWORD": PASSWORD}
+        cluster = {"FLOW_CLUSTER": "swarm", "DOCKER_HOST": lab["n1"].host, "FLOW_RUNNER": "false"}
+        serves = {"FLOW_PORT": str(port), "FLOW_ALLOW_LOCAL": str(place)}
+        server = Program(place / "server", place, {**self._ours, **cluster, **serves})
+        self._url = f"http://127.0.0.1:{port}"
+        self.person = Program(place / "person", place, {**self._ours, "FLOW_PROJECT": "demo"})
+        code = start(server, "server").wait_for("--code").split()[-1]
+        assert self.person.call("setup", "--code", code, "--name", "ada", self._url).code == 0
+        assert self.person.call("projects", "add", "demo", str(source)).code == 0
+
+    def join(self, name, node, pool=""):
+        """Start a runner on a node."""
+        *_, code = self.person.call("runners", "add").stdout.split()
+        engine = {"DOCKER_HOST": self._lab[node].host, **({"FLOW_NETWORK_POOL": pool} if pool else {})}
+        machine = Program(self._place / name, self._place, {**self._ours, **engine})
+        self._start(machine, "runner", "--server", self._url, "--code", code, "--name", name).wait_for(
+            f"runner {name} of"
+        )
+
+    def follow(self, *arguments):
+        return self._start(self.person, "--server", self._url, *arguments)
+
+    def attempts(self, number):
+        run = self.person.call("--server", self._url, "show", str(number), "--json").json()
+        return {step["key"]: [(each["node"], each["outcome"]) for each in step["attempts"]] for step in run["steps"]}
+
+    def log(self, number, step):
+        return self.person.call("--server", self._url, "logs", str(number), step).stdout
+
+
+@pytest.fixture
+def members(lab, tmp_path, source, port, start):
+    made = Members(lab, tmp_path, source, port, start)
+    for node in ("n2", "n3"):
+        made.join(node, node)
+    yield made
+    lab.until(lambda: overlays(lab) == [], "no network is left")
+    for node in ("n2", "n3"):
+        left = lab[node].docker("ps", "--all", "--quiet"), overlays(lab)
+        assert left == ("", []), json.dumps(left)
+
+
+def test_one_run_on_two_machines(lab, members):
+    first = members.follow("trigger", "demo", "across", "--input", "who=first", "--json")
     first.wait_for('"serving"')
     assert len(overlays(lab)) == 1
-    second = start(person, "trigger", "demo", "across", "--input", "who=second", "--json")
+    second = members.follow("trigger", "demo", "across", "--input", "who=second", "--json")
     second.wait_for('"serving"')
     lab["n1"].docker("node", "update", "--label-add", "kind=other", "n3")  # `far` may begin
     for following in (first, second):
         ended = following.end()
         assert ended.code == 0, ended.text
     for number, who in ((1, "first"), (2, "second")):
-        run = person.call("--server", url, "show", str(number), "--json").json()
-        where = {step["key"]: (step["outcome"], step["attempts"][0]["node"]) for step in run["steps"]}
-        assert where == {"db": ("succeeded", "n2"), "near": ("succeeded", "n2"), "far": ("succeeded", "n3")}
+        near, far = ("n2", "succeeded"), ("n3", "succeeded")
+        assert members.attempts(number) == {"db": [near], "near": [near], "far": [far]}
         for step in ("near", "far"):
-            assert who in person.call("--server", url, "logs", str(number), step).stdout.split()
-    lab.until(lambda: overlays(lab) == [], "no network is left")
-    for node in ("n2", "n3"):
-        left = lab[node].docker("ps", "--all", "--quiet"), overlays(lab)
-        assert left == ("", []), json.dumps(left)
+            assert who in members.log(number, step).split()
+
+
+def test_a_service_that_is_lost_answers_again(members):
+    """The same names, from another machine, without a step of the run beginning anew."""
+    run = members.follow("trigger", "demo", "back", "--plain")
+    run.wait_for("ask  started")
+    members.follow("logs", "1", "ask", "-f").wait_for("heard try 1")
+    members.join("other", "n2", pool="10.217.0.0/16")
+    assert members.person.call("runners", "revoke", "n2").code == 0
+    ended = run.end()
+    assert ended.code == 0, ended.text
+    import sys
+
+    print(
+        members.person.call("--server", members._url, "show", "1", "--json").stdout,
+        members.log(1, "db"),
+        members.log(1, "ask")[:300],
+        members.log(1, "ask")[-300:],
+        file=sys.stderr,
+    )
+    assert "attempt 1 is gone (runner n2 was revoked); attempt 2 follows" in ended.text
+    assert members.attempts(1) == {
+        "db": [("n2", "errored"), ("other", "succeeded")],
+        "ask": [("n3", "succeeded")],
+    }
+    assert members.log(1, "ask").splitlines()[-1].endswith("heard try 2")

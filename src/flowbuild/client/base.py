@@ -55,7 +55,7 @@ class HolderView:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """A step of a run and all its attempts."""
+    """A step of a run and all its attempts. `returning`: it is serving, but its service was lost and is being brought back."""
 
     key: str
     name: str
@@ -69,6 +69,7 @@ class StepView:
     join: Join = Join.ALL
     reused: bool = False
     cached: bool = False
+    returning: bool = False
     approve: tuple[str, ...] = ()  # who may approve, while it waits for that
     holder: HolderView | None = None  # of the environment that it waits for
     main: tuple[str, ...] = ()

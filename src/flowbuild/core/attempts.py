@@ -39,32 +39,43 @@ def _current(turn: Turn, event: _Report, *states: StepState) -> StepRun | None:
 
 def started(turn: Turn, event: AttemptStarted) -> None:
     """A runner works on the attempt."""
-    step = _current(turn, event, StepState.QUEUED)
-    if step is not None:
+    step = _current(turn, event, StepState.QUEUED, StepState.SERVING)
+    if step is None:
+        return
+    if step.state is StepState.QUEUED:
         turn.update(step.key, state=StepState.RUNNING, started_at=turn.now)
+    elif step.started_at is None:
+        turn.update(step.key, started_at=turn.now)
 
 
 def launched(turn: Turn, event: AttemptLaunched) -> None:
     """Containers of the attempt may run: watch over it when its time is limited. Making them ready takes what it takes."""
-    step = _current(turn, event, *_ACTIVE)
+    step = _current(turn, event, *_ACTIVE, StepState.SERVING)
     if step is None or step.launched_at is not None:
         return
-    started_at = turn.now if step.started_at is None else step.started_at
-    turn.update(step.key, state=StepState.RUNNING, started_at=started_at, launched_at=turn.now)
+    turn.update(step.key, started_at=turn.now if step.started_at is None else step.started_at, launched_at=turn.now)
+    if step.state is StepState.SERVING:
+        return  # nothing waits for it
+    turn.update(step.key, state=StepState.RUNNING)
     timeout = turn.definition(step.key).timeout
     if timeout is not None:
         turn.emit(SetTimer(_deadline_timer(step), turn.now + timeout + DEADLINE_MARGIN))
 
 
 def healthy(turn: Turn, event: AttemptHealthy) -> None:
-    """A background step is up: it succeeded, and stays until the run ends."""
-    step = _current(turn, event, *_ACTIVE)
+    """A background step is up: it succeeded, and stays until the run ends. Or it is up again."""
+    step = _current(turn, event, *_ACTIVE, StepState.SERVING)
     if step is None or not turn.definition(step.key).background:
+        return
+    if step.state is StepState.SERVING:
+        if step.returning:
+            words = f"attempt {step.attempt} serves since attempt {step.attempt - 1} was lost"
+            turn.update(step.key, returning=False, message=words)
         return
     result = _accept(turn, step, event)
     # Kept until the end of the run, the lock would stop other steps of the same run for ever.
     release_lock(turn, step.key)
-    turn.update(step.key, state=StepState.SERVING, outcome=Outcome.SUCCEEDED, **result)
+    turn.update(step.key, state=StepState.SERVING, outcome=Outcome.SUCCEEDED, served_from=step.variables, **result)
     settle(turn, step.key)
 
 
@@ -74,8 +85,7 @@ def finished(turn: Turn, event: AttemptFinished) -> None:
     if step is None or event.outcome is Outcome.SKIPPED:  # steps are skipped by the machine, never by a runner
         return
     if step.state is StepState.SERVING:
-        # Later steps started from the result it had when it was healthy, so that one stays.
-        end(turn, step.key, Outcome.SUCCEEDED, message=event.message, exit_code=event.exit_code)
+        _served(turn, step, event.outcome, event.reason, event.message, exit_code=event.exit_code)
         return
     result = _accept(turn, step, event)
     result |= {"exit_code": event.exit_code, "cached": event.cached}
@@ -87,10 +97,12 @@ def lost(turn: Turn, event: AttemptLost) -> None:
     step = _current(turn, event, *_ACTIVE, StepState.SERVING)
     if step is None:
         return
-    untouched = step.state in _ACTIVE and step.launched_at is None and turn.definition(step.key).environment is None
+    serves = step.state is StepState.SERVING
+    wanted = step.returning and _is_needed(turn) if serves else turn.state is not RunState.CANCELLING
+    untouched = step.launched_at is None and turn.definition(step.key).environment is None
     first, following = turn.before.first_epoch, max(step.epoch + 1, turn.before.first_epoch)
-    if untouched and turn.state is not RunState.CANCELLING and following < first + MAX_EPOCH:
-        turn.update(step.key, state=StepState.QUEUED, started_at=None)
+    if wanted and untouched and following < first + MAX_EPOCH:
+        turn.update(step.key, state=step.state if serves else StepState.QUEUED, started_at=None)
         offer(turn, step.key, step.attempt, following)
         return
     _gone(turn, step, event.message or "the runner of this attempt is gone")
@@ -102,7 +114,7 @@ def restored(turn: Turn, event: Restored) -> None:
         return
     turn.update_run(first_epoch=event.epoch)
     for step in tuple(turn.steps.values()):
-        if step.state is StepState.QUEUED:
+        if step.state is StepState.QUEUED or (step.returning and step.started_at is None):
             offer(turn, step.key, step.attempt, event.epoch)
 
 
@@ -132,7 +144,7 @@ def _backoff_timer(step: StepRun) -> str:
 
 def _gone(turn: Turn, step: StepRun, message: str) -> None:
     if step.state is StepState.SERVING:
-        end(turn, step.key, Outcome.SUCCEEDED, message=message)
+        _served(turn, step, Outcome.ERRORED, Reason.INFRA_LOST, message)
     elif turn.state is RunState.CANCELLING:
         end(turn, step.key, Outcome.CANCELLED, turn.cancel_reason(), message)
     else:
@@ -152,6 +164,33 @@ def _ended(turn: Turn, step: StepRun, outcome: Outcome, reason: Reason | None, m
         turn.emit(SetTimer(_backoff_timer(step), turn.now + delay))
     else:
         enqueue(turn, step.key)
+
+
+def _served(
+    turn: Turn, step: StepRun, outcome: Outcome, reason: Reason | None, message: str, *, exit_code: int | None = None
+) -> None:
+    """What served has ended. The step has succeeded; while others may need its service the policy may bring that back.
+
+    What was up and failed is not begun again: that is what `restart` of its compose services is for. Later steps started
+    from the result that it had when it was healthy, so that one stays.
+    """
+    brings = outcome is Outcome.ERRORED or step.returning
+    if (
+        brings
+        and _is_needed(turn)
+        and retry_delay(turn.definition(step.key), step.attempt, outcome, reason) is not None
+    ):
+        # At once, whatever the delay: steps that need the service run already.
+        words = f"attempt {step.attempt} is gone ({message or reason or outcome}); attempt {step.attempt + 1} follows"
+        turn.update(step.key, returning=True, message=words, started_at=None, launched_at=None)
+        offer(turn, step.key, step.attempt + 1, turn.before.first_epoch)
+        return
+    end(turn, step.key, Outcome.SUCCEEDED, message=message, exit_code=exit_code)
+
+
+def _is_needed(turn: Turn) -> bool:
+    """Whether a step may still need what others serve."""
+    return turn.state is RunState.RUNNING and not turn.settled()
 
 
 def _accept(turn: Turn, step: StepRun, event: AttemptHealthy | AttemptFinished) -> dict[str, Any]:

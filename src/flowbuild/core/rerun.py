@@ -47,7 +47,8 @@ def create_rerun(
             overrides = {**step.overrides, **(variables or {})} if first or reused else {}
             steps[key] = StepRun(key, overrides=overrides, fresh=fresh or key in from_steps)
         else:
-            steps[key] = replace(step, state=StepState.DONE, reused=True, cached=False)
+            ended = replace(step, state=StepState.DONE, returning=False, served_from=None)
+            steps[key] = replace(ended, reused=True, cached=False)
     edges = tuple(
         EdgeState.PENDING
         if edge.source in again or (edge.source in served and edge.target in again | served)

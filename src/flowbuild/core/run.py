@@ -45,9 +45,16 @@ class StepRun:
     fresh: bool = False  # it really runs: no recorded result may stand for it
     cached: bool = False  # its result was recorded by another run
     reused: bool = False  # taken over from the run that this one reruns
+    returning: bool = False  # SERVING, but its service was lost, and another attempt is to bring it back
+    served_from: Mapping[str, str] | None = None  # SERVING: variables of its input; None: those it has
     started_at: float | None = None  # of the latest attempt
     launched_at: float | None = None  # when containers of the latest attempt could run
     finished_at: float | None = None
+
+    @property
+    def input_variables(self) -> Mapping[str, str]:
+        """Variables that an attempt begins with; until the step is DONE."""
+        return self.variables if self.served_from is None else self.served_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ def end(
     """The step has ended: give its lock back and settle the edges out of it."""
     release_lock(turn, key)
     ended = {"outcome": outcome, "reason": reason, "message": message, "finished_at": turn.now}
+    ended |= {"returning": False, "served_from": None}
     turn.update(key, state=StepState.DONE, **ended, **changes)
     settle(turn, key)
 

@@ -111,7 +111,7 @@ class Assignments:
     def _assignment(self, stored: RunRow, row: AttemptRow, given: Given | None = None) -> Assignment:
         run, key = stored.run, row.key
         step, state = run.pipeline.step(key.step), run.steps[key.step]
-        variables = state.variables if row.state != "upcoming" else row.details["variables"]
+        variables = state.input_variables if row.state != "upcoming" else row.details["variables"]
         given = given or self._secrets.of(stored, step, row.started_at)
         return Assignment(
             lease=Lease(key.run, key.step, key.attempt, key.epoch),

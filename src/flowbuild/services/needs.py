@@ -19,7 +19,7 @@ def needs_of(run: Run, key: StepKey) -> Needs:
 
     When that says nothing it may run anywhere: the runner that gets it tells people what is wrong.
     """
-    step, variables = run.pipeline.step(key), run.steps[key].variables
+    step, variables = run.pipeline.step(key), run.steps[key].input_variables
     services: dict[str, dict[str, Any]] = {
         name: {key: service[key] for key in _KEYS if key in service}
         for name, service in step.compose.get("services", {}).items()

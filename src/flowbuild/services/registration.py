@@ -23,6 +23,7 @@ from flowbuild.services.decisions import LEASES, ORDERS, QUEUE, Clock
 from flowbuild.services.ids import new_id
 from flowbuild.services.joining import is_join_token, require_free
 from flowbuild.services.news import runner_topic
+from flowbuild.services.overlays import LEFTOVERS
 from flowbuild.services.placing import Standing
 from flowbuild.services.signals import Signals
 from flowbuild.store.database import Database, Transaction
@@ -201,9 +202,7 @@ class Registration:
     def revoke(self, name: str, by: Actor) -> None:
         """Let a runner never in again: its key opens nothing from now on, its attempts are lost. Raises NotFound, Conflict."""
         self._change(name, "revoked", "runner.revoke", by)
-        with self._database.write() as tx:
-            tx.attempts.let_run_out(name)
-        self._signals.notify(LEASES, ROLL)
+        self._signals.notify(LEASES, LEFTOVERS, ROLL)
 
     def _change(self, name: str, state: str, action: str, by: Actor) -> None:
         with self._database.write() as tx:
@@ -217,6 +216,9 @@ class Registration:
             if row.state != state:
                 tx.runners.set_state(name, state)
                 note(tx, self._clock(), by, action, name)
+            if state == "revoked":
+                tx.attempts.let_run_out(name)
+                tx.leftovers.forget_all(name)
         self._signals.notify(QUEUE, ORDERS, runner_topic(name))
 
 

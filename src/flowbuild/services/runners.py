@@ -258,7 +258,8 @@ class RunnerService:
         with self._database.write() as tx:
             tx.runs.lock(key.run)
             self._live(tx.attempts.get(key), lease)
-            if tx.runs.get(key.run).run.steps[key.step].state is StepState.SERVING:
+            step = tx.runs.get(key.run).run.steps[key.step]
+            if step.state is StepState.SERVING and not step.returning:
                 return  # told again by a runner for which we were away
             tx.attempts.detail(key, _details(result))
             commit = CommitId(result.commit) if result.commit else None

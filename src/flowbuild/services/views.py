@@ -103,6 +103,7 @@ def _step_view(
         join=definition.join,
         reused=step.reused,
         cached=step.cached,
+        returning=step.returning,
         approve=environment.approve if waits and environment is not None else (),
         holder=holder,
         main=definition.main,

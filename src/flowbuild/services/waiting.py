@@ -77,6 +77,8 @@ class WaitService:
                 return Waiting(WaitsFor.RETRY, f"attempt {len(step.attempts)} went wrong; the next one is due soon")
             case StepState.QUEUED:
                 return self._queue(run, step)
+            case StepState.SERVING if step.returning:
+                return self._queue(run, step)
             case _:
                 return Waiting(WaitsFor.NOTHING, f"it is {step.outcome or step.state}")
 

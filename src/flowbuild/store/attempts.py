@@ -146,7 +146,7 @@ class Attempts:
         self._renew(attempts.c.run_id == run, now)
 
     def let_run_out(self, name: str) -> None:
-        """Let all leases of a runner have run out long ago: at 0."""
+        """Let all leases of a runner have run out long ago, at 0, and for good."""
         theirs = attempts.c.state.in_(LIVE) & attempts.c.runner.startswith(f"{name}/", autoescape=True)
         self._connection.execute(attempts.update().where(theirs).values(lease_until=0.0))
 
@@ -240,7 +240,9 @@ class Attempts:
 
     def _renew(self, which: ColumnElement[bool], now: float) -> None:
         """Prolong leases without their runs being locked, so without waiting for any."""
-        found = select(*_IDENTITY.clauses).where(attempts.c.state.in_(LIVE), which).with_for_update(skip_locked=True)
+        # Not those of who was sent away: a heartbeat that was let in before is answered just then.
+        still = attempts.c.state.in_(LIVE) & (attempts.c.lease_until > 0)
+        found = select(*_IDENTITY.clauses).where(still, which).with_for_update(skip_locked=True)
         until = attempts.c.lease_seconds + now
         self._connection.execute(attempts.update().where(_IDENTITY.in_(found)).values(lease_until=until))
 

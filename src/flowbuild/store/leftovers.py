@@ -43,6 +43,10 @@ class Leftovers:
         """A runner has nothing of a run any more."""
         self._connection.execute(leftovers.delete().where(_same(runner, run)))
 
+    def forget_all(self, runner: str) -> None:
+        """Wait for a runner no more: whatever is on its machine, it will not tell."""
+        self._connection.execute(leftovers.delete().where(leftovers.c.runner == runner))
+
     def clear(self, runner: str, living: Collection[str]) -> None:
         """A runner has nothing any more of final runs, but of those that living owners drive."""
         final = select(runs.c.id).where(runs.c.state.not_in(OPEN_STATES), runs.c.owner.not_in(list(living)))

@@ -105,6 +105,10 @@ class LeaseSuite(StoreBench):
                 assert tx.attempts.next_overdue("me") == 305.0
                 tx.attempts.let_run_out("one")
                 assert len(tx.attempts.overdue("me", 0.0)) == 2
+                tx.attempts.renew("one/1", keys, 400.0)  # a heartbeat that was under way
+                tx.attempts.renew_run(ONE, 400.0)
+                tx.attempts.renew_all("me", 400.0)
+                assert len(tx.attempts.overdue("me", 0.0)) == 2
                 finish(tx, keys[0])
                 finish(tx, keys[1])
                 assert tx.attempts.next_overdue("me") is None

@@ -39,6 +39,7 @@ LEASE = 60.0  # seconds until the runner of an attempt counts as gone
 RATES = {
     "lost_before_start": 0.05,
     "lost_while_running": 0.06,
+    "lost_while_serving": 0.3,
     "zombie": 0.5,
     "silent": 0.15,
     "hung": 0.05,
@@ -183,7 +184,9 @@ class World:
         if step.background and self._word(attempt) == "ok":
             self._attempts[attempt] = "serving"
             self._clock.post(AttemptHealthy(*attempt, _commit(attempt)))
-            if self._clock.random.random() < 0.1:
+            if self._clock.chance("lost_while_serving", RATES["lost_while_serving"]):
+                self._clock.later(self._clock.random.expovariate(0.05), lambda: self._vanish(attempt))
+            elif self._clock.random.random() < 0.1:
                 self._clock.post(AttemptFinished(*attempt, Outcome.FAILED, RESULTS["failed"][1]), 30.0)
         else:
             self._attempts[attempt] = "gone"
@@ -201,6 +204,7 @@ class World:
         state = self._attempts.get(attempt)
         if state == "offered":
             self._attempts[attempt] = "withdrawn"
+            self._clock.post(AttemptFinished(*attempt, Outcome.CANCELLED))
         elif state in ("running", "serving"):
             self._attempts[attempt] = "stopping"
             if not self._clock.chance("silent", RATES["silent"]):

@@ -110,13 +110,21 @@ def test_plain_tells_of_approvals_retries_and_what_serves():
     again = (failed, AttemptView(2, 1, "running", started_at=EPOCH))
     view.on_update(update(run_view((running("deploy", attempts=again),)), at=1))
     view.on_update(update(run_view((running("deploy", attempts=again),)), at=2))  # nothing new, nothing told
-    view.on_update(update(run_view((running("deploy", state=StepState.SERVING),)), at=3))
+    serving = running("deploy", state=StepState.SERVING)
+    view.on_update(update(run_view((serving,)), at=3))
+    gone = dataclasses.replace(
+        serving, returning=True, started_at=None, message="attempt 1 is gone (silent); attempt 2 follows"
+    )
+    view.on_update(update(run_view((gone,)), at=4))
+    view.on_update(update(run_view((dataclasses.replace(gone, returning=False, started_at=EPOCH + 5),)), at=6))
     view.interrupted(force=False)
     view.interrupted(force=True)
     assert stream.getvalue().splitlines()[1:] == [
         "15:06:40 ◆ deploy  waits for approval by maintainers, ann: flow approve 12 deploy",
         "15:06:41 ● deploy  started, attempt 2 after attempt 1 failed: exit code 1",
         "15:06:43 ◉ deploy  3.0s  serving",
+        "15:06:44 ↻ deploy  is brought back  attempt 1 is gone (silent); attempt 2 follows",
+        "15:06:46 ◉ deploy  1.0s  serving",
         "stopping gracefully, Ctrl-C again to kill",
         "killing what runs",
     ]
@@ -157,6 +165,7 @@ def test_json_lines():
         "exit_code": 1,
         "cached": False,
         "reused": False,
+        "returning": False,
         "result_commit": None,
         "attempts": 1,
     }

@@ -25,18 +25,24 @@ from flowbuild.orchestrator.watch import LATE, Watch
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.audit import Actor
 from flowbuild.services.leases import MARGIN, Leases
-from flowbuild.services.placing import Placing
+from flowbuild.services.overlays import LEFTOVERS
+from flowbuild.services.placing import Cluster, Placing, Standing
 from flowbuild.services.registration import Registration
 from flowbuild.services.runners import RunnerService
+from flowbuild.services.waiting import WaitService, WaitsFor
 from flowbuild.store.runners import RunnerRow
 from flowbuild.testing.home import LIMIT, Home, step
 
 ONE, TWO = "one/1", "two/1"
+SERVED = {
+    "a": step(health=True, more={"background": True, "success": ["b"], "retry": {"max": 1, "on": ["infra_lost"]}}),
+    "b": step(),
+}
 DONE = AttemptResult(Outcome.SUCCEEDED, exit_code=0)
 
 
 class Server:
-    """The services of a server with two runners, `one` and `two`, that are the test; its time stands still."""
+    """The services of a server with two runners of one Swarm, `one` and `two`, that are the test; its time stands still."""
 
     def __init__(self, local):
         self.local = local
@@ -50,7 +56,12 @@ class Server:
             cache=local.runners._cache,
             owner=local.ownership.token,
             clock=self.clock,
-            placing=Placing(owner=local.ownership.token, serves=True, capacity=2),
+            placing=Placing(
+                owner=local.ownership.token,
+                serves=True,
+                capacity=2,
+                cluster=Cluster(lambda _node: Standing(), lambda _tx, _key: True),
+            ),
         )
         self.leases = Leases(
             database=local.database, decisions=local.decisions, owner=local.ownership.token, clock=self.clock
@@ -275,6 +286,68 @@ async def test_a_silent_runner_loses_what_runs(server):
     assert await server.claim(TWO) is None
 
 
+@pytest.mark.parametrize("steps", [SERVED])
+async def test_a_silent_runner_loses_a_service_to_another(server):
+    run = await server.start()
+    old = await server.claim(ONE)
+
+    def up(port):
+        return AttemptResult(Outcome.SUCCEEDED, commit=old.input_commit, variables={"PORT": port})
+
+    await server.runners.launched(old.lease, {})
+    await server.runners.healthy(old.lease, up("80"))
+    user = await server.claim(TWO)
+    await server.runners.launched(user.lease, {})
+    server.now += LEASE_SECONDS
+    await server.beat(TWO, Held(user.lease))
+    server.now += MARGIN
+    await server.expire()
+
+    lost = await server.step(run)
+    assert (lost.state, lost.outcome, lost.returning) == ("serving", "succeeded", True)
+    assert "attempt 1 is gone (runner one was not heard of for 75 s); attempt 2 follows" in lost.message
+    waits = WaitService(server.local.database, server.local.looking, server.runners._placing, server.clock)
+    why = await asyncio.to_thread(waits.why, run, "a")
+    assert (why.waits_for, why.details["obstacles"]["one"]) == (WaitsFor.MACHINE, "is not heard of")
+    with pytest.raises(LeaseLost):
+        await server.runners.healthy(old.lease, DONE)
+
+    new = await server.claim(TWO)
+    assert (new.lease, new.input_commit) == (Lease(run, "a", 2, 1), old.input_commit)
+    assert (user.variables, new.variables) == ({"PORT": "80"}, old.variables)
+    await server.runners.launched(new.lease, {})
+    for _ in range(2):  # the answer was lost
+        await server.runners.healthy(new.lease, up("81"))
+    back = await server.step(run)
+    assert (back.state, back.returning, [each.outcome for each in back.attempts]) == (
+        "serving",
+        False,
+        ["errored", None],
+    )
+    assert (await server.step(run, "b")).state == "running"  # and heard nothing of it
+    await server.runners.finish(user.lease, DONE)
+    assert [each.lease for each in (await server.beat(TWO, Held(new.lease))).stops] == [new.lease]
+    await server.runners.finish(new.lease, AttemptResult(Outcome.CANCELLED))
+    assert (await server.local.client().get(run)).state == "succeeded"
+
+
+@pytest.mark.parametrize("steps", [SERVED])
+async def test_a_service_that_still_waits_for_a_runner_is_let_go_at_the_end(server):
+    run = await server.start()
+    old = await server.claim(ONE)
+    await server.runners.launched(old.lease, {})
+    await server.runners.healthy(old.lease, DONE)
+    user = await server.claim(TWO)
+    server.now += LEASE_SECONDS
+    await server.beat(TWO, Held(user.lease))
+    server.now += MARGIN
+    await server.expire()
+    await server.runners.finish(user.lease, DONE)
+    assert await server.claim(TWO) is None
+    found = await server.local.client().get(run)
+    assert (found.state, [step.outcome for step in found.steps]) == ("succeeded", ["succeeded", "succeeded"])
+
+
 async def test_a_revoked_runner_loses_what_it_has_at_once(server):
     run = await server.start()
     lease = (await server.claim(ONE)).lease
@@ -283,9 +356,33 @@ async def test_a_revoked_runner_loses_what_it_has_at_once(server):
     local = server.local
     registration = Registration(local.database, local.signals, server.clock)
     await asyncio.to_thread(registration.revoke, "one", Actor("ada"))
+    assert (await server.beat(ONE, Held(lease))).stops == ()  # it was let in before, and is answered now
     assert await server.expire() is None
     found = await server.step(run)
     assert (found.reason, found.message) == ("infra_lost", "runner one was revoked")
+
+
+async def test_nobody_waits_until_a_revoked_runner_has_cleared_away(server):
+    """It cannot say so any more; the network of the run, and its addresses, would be kept for ever."""
+    run = await server.start()
+    first, other = await server.claim(ONE), await server.claim(TWO)
+    assert (first is None) != (other is None)
+
+    def has():
+        with server.local.database.read() as tx:
+            return tx.leftovers.has("one", run), tx.leftovers.has("two", run)
+
+    def begins(name):
+        with server.local.database.write() as tx:
+            tx.leftovers.add(name, run)
+
+    assert await asyncio.to_thread(has) == (True, False)
+    await asyncio.to_thread(begins, "two")
+    token = server.local.signals.token(LEFTOVERS)
+    registration = Registration(server.local.database, server.local.signals, server.clock)
+    await asyncio.to_thread(registration.revoke, "one", Actor("ada"))
+    assert await asyncio.to_thread(has) == (False, True)
+    assert server.local.signals.token(LEFTOVERS) != token
 
 
 async def test_the_embedded_runner_is_never_given_up(server):

@@ -78,7 +78,8 @@ export function lookOfRun(state: RunState): Look {
   return state === 'cancelling' ? 'running' : state;
 }
 
-export function lookOfStep(step: Pick<StepView, 'state' | 'outcome' | 'approve' | 'holder'>): Look {
+export function lookOfStep(step: Pick<StepView, 'state' | 'outcome' | 'approve' | 'holder' | 'returning'>): Look {
+  if (step.returning) return 'waiting'; // what it serves was lost, and is brought back
   if (step.state === 'serving') return 'serving'; // it has succeeded already, and is still up
   if (step.outcome) return step.outcome;
   switch (step.state) {

@@ -103,6 +103,8 @@ def doing(step: StepView, now: float) -> str:
         return ended + after + (" (allowed)" if step.allow_failure and step.outcome is Outcome.FAILED else "")
     if step.state is StepState.WAITING and step.approve:
         return "waits for approval"
+    if step.returning:
+        return "was lost and is brought back"
     since = f" for {duration(now - step.started_at)}" if step.started_at is not None else ""
     return {"pending": "waits for other steps", "serving": "is up"}.get(str(step.state), f"{step.state}{since}")
 

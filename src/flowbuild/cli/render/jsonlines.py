@@ -36,7 +36,17 @@ class JsonLinesView:
         steps = {
             step.key: {
                 name: getattr(step, name)
-                for name in ("state", "outcome", "reason", "message", "exit_code", "cached", "reused", "result_commit")
+                for name in (
+                    "state",
+                    "outcome",
+                    "reason",
+                    "message",
+                    "exit_code",
+                    "cached",
+                    "reused",
+                    "returning",
+                    "result_commit",
+                )
             }
             | {"attempts": len(step.attempts)}
             for step in run.steps

@@ -92,7 +92,8 @@ def _changed(before: StepView | None, after: StepView) -> bool:
     attempts = len(before.attempts) if before else 0
     new_attempt = after.state is StepState.RUNNING and len(after.attempts) > attempts
     new_holder = before is not None and after.holder not in (None, before.holder)
-    return before is None or before.state is not after.state or new_attempt or new_holder
+    other_state = before is None or (before.state, before.returning) != (after.state, after.returning)
+    return other_state or new_attempt or new_holder
 
 
 def _fact(run: RunView, step: StepView, at: float) -> Text:
@@ -107,7 +108,7 @@ def _fact(run: RunView, step: StepView, at: float) -> Text:
     text.append_text(details(step, at))
     if step.holder is not None:
         text.append(f", {safe(held_by(run, step.holder))}")
-    if step.state is StepState.DONE and step.message:
+    if (step.state is StepState.DONE or step.returning) and step.message:
         text.append(f"  {safe(step.message)}")
     return text
 

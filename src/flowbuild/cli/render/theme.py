@@ -117,7 +117,7 @@ def step_symbol(step: StepView) -> tuple[str, str]:
     if step.outcome is not None and step.state is StepState.DONE:
         symbol, style = _OUTCOMES[step.outcome]
         return symbol, "yellow" if step.allow_failure and step.outcome is Outcome.FAILED else style
-    return _STATES[step.state]
+    return _STATES[StepState.BACKOFF if step.returning else step.state]
 
 
 def run_symbol(run: RunView) -> tuple[str, str]:
@@ -151,6 +151,10 @@ def elapsed(step: StepView, now: float) -> float | None:
     return (step.finished_at if step.finished_at is not None else now) - step.started_at
 
 
+def _serving(step: StepView) -> tuple[str, str]:
+    return ("is brought back", "yellow") if step.returning else ("serving", "green")
+
+
 def details(step: StepView, now: float, *, current: str = "") -> Text:
     """Return what there is to say about a step after its name. `current` overrides the phase it is in."""
     text = Text(no_wrap=True)
@@ -162,7 +166,7 @@ def details(step: StepView, now: float, *, current: str = "") -> Text:
         parts.append(("waits for approval" if step.approve else f"waits for {environment}", "yellow"))
     elif step.state in (StepState.RUNNING, StepState.SERVING):
         parts.append((human.duration(elapsed(step, now)), "cyan" if step.state is StepState.RUNNING else ""))
-        parts.append(("serving", "green") if step.state is StepState.SERVING else (current or phase(step), "dim"))
+        parts.append(_serving(step) if step.state is StepState.SERVING else (current or phase(step), "dim"))
     elif step.state is not StepState.PENDING:
         parts.append((str(step.state), "dim"))
     if len(step.attempts) > 1:

@@ -59,11 +59,11 @@ export function DetailsPane({ run, step, attempt }: PaneProps) {
 function Verdict({ run, step, attempt }: PaneProps) {
   const outcome = attempt?.outcome ?? step.outcome;
   const reason = attempt ? attempt.reason : step.reason;
-  const message = attempt ? attempt.message : step.message;
-  const waits = step.outcome === null && !['running', 'serving'].includes(step.state);
+  const message = attempt && !step.returning ? attempt.message : step.message;
+  const waits = step.returning || (step.outcome === null && !['running', 'serving'].includes(step.state));
   return (
     <section className={classes.verdict} aria-label="How it went">
-      <StateLabel look={outcome ?? lookOfStep(step)} />
+      <StateLabel look={attempt?.outcome ?? lookOfStep(step)} />
       {reason && (
         <p>
           {REASONS[reason].words} <span className="faint">{REASONS[reason].advice}</span>
