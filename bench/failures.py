@@ -1,7 +1,7 @@
 """(m) What failures make of runs: machines, networks, engines, the server and PostgreSQL of a real stack on a real Swarm.
 
     python -m bench.failures [--quick] [--power 30] [--partition 30] [--drain 10] [--engine 10] [--move 5] [--postgres 5]
-                             [--workers 6] [--at-once 4] [--minutes M] [--logs DIR] [--json FILE] [--dir DIR]
+                             [--manager 5] [--workers 6] [--at-once 4] [--minutes M] [--logs DIR] [--json FILE] [--dir DIR]
 
 Each round starts a run with a step for each worker, and in turns with a background service or with a step that holds an
 environment; when all of them work, something happens to as many nodes as said, at once. First attempts work until they are
@@ -13,6 +13,7 @@ let go, later ones end by themselves. Steps on nodes with which nothing happened
 * drain: `docker node update --availability drain`; afterwards the nodes are activated.
 * engine: kill -9, and started again at once. Containers die with it: dockerd restores none without live-restore, which Swarm forbids.
 * move: the server goes to the other manager; its home is on storage that both reach.
+* manager: the manager that the server runs on loses its power, and gets it back when the steps went on; the database is on another one.
 * postgres: its container is killed.
 
 What is counted is looked at when the run is over and all nodes are back: `flow show`, the repository of the run, engines and
@@ -43,8 +44,8 @@ from bench.failing import MANAGERS, Round, pipelines
 from flowbuild.testing.cluster import STACK, Cluster, deployed
 from flowbuild.testing.program import git
 
-COUNTS = {"power": 30, "partition": 30, "drain": 10, "engine": 10, "move": 5, "postgres": 5}
-SINGLE = ("move", "postgres")  # one at a time, for all steps
+COUNTS = {"power": 30, "partition": 30, "drain": 10, "engine": 10, "move": 5, "manager": 5, "postgres": 5}
+SINGLE = ("move", "manager", "postgres")  # one at a time, for all steps
 SHAPES = ("plain", "exclusive", "service")
 
 

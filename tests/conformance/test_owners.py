@@ -185,10 +185,10 @@ def test_the_database_asks_whether_an_owner_still_lives(postgres):
             assert len(tx._connection.exec_driver_sql(query).all()) == 1
         presence.end()
     with closing(psycopg.connect(database.address, autocommit=True)) as connection:
-        source = "SELECT source FROM pg_settings WHERE name LIKE 'tcp_keepalives%'"
-        assert connection.execute(source).fetchall() == [("default",)] * 3  # the control
+        source = "SELECT source FROM pg_settings WHERE name LIKE 'tcp_keepalives%' OR name = 'tcp_user_timeout'"
+        assert connection.execute(source).fetchall() == [("default",)] * 4  # the control
         connection.execute(ASK.encode())
-        assert connection.execute(source).fetchall() == [("session",)] * 3
+        assert connection.execute(source).fetchall() == [("session",)] * 4
 
 
 async def test_the_death_of_an_owner_wakes_who_minds_it(place):

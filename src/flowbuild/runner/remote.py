@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from flowbuild.client import wire
 from flowbuild.client.problems import error_of
 from flowbuild.client.runner import Assignment, AttemptResult, Beat, Facts, Lease, LogEntry, Report
+from flowbuild.client.sockets import asking_transport
 from flowbuild.core.errors import FlowError, ServerUnreachable
 from flowbuild.runner.keys import Keys
 from flowbuild.runner.servers import Servers
@@ -47,7 +48,7 @@ class RemoteClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         deadline: float = DEADLINE,
     ) -> None:
-        self._http = httpx2.AsyncClient(timeout=None, transport=transport)
+        self._http = httpx2.AsyncClient(timeout=None, transport=transport or asking_transport())
         self._key, self._keys = key, keys
         self._servers = servers
         self._sleep = sleep

@@ -73,6 +73,7 @@ class Worker:
         self._spool = spool
         self._repositories = repositories or NearRepositories(waiting)
         self._running: dict[Lease, Attempt] = {}
+        self._working: dict[Lease, asyncio.Task[None]] = {}
         self._early: dict[Lease, bool] = {}  # orders to stop what has not arrived yet: whether to force
         self._gone: set[str] = set()  # runs of which nothing may be made any more
         self._forgetting: set[str] = set()  # those of them whose directories and networks are being removed
@@ -166,7 +167,7 @@ class Worker:
         self._running[assignment.lease] = attempt
         if assignment.lease in self._early:
             attempt.stop(force=self._early.pop(assignment.lease))
-        group.create_task(self._work(attempt))
+        self._working[assignment.lease] = group.create_task(self._work(attempt))
 
     async def _work(self, attempt: Attempt) -> None:
         lease = attempt.assignment.lease
@@ -178,6 +179,7 @@ class Worker:
             log.error("attempt_failed", run=lease.run, step=lease.step, error=error.message)
         finally:
             self._running.pop(lease, None)
+            self._working.pop(lease, None)
             self._repositories.release(lease)
             attempt.free()
             attempt.rest()
@@ -245,9 +247,14 @@ class Worker:
             self._drained.set()
 
     async def _forget(self, run: str) -> None:
-        """Free all that a run has here: prepared units, network, directories. Until that is heard we are told again."""
+        """Free all that a run has here: prepared units, network, directories. Until that is heard we are told again.
+
+        What lost its lease may still be ending, and writes down what it left: it comes first.
+        """
         self._gone.add(run)
         try:
+            if ending := [task for lease, task in self._working.items() if lease.run == run]:
+                await asyncio.wait(ending)
             await self._prepared.drop_run(run)
             sweeping = self._engine.sweep(
                 self._places.instance, run=run

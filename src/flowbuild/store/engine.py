@@ -15,9 +15,10 @@ from flowbuild.core.errors import StoreError
 POSTGRES = {
     "application_name": "flow-build-server",
     "connect_timeout": "10",
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
     "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
     "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=30s",
 }
 CONNECTIONS = 40  # at most; a server has as many threads for requests

@@ -301,18 +301,21 @@ class Lab:
 
     def move(self, service: str, name: str) -> None:
         """Have a service of the Swarm run on a certain node; returns when it does."""
-        manager = self.manager
+        self._constrain(service, f"node.hostname=={name}")
+
+    def keep_off(self, service: str, name: str) -> None:
+        """Have a service run on any manager but a certain one; returns when it does."""
+        self._constrain(service, "node.role==manager", f"node.hostname!={name}")
+
+    def _constrain(self, service: str, *constraints: str) -> None:
+        """Have a service run where constraints say, and no others about roles and names of nodes."""
         kept = "{{range .Spec.TaskTemplate.Placement.Constraints}}{{println .}}{{end}}"
-        constraints = manager.docker("service", "inspect", "--format", kept, service).splitlines()
-        earlier = [each for each in constraints if each.startswith("node.hostname")]
+        found = self.manager.docker("service", "inspect", "--format", kept, service).splitlines()
+        earlier = [each for each in found if each.startswith(("node.hostname", "node.role"))]
         options = [word for each in earlier for word in ("--constraint-rm", each)]
-        options += [
-            "--constraint-add",
-            f"node.hostname=={name}",
-            "--update-monitor",
-            "1s",
-        ]  # docker waits for that, too
-        manager.docker("service", "update", "--quiet", "--detach=false", *options, service)
+        options += [word for each in constraints for word in ("--constraint-add", each)]
+        options += ["--update-monitor", "1s"]  # docker waits for that, too
+        self.manager.docker("service", "update", "--quiet", "--detach=false", *options, service)
 
     def load(self, *images: str, nodes: Sequence[str] = ()) -> None:
         """Give nodes, or all, images of this machine's engine."""

@@ -14,7 +14,7 @@ ELSEWHERE = "retried elsewhere"
 AGAIN = "retried there"
 WENT_ON = "went on"
 PERSON = "waits for a person"
-GONE = "service gone"  # what serves is not begun again: its step succeeded when it was healthy
+GONE = "service gone"  # nothing needed it any more: its step succeeded when it was healthy
 OTHER = "other"  # none that the pipeline asks for
 OUTCOMES = (ELSEWHERE, AGAIN, WENT_ON, PERSON, GONE, OTHER)
 
@@ -39,7 +39,7 @@ def outcome(step: Step, node: str, *, exclusive: bool = False, serving: bool = F
     ended = [(each["outcome"], each["reason"]) for each in attempts]
     if exclusive and ended == [("errored", "infra_lost")] and attempts[0]["epoch"] == 1:
         return PERSON
-    if serving and step["outcome"] == "succeeded" and ended == [("errored", "infra_lost")]:
+    if serving and step["outcome"] == "succeeded" and {*ended} <= {("errored", "infra_lost"), ("cancelled", None)}:
         return GONE
     if ended[-1][0] != "succeeded" or step["outcome"] != "succeeded":
         return OTHER

@@ -14,6 +14,7 @@ from flowbuild.client.base import RunnerRequest
 from flowbuild.client.runner import LEASE_SECONDS, Lease
 from flowbuild.core.errors import Conflict, FlowError, InvalidRequest, Unauthenticated
 from flowbuild.runner import attempt
+from flowbuild.runner.attempt import Attempt
 from flowbuild.runner.identity import keep_identity, kept_identity
 from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
@@ -50,6 +51,17 @@ async def clean(far, worker):
         while far.leftovers():
             await worker._clean.drain()
             await asyncio.sleep(0.05)
+
+
+def expire_all(local):
+    """Give up what runners have as if they had been silent for too long."""
+    late = Leases(
+        database=local.database,
+        decisions=local.decisions,
+        owner=local.ownership.token,
+        clock=lambda: time() + LEASE_SECONDS + MARGIN,
+    )
+    late.expire()
 
 
 async def test_a_run_on_another_machine(home, open_site, far):
@@ -254,16 +266,39 @@ async def test_a_runner_that_lost_its_lease_stops(home, open_site, far):
         async with far.life() as worker:
             run = (await served.life.start(home)).id
             await served.life.speaks(run, "a")
-            local = served.life.local
-            late = Leases(
-                database=local.database,
-                decisions=local.decisions,
-                owner=local.ownership.token,
-                clock=lambda: time() + LEASE_SECONDS + MARGIN,
-            )
-            await asyncio.to_thread(late.expire)
+            await asyncio.to_thread(expire_all, served.life.local)
             view = await over(served, run)
             assert (view.steps[0].reason, view.state) == ("infra_lost", "errored")
+            await clean(far, worker)
+
+
+async def test_what_is_still_being_written_down_is_cleared_away_too(home, open_site, far, monkeypatch):
+    """The run is over before the attempt that lost its lease has written down what it left."""
+    writing, write = asyncio.Event(), asyncio.Event()
+    commit = Attempt._commit
+
+    async def slowly(*arguments):
+        writing.set()
+        await write.wait()
+        return await commit(*arguments)
+
+    monkeypatch.setattr(Attempt, "_commit", slowly)
+    home.write({"a": step(log="on it\n", sleep=100_000)})
+    async with open_site() as served:
+        await far.register(served)
+        async with far.life() as worker:
+            run = (await served.life.start(home)).id
+            await served.life.speaks(run, "a")
+            await asyncio.to_thread(expire_all, served.life.local)
+            await over(served, run)
+            async with asyncio.timeout(LIMIT):
+                await writing.wait()
+                while run not in worker._gone:
+                    await asyncio.sleep(0.01)
+
+            with pytest.raises(TimeoutError):  # it does not say yet that nothing is left
+                await asyncio.wait_for(worker._clean.drain(), 1)
+            write.set()
             await clean(far, worker)
 
 

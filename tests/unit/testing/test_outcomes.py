@@ -65,8 +65,15 @@ def test_an_exclusive_step_waits_for_a_person():
 
 def test_a_service_that_is_gone():
     assert outcome(step(lost(1)) | {"outcome": "succeeded"}, "n1", serving=True) == GONE
+    withdrawn = attempt(2, "cancelled")
+    assert outcome(step(lost(1), withdrawn) | {"outcome": "succeeded"}, "n1", serving=True) == GONE
     assert outcome(step(lost(1)) | {"outcome": "succeeded"}, "n1") == OTHER
     assert outcome(step(lost(1)), "n1", serving=True) == OTHER
+
+
+def test_a_service_that_was_brought_back():
+    assert outcome(step(lost(1), attempt(2, node="n2")), "n1", serving=True) == ELSEWHERE
+    assert outcome(step(lost(1), attempt(2)), "n1", serving=True) == AGAIN
 
 
 def test_an_exclusive_step_that_was_begun_twice():
