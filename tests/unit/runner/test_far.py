@@ -20,6 +20,7 @@ from flowbuild.runner.remote import RemoteClient
 from flowbuild.runner.repositories import FarRepositories
 from flowbuild.runner.servers import Servers
 from flowbuild.runner.transfer import Transfer
+from flowbuild.runner.worker import Worker
 from flowbuild.services.attempt_tokens import AttemptTokens
 from flowbuild.services.decisions import run_topic
 from flowbuild.services.leases import MARGIN, Leases
@@ -274,15 +275,20 @@ async def test_a_runner_that_lost_its_lease_stops(home, open_site, far):
 
 async def test_what_is_still_being_written_down_is_cleared_away_too(home, open_site, far, monkeypatch):
     """The run is over before the attempt that lost its lease has written down what it left."""
-    writing, write = asyncio.Event(), asyncio.Event()
-    commit = Attempt._commit
+    writing, write, forgetting = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    commit, forget = Attempt._commit, Worker._forget
 
     async def slowly(*arguments):
         writing.set()
         await write.wait()
         return await commit(*arguments)
 
+    async def told(worker, run):
+        forgetting.set()
+        await forget(worker, run)
+
     monkeypatch.setattr(Attempt, "_commit", slowly)
+    monkeypatch.setattr(Worker, "_forget", told)
     home.write({"a": step(log="on it\n", sleep=100_000)})
     async with open_site() as served:
         await far.register(served)
@@ -293,8 +299,7 @@ async def test_what_is_still_being_written_down_is_cleared_away_too(home, open_s
             await over(served, run)
             async with asyncio.timeout(LIMIT):
                 await writing.wait()
-                while run not in worker._gone:
-                    await asyncio.sleep(0.01)
+                await forgetting.wait()
 
             with pytest.raises(TimeoutError):  # it does not say yet that nothing is left
                 await asyncio.wait_for(worker._clean.drain(), 1)
