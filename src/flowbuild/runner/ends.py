@@ -10,7 +10,7 @@ import structlog
 from flowbuild.client.runner import AttemptResult, ServiceResult
 from flowbuild.core.errors import Conflict, EngineError, FlowError, SystemFailed
 from flowbuild.core.states import Outcome, Reason
-from flowbuild.engine.base import BuildFailed, ImageUnavailable, Unit, Verdict
+from flowbuild.engine.base import BuildFailed, EngineUnreachable, ImageUnavailable, Unit, Verdict
 from flowbuild.workspace.slots import Committed, WorkspaceGone
 
 log = structlog.get_logger()
@@ -63,10 +63,10 @@ def classify(error: Exception) -> tuple[Outcome, Reason, str]:
         return Outcome.FAILED, Reason.EXIT_CODE, message
     if isinstance(error, ImageUnavailable):
         return Outcome.ERRORED, Reason.IMAGE_UNAVAILABLE, message
+    if isinstance(error, EngineUnreachable | WorkspaceGone):  # containers may have run, and what they did is not known
+        return Outcome.ERRORED, Reason.INFRA_LOST, message
     if isinstance(error, EngineError):
         return Outcome.ERRORED, Reason.ENGINE_ERROR, message
-    if isinstance(error, WorkspaceGone):
-        return Outcome.ERRORED, Reason.INFRA_LOST, message
     if isinstance(error, SystemFailed | Conflict):  # a conflict: something of ours is not as it should be
         return Outcome.ERRORED, Reason.WORKSPACE_ERROR, message
     return Outcome.FAILED, Reason.REFUSED, message

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from flowbuild.core.errors import EngineError
-from flowbuild.engine.base import Labels
+from flowbuild.engine.base import EngineUnreachable, Labels
 from flowbuild.testing.engine import DummyEngine, HeldEngine, Machine
 from flowbuild.testing.home import LIMIT, Home, service, step
 from flowbuild.testing.images import BUSYBOX
@@ -105,15 +105,38 @@ class Broken(DummyEngine):
 
 
 @pytest.mark.parametrize("call", ["network", "images", "create", "start", "wait", "logs", "stop"])
-@pytest.mark.parametrize("error", [EngineError("the engine is ill"), OSError(28, "No space left"), ValueError("a bug")])
-async def test_an_engine_that_does_not_work(home, call, error):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (EngineError("the engine is ill"), "engine_error"),
+        (EngineUnreachable("the engine is gone"), "infra_lost"),
+        (OSError(28, "No space left"), "workspace_error"),
+        (ValueError("a bug"), "engine_error"),
+    ],
+)
+async def test_an_engine_that_does_not_work(home, call, error, reason):
     engine = Broken(home.machine)
     engine.call, engine.error = call, error
     services = {"main": service(), "side": service(sleep=FOREVER)}  # something is left to be stopped
     steps, _ = await run_of(home, {"a": {"compose": {"services": services}, "main": ["main"]}}, engine=engine)
     assert end(steps["a"])[0] == "errored"
-    assert str(steps["a"].reason) in ("engine_error", "workspace_error")
+    assert steps["a"].reason == reason
     assert str(error.args[-1]) in steps["a"].message
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (EngineError("the engine is ill"), 2),
+        (EngineUnreachable("the engine is gone"), 1),
+    ],  # the control; what it did is not known
+)
+async def test_a_step_that_acts_is_not_repeated_when_its_engine_went_away(home, error, attempts):
+    engine = Broken(home.machine)
+    engine.call, engine.error = "start", error
+    acting = step(more={"environment": {"name": "prod"}, "retry": {"max": 1, "on": ["errored"]}})
+    steps, _ = await run_of(home, {"a": acting}, engine=engine)
+    assert (steps["a"].outcome, len(steps["a"].attempts)) == ("errored", attempts)
 
 
 async def test_a_message_of_any_length_is_kept_short(home):
