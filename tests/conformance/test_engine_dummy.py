@@ -64,6 +64,7 @@ class TestBehindASocket(EngineSuite):
     async def test_without_a_server_the_engine_is_cut_off(self, tmp_path):
         with pytest.raises(EngineUnreachable):
             await SocketEngine(str(tmp_path / "none")).ready()
+        assert not await SocketEngine(str(tmp_path / "none")).returned(0.1)
 
 
 async def test_hours_take_no_time(names):

@@ -211,6 +211,10 @@ class Engine(Protocol):
         """Raise EngineError with advice when the engine cannot be worked with; quicker than `info`."""
         ...
 
+    async def returned(self, seconds: float) -> bool:
+        """Wait until the engine answers, if it does not now; False when it did not within so many seconds."""
+        ...
+
     async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
         """Make images present, pulling only what is missing; return the id or digest by reference. Idempotent.
 

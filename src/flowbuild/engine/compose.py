@@ -107,6 +107,10 @@ class ComposeEngine:
         """Look whether the engine answers and is new enough. Compose is looked at when it is needed."""
         await doctor.engine_facts(self._api)
 
+    async def returned(self, seconds: float) -> bool:
+        """See Engine."""
+        return await self._api.returned(seconds)
+
     async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
         """Make images present; return the repository digest, or the id of an image without one, by reference."""
         return await self._images.present(images, progress)

@@ -32,6 +32,7 @@ log = structlog.get_logger()
 CLAIM_WAIT = 30.0  # seconds of one long poll
 BEAT_WAIT = 10.0  # seconds between heartbeats when there are no orders
 RETRY_SECONDS = 1.0
+ENGINE_WAIT = 10.0  # seconds between two words about an engine that does not answer
 ASK_WAIT = 2.0  # for the server to hear of it when the cluster drains this machine
 ASK_SECONDS = 10.0  # for the answer: until this life ends the next one cannot begin
 STOP_SECONDS = 60.0  # before a lease on something exclusive is over, what was started under it must be gone
@@ -41,7 +42,7 @@ class Worker:
     """A runner named `name` (NAME/LIFE) whose containers belong to at most `capacity` attempts at once, besides those that serve.
 
     `repositories`: None when the server is on the same machine. `patience`: seconds for which a database that is away and a full
-    disk are waited for. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does; `load` tells
+    disk are waited for. `picky`: it takes nothing while its engine does not answer. `alive` is called at least once in a minute as long as everything goes on here, whatever the server does; `load` tells
     how loaded the machine is.
     """
 
@@ -57,11 +58,13 @@ class Worker:
         capacity: int,
         repositories: Repositories | None = None,
         patience: float = 0.0,
+        picky: bool = False,
         alive: Callable[[], None] = lambda: None,
         load: Callable[[], MachineLoad | None] = lambda: None,
     ) -> None:
         self._name = name
         self._alive = alive
+        self._picky = picky
         self._load = load
         waiting = Patience(patience)
         self._client = client = PatientClient(client, waiting) if repositories is None else client
@@ -144,6 +147,8 @@ class Worker:
 
     async def _claim(self) -> Assignment:
         while True:
+            if self._picky:
+                await self._until_engine_answers()
             key, found = uuid.uuid4().hex, None
             while True:  # with the same key: an answer may have been lost
                 try:
@@ -154,6 +159,11 @@ class Worker:
                     await asyncio.sleep(RETRY_SECONDS)
             if found is not None:
                 return found
+
+    async def _until_engine_answers(self) -> None:
+        """What is taken without an engine is lost at once; a machine would lose everything that waits, as fast as it can ask."""
+        while not await self._engine.returned(ENGINE_WAIT):
+            log.error("engine_away")
 
     def _begin(self, group: asyncio.TaskGroup, assignment: Assignment) -> None:
         known = self._running.get(assignment.lease)

@@ -143,6 +143,11 @@ class DummyEngine:
         """Fail when the machine is unreachable."""
         self._reach()
 
+    async def returned(self, seconds: float) -> bool:
+        """Return whether the machine is reachable, after a moment if not."""
+        await asyncio.sleep(0 if self.machine.reachable else min(seconds, 0.01))
+        return self.machine.reachable
+
     async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:
         """Return a made-up id of each image; those in `Machine.missing_images` are unavailable."""
         self._reach()
@@ -255,15 +260,12 @@ class DummyEngine:
     async def found(self, instance: str) -> Sequence[Found]:
         """List the units of the instance."""
         self._reach()
-        return [
-            Found(
-                spec.labels,
-                project,
-                any(state and state.status == "running" for state in self._states(project).values()),
-            )
-            for project, (spec, _) in self.machine.units.items()
-            if spec.labels.instance == instance
-        ]
+
+        def runs(project: str) -> bool:
+            return any(state and state.status == "running" for state in self._states(project).values())
+
+        found = ((project, spec.labels) for project, (spec, _) in self.machine.units.items())
+        return [Found(labels, project, runs(project)) for project, labels in found if labels.instance == instance]
 
     async def sweep(self, instance: str, *, run: str | None = None, keep: frozenset[str] = frozenset()) -> Swept:
         """Forget units and networks."""
@@ -273,14 +275,12 @@ class DummyEngine:
             return labels.instance == instance and run in (None, labels.run) and labels.run not in keep
 
         units = {project: spec.labels for project, (spec, _) in self.machine.units.items() if ours(spec.labels)}
-        kept_runs = {labels.run for project, labels in units.items() if project in keep}
+        kept = {labels.run for project, labels in units.items() if project in keep}
         gone = [project for project in units if project not in keep]
         containers = tuple(self._id(project, service) for project in gone for service in self._containers(project))
         for project in gone:
             self._forget(project)
-        networks = [
-            name for name, labels in self.machine.networks.items() if ours(labels) and labels.run not in kept_runs
-        ]
+        networks = [name for name, labels in self.machine.networks.items() if ours(labels) and labels.run not in kept]
         for name in networks:
             del self.machine.networks[name]
         self.machine.touch()

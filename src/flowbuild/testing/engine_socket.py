@@ -137,6 +137,14 @@ class SocketEngine:
         """See Engine."""
         await self._call("ready")
 
+    async def returned(self, seconds: float) -> bool:
+        """See Engine."""
+        try:
+            return bool(await self._call("returned", seconds))
+        except EngineUnreachable:
+            await asyncio.sleep(min(seconds, 0.01))
+            return False
+
     async def images(self, images: Sequence[str], progress: Progress) -> Mapping[str, str]:  # noqa: ARG002 (not carried)
         """See Engine."""
         found: Mapping[str, str] = await self._call("images", tuple(images))

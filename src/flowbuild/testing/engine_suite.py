@@ -111,6 +111,9 @@ FOREVER = 600
 class VerdictSuite:
     """Ends of units."""
 
+    async def test_an_engine_that_is_there_answers(self, engine: Engine, names: Names) -> None:  # noqa: ARG002
+        assert await engine.returned(60)
+
     async def test_success(self, engine: Engine, names: Names) -> None:
         verdict = await finish(engine, names.spec({"a": service()}))
         assert (verdict.outcome, verdict.reason, verdict.exit_code) == (Outcome.SUCCEEDED, None, 0)

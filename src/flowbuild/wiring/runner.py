@@ -190,6 +190,7 @@ async def machine(
             capacity=capacity,
             repositories=repositories,
             patience=LONG,
+            picky=True,
             alive=alive,
             load=lambda: load_of(home),
         )

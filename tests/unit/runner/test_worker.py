@@ -89,7 +89,7 @@ def make(tmp_path):
         return Worker(
             name="one/1",
             client=server,
-            engine=DummyEngine(Machine()),
+            engine=DummyEngine(options.pop("machine", None) or Machine()),
             places=RunnerPlaces(tmp_path / "work", "i"),
             spool=Spool(tmp_path / "spool"),
             slots=Slots(tmp_path / "work"),
@@ -196,6 +196,22 @@ async def test_a_worker_that_is_not_known_any_more_ends_what_it_does(attempts, m
         await task
     assert worker.drained
     assert worker.refused.message == "revoked"
+
+
+@pytest.mark.parametrize("picky", [True, False])
+async def test_without_its_engine_a_picky_one_asks_for_nothing(attempts, make, monkeypatch, picky):
+    """It would lose all that waits, one after another."""
+    server, machine, away = Server(), Machine(), asyncio.Event()
+    machine.reachable = False
+    monkeypatch.setattr(module.log, "error", lambda event: away.set() if event == "engine_away" else None)
+    async with running(make(server, machine=machine, picky=picky)), asyncio.timeout(LIMIT):
+        if not picky:
+            await server.keys.get()
+            return
+        await away.wait()
+        assert server.keys.empty()
+        machine.reachable = True
+        await server.keys.get()
 
 
 async def test_told_to_end_it_asks_whether_its_machine_is_being_drained(attempts, make):
