@@ -27,6 +27,8 @@ def start():
     for each in started:
         if each.process.poll() is None:
             each.kill()
+        elif not each.process.stdout.closed:  # it ended by itself: files that are not closed are told to another test
+            each.end()
 
 
 @pytest.fixture
