@@ -111,7 +111,7 @@ FOREVER = 600
 class VerdictSuite:
     """Ends of units."""
 
-    async def test_an_engine_that_is_there_answers(self, engine: Engine, names: Names) -> None:  # noqa: ARG002
+    async def test_an_engine_that_is_there_answers(self, engine: Engine) -> None:
         assert await engine.returned(60)
 
     async def test_success(self, engine: Engine, names: Names) -> None:
