@@ -278,6 +278,12 @@ async def test_names_replies_and_edits(network, tmp_path):
 async def test_the_name_that_the_bot_has_in_a_room(network, tmp_path):
     bot, room = network.bot, network.room
     await bot.ask("PUT", f"profile/{bot.user}/displayname", {"displayname": "The Builder"})
+    async with asyncio.timeout(60):
+        while True:  # the homeserver tells rooms of it afterwards, by itself
+            member = await bot.ask("GET", f"rooms/{room}/state/m.room.member/{bot.user}")
+            if member.get("displayname") == "The Builder":
+                break
+            await asyncio.sleep(0.05)
     async with life(network, tmp_path) as (_, ear):
         await network._ann.say(room, "The Builder: status", **{"m.mentions": {"user_ids": [bot.user]}})
         await network._ann.say(room, "the builder, queue")
