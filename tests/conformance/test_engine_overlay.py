@@ -249,10 +249,33 @@ async def test_a_long_name_and_healthchecks(field):
     assert field.resolved(waited["web"], f"{'a' * 30}.{step}") == field.addresses(long["a" * 30])[0]
 
 
-async def test_an_anchor_is_one_container_that_goes_with_its_run(engine, names):
+async def test_an_anchor_is_one_container_that_goes_with_its_run_and_its_runner(engine, names):
     network, labels = network_name(names.run("r1")), Labels(names.instance, "anchored")
-    await engine.anchor(network, labels)  # the fixture made it already: of others
-    assert (await engine.sweep(names.instance)).containers == ()
-    assert len((await engine.sweep(f"{names.instance}a", run="r1")).containers) == 1
     await asyncio.gather(engine.anchor(network, labels), engine.anchor(network, labels))
+    # The fixture made one already: that of another runner on this machine, which does not take ours along.
+    assert len((await engine.sweep(f"{names.instance}a", run="r1")).containers) == 1
+    assert (await engine.sweep(names.instance, run="r1")).containers == ()
     assert len((await engine.sweep(names.instance, run="anchored")).containers) == 1
+
+
+async def test_an_anchor_joins_while_the_last_ones_leave(lab, again, names):
+    """On engine 20.10 many that join then are refused, and the network could never be removed again (see `names`)."""
+    engine = again()
+    networks = [network_name(names.run(run)) for run in SUBNETS]
+    runners = [Labels(f"{names.instance}{each}", "any") for each in "abcd"]
+
+    async def anchored(labels, moment=0.0):
+        await asyncio.sleep(moment)
+        await asyncio.gather(*(engine.anchor(network, labels) for network in networks))
+
+    for turn in range(5):
+        await asyncio.gather(*map(anchored, runners[:2]))
+        leave = [engine.sweep(labels.instance) for labels in runners[:2]]
+        await asyncio.gather(*leave, anchored(runners[2], turn * 0.05), anchored(runners[3], 0.1 + turn * 0.05))
+        mine = [f"--filter=label=flow.instance={labels.instance}" for labels in runners[2:]]
+        anchors = [lab["n2"].docker("ps", "--quiet", one).split() for one in mine]
+        address = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        found = [lab["n2"].docker("inspect", "--format", address, *each).split() for each in anchors]
+        assert [len(each) for each in found] == [2, 2], found
+        runners.reverse()
+    await asyncio.gather(*(engine.sweep(labels.instance) for labels in runners))

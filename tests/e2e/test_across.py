@@ -152,15 +152,6 @@ def test_a_service_that_is_lost_answers_again(members):
     assert members.person.call("runners", "revoke", "n2").code == 0
     ended = run.end()
     assert ended.code == 0, ended.text
-    import sys
-
-    print(
-        members.person.call("--server", members._url, "show", "1", "--json").stdout,
-        members.log(1, "db"),
-        members.log(1, "ask")[:300],
-        members.log(1, "ask")[-300:],
-        file=sys.stderr,
-    )
     assert "attempt 1 is gone (runner n2 was revoked); attempt 2 follows" in ended.text
     assert members.attempts(1) == {
         "db": [("n2", "errored"), ("other", "succeeded")],

@@ -45,7 +45,7 @@ from flowbuild.engine.follow import follow
 from flowbuild.engine.helper import Helper
 from flowbuild.engine.images import REMOVED, Images, Problem, classify
 from flowbuild.engine.inside import place_on_machine
-from flowbuild.engine.networks import Networks
+from flowbuild.engine.networks import Networks, join, leave_none
 from flowbuild.engine.observe import inspected
 from flowbuild.engine.plan import document, make_plan, network_name, own_networks, unit_labels
 from flowbuild.engine.processes import ended_or_missed
@@ -304,11 +304,8 @@ class ComposeEngine:
         """Join a network. A container that was made without any must leave "none" first."""
         inspection = await self._api.inspect(container)
         if inspection is not None and inspection["HostConfig"]["NetworkMode"] == "none":
-            await self._api.call(
-                "POST", "networks/none/disconnect", body={"Container": container}, facts={403, 404, 500}
-            )
-        body = {"Container": container, "EndpointConfig": {"Aliases": list(attachment.aliases)}}
-        await self._api.call("POST", f"networks/{attachment.network}/connect", body=body)
+            await leave_none(self._api, container)
+        await join(self._api, container, attachment.network, attachment.aliases)
 
     async def _stop_one(self, container: str, seconds: int, *, force: bool) -> None:
         if force:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,17 @@ class Networks:
             f'network "{name}": no free subnet /{self._prefix} in {self._pool}{refused and f" ({refused})"}',
             hint="remove networks of finished runs, or configure a larger network pool",
         )
+
+
+async def join(api: Api, container: str, network: str, aliases: Sequence[str] = ()) -> None:
+    """Have a container join a network, under these names besides its own. Raises EngineRefused."""
+    body = {"Container": container, "EndpointConfig": {"Aliases": list(aliases)}}
+    await api.call("POST", f"networks/{network}/connect", body=body)
+
+
+async def leave_none(api: Api, container: str) -> None:
+    """Make a container that was created without networks one that may join some."""
+    await api.call("POST", "networks/none/disconnect", body={"Container": container}, facts={403, 404, 500})
 
 
 def _routes() -> str:

@@ -13,7 +13,7 @@ from flowbuild.engine.api import Api, EngineRefused, together
 from flowbuild.engine.base import Unit, Verdict
 from flowbuild.engine.observe import States, inspected, observed
 from flowbuild.engine.plan import Condition, Dependency, Plan
-from flowbuild.engine.verdict import ContainerState, could_not_join, judge
+from flowbuild.engine.verdict import ContainerState, judge, not_let_in
 
 JOIN_TRIES = 3  # an engine that was just restarted is deaf to its Swarm for half a minute
 
@@ -133,7 +133,7 @@ async def _start_one(api: Api, unit: Unit, service: str, begun: Callable[[str], 
             # 304: it runs already; 404: gone, the next look shows it
             await api.call("POST", f"containers/{unit.containers[service]}/start", facts={304, 404})
         except EngineRefused as error:
-            if not tries_left or not could_not_join(error.message):
+            if not tries_left or not not_let_in(error.message):
                 refused[service] = error.message
                 return
         else:

@@ -10,6 +10,7 @@ Traps that shaped the rules:
 from __future__ import annotations
 
 import calendar
+import re
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from flowbuild.engine.base import ServiceEnd, Verdict
 ENDED = frozenset({"exited", "dead", "removing"})
 SHUTDOWN_NS = 30 * 10**9  # an engine that shuts down gives containers 15 s or their own grace time
 JOIN_TEXTS = ("attach to network", "attaching to network")  # of the Swarm; the engine tried for 20 s and says no more
+LEFT_HERE = re.compile(r"network \S+ not found", re.IGNORECASE)
 NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory")
 
 
@@ -119,7 +121,7 @@ def _fault(state: ContainerState, engine_started_ns: int) -> Fault | None:
         shell_code = unexecutable(state.error)
         if shell_code is None:
             # A machine that the Swarm does not let in is not there for this run: another one may do.
-            reason = Reason.INFRA_LOST if could_not_join(state.error) else Reason.ENGINE_ERROR
+            reason = Reason.INFRA_LOST if _not_joined(state.error) else Reason.ENGINE_ERROR
             return Outcome.ERRORED, reason, f"{name}: {_not_run(state.error)}", None
         return Outcome.FAILED, Reason.EXIT_CODE, f"{name}: cannot execute the command: {state.error}", shell_code
     if code == 0:
@@ -131,15 +133,27 @@ def _fault(state: ContainerState, engine_started_ns: int) -> Fault | None:
 
 def _not_run(error: str) -> str:
     """Say why the engine did not start a container."""
-    if could_not_join(error):
+    if not_let_in(error):
         why = "no manager of the Swarm answered, all of its addresses are taken, or it is gone"
-        return f"it could not join the network of the run: {why} ({error})"
-    return f"the engine could not run it: {error}"
+    elif left_here(error):
+        why = "this machine did not have it in that moment"
+    else:
+        return f"the engine could not run it: {error}"
+    return f"it could not join the network of the run: {why} ({error})"
 
 
-def could_not_join(error: str) -> bool:
+def _not_joined(error: str) -> bool:
+    return not_let_in(error) or left_here(error)
+
+
+def not_let_in(error: str) -> bool:
     """Whether the engine says that the Swarm did not let it into a network."""
     return any(text in error.lower() for text in JOIN_TEXTS)
+
+
+def left_here(error: str) -> bool:
+    """Whether the engine says that a network was not there: also when all others left just when one joined."""
+    return LEFT_HERE.search(error) is not None
 
 
 def lost(state: ContainerState, engine_started_ns: int) -> bool:
