@@ -145,8 +145,8 @@ def _shown(events):
             yield {**each, "edited": edit is not None}, each["sender"], content["body"].replace(JOINER, "")
 
 
-async def talk(site, private, team):
-    """Say what is said; every answer is the one that follows from it."""
+async def talk(site, private, team, restart):
+    """Say what is said; every answer is the one that follows from it. `restart` kills the bot and starts it again."""
     person = private.person
     assert "I do not know you" in await private.ask("whoami")
     code = (await asyncio.to_thread(site.flow, "link", "--name", "ann")).strip()
@@ -178,8 +178,13 @@ async def talk(site, private, team):
     assert "It acts on qa" in await private.ask("retry 1 from test")
     assert "#2 was started" in await private.ask("yes")
     await team.until(lambda said: any("waits" in each and "#2" in each for each in said))
+    assert "Watching" in await private.ask("watch 2")
+    await restart()
     assert "deploy" in await private.ask("approve 2")
     assert "may go on" in await private.ask("yes")
+    await private.until(
+        lambda said: any("#2 succeeded" in each.splitlines()[0] for each in said)
+    )  # told by the next life
     await team.until(lambda said: any("#2" in each and ("succeeded" in each or "green" in each) for each in said))
 
 
@@ -199,9 +204,15 @@ async def test_a_release_by_chat(stack, tmp_path):
         "FLOW_MATRIX_PASSWORD": bot.password,
         "FLOW_MATRIX_INVITES": "flow.test",
     }
-    program = site.start(Program(tmp_path / "bot", tmp_path, environment), "bot")
-    await asyncio.to_thread(program.wait_for, "bot on matrix")
+    lives = []
 
+    async def restart():
+        if lives:
+            lives[-1].kill()
+        lives.append(site.start(Program(tmp_path / "bot", tmp_path, environment), "bot"))
+        await asyncio.to_thread(lives[-1].wait_for, "bot on matrix")
+
+    await restart()
     person = Person(server, account)
     bob = Person(server, server.register("bob"))
     team = Room(person, await person.make_room(bot.user, bob.user, name="Team"), bot)
@@ -212,7 +223,7 @@ async def test_a_release_by_chat(stack, tmp_path):
     await site.ask(
         "POST", "projects/shop/channels", {"name": "team", "kind": "matrix", "target": team.id, "rule": rule}
     )
-    await talk(site, private, team)
+    await talk(site, private, team, restart)
 
     entries = (await site.ask("GET", "audit?limit=100"))["items"]
     by_chat = {each["action"] for each in entries if f"chat:matrix/{account.user}" in json.dumps(each)}
@@ -221,8 +232,8 @@ async def test_a_release_by_chat(stack, tmp_path):
     await team.print("the room of the team")
     print(f"\nin the audit log, by chat: {', '.join(sorted(by_chat))}")
 
-    program.process.send_signal(signal.SIGTERM)
-    output = await asyncio.to_thread(program.end)
+    lives[-1].process.send_signal(signal.SIGTERM)
+    output = await asyncio.to_thread(lives[-1].end)
     assert output.code == 0, output.text
     log = (tmp_path / "bot" / "bot" / "matrix" / "flow.log").read_text()
     for secret in (environment["FLOW_BOT_TOKEN"], bot.password, bot.token):

@@ -41,10 +41,12 @@ class Brain:
 
     `client_for` returns the client of a sender; it is called for every message, so it is to be cheap (one pool of connections,
     another `Flow-Sender`). For "" it is the client of the bot itself, which exchanges codes of links and no more.
-    `say(room, thread, message)` is how something is told that nobody is waiting for just now: the end of a run that
-    somebody watches. It is never called before `handle` of that command has returned. An error of it is logged.
+    `say(room, thread, message, key)` is how something is told that nobody is waiting for just now: the end of a run that
+    somebody watches. It is never called before `handle` of that command has returned. An error of it is logged. What has the
+    same key is the same, told again because nobody knows whether it was.
     `network`: the kind of the channels of this network ("matrix"); "" has none (a terminal), then there is no `notify` and no `link`.
     `rooms`: the default project of rooms by what the network calls them; a mapping that lasts lets them outlive the program.
+    `watches`: who watches what; a mapping that lasts lets the next life of the program `resume` it.
     `clock`: seconds since 1970; questions are forgotten after a while.
     """
 
@@ -55,6 +57,7 @@ class Brain:
         *,
         network: str = "",
         rooms: MutableMapping[str, str] | None = None,
+        watches: MutableMapping[str, str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client_for = client_for
@@ -62,7 +65,7 @@ class Brain:
         self._rooms = {} if rooms is None else rooms
         self._clock = clock
         self._dialogue = Dialogue()
-        self._watching = Watching(say, clock)
+        self._watching = Watching(say, clock, watches)
 
     async def handle(self, incoming: Incoming) -> Sequence[Message]:
         """Return what is to be answered, in this order, in the thread of `incoming` if it has one; mostly one message, never none.
@@ -82,12 +85,16 @@ class Brain:
         """Tell whether the sender was asked something there: then what they say next is an answer, even without the bot's name."""
         return self._dialogue.pending(room, sender, self._clock()) is not None
 
+    def resume(self) -> None:
+        """Go on watching for those who asked an earlier life of the program."""
+        self._watching.resume(self._client_for)
+
     async def idle(self) -> None:
         """Return when nobody watches anything any more."""
         await self._watching.idle()
 
     async def close(self) -> None:
-        """Forget who watches what."""
+        """Stop watching."""
         await self._watching.close()
 
     async def answer(self, incoming: Incoming) -> Answer:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -52,9 +51,8 @@ class Conversations:
         finally:
             await self._end()
 
-    async def say(self, room: str, thread: str, message: Message) -> None:
-        """Tell something that nobody is waiting for just now. Raises ChatError."""
-        key = secrets.token_hex(16)
+    async def say(self, room: str, thread: str, message: Message, key: str) -> None:
+        """Tell something that nobody is waiting for just now; under the same key it is told once. Raises ChatError."""
         await patiently(lambda: self._adapter.send(room, message, key=key, thread=thread))
 
     async def _begin(self, incoming: Incoming, answers: Sequence[Message] | None = None) -> None:

@@ -29,14 +29,15 @@ async def run_bot(
     let the bot in, Unauthenticated or Forbidden when the server does not.
     """
 
-    async def say(room: str, thread: str, message: Message) -> None:
-        await conversations.say(room, thread, message)
+    async def say(room: str, thread: str, message: Message, key: str) -> None:
+        await conversations.say(room, thread, message, key)
 
     def expects(room: str, sender: str) -> bool:
         return brain.expects(room, sender)
 
     adapter = connect(memory, expects)
-    brain = Brain(client_for, say, network=adapter.network, rooms=memory.table("rooms"))
+    rooms, watches = memory.table("rooms"), memory.table("watches")
+    brain = Brain(client_for, say, network=adapter.network, rooms=rooms, watches=watches)
     conversations, telling = Conversations(adapter, brain, memory), Telling(client_for(""), adapter)
 
     async def announce() -> None:
@@ -44,6 +45,7 @@ async def run_bot(
         listens()
         await telling.introduce(adapter.called)
 
+    brain.resume()
     working = [asyncio.create_task(each) for each in (conversations.run(), telling.run(), announce())]
     try:
         pending = set(working)

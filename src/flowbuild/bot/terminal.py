@@ -74,8 +74,8 @@ class _Conversation:
         await self.brain.idle()
         return True
 
-    async def _told(self, room: str, thread: str, message: Message) -> None:
-        del room, thread
+    async def _told(self, room: str, thread: str, message: Message, key: str) -> None:
+        del room, thread, key
         if self._live:
             self._console.print()
         print_message(self._console, message)

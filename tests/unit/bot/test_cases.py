@@ -46,7 +46,7 @@ class Talk:
             self.senders.append(sender)
             return fake.FakeClient(answers, runs, self.asked)
 
-        async def say(room: str, thread: str, message: Any) -> None:
+        async def say(room: str, thread: str, message: Any, key: str) -> None:
             self.told.append(f"{room}/{thread}: {text_of(message)}")
 
         rooms = case.get("rooms", {"room": "shop"})

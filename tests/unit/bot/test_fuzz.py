@@ -60,7 +60,7 @@ async def fuzz(seed: int, count: int) -> tuple[float, str, Counter[str]]:
     """Say so many messages; return how long the slowest took and what it was."""
     guesser, now, told = guesses.Guesser(seed), 1_700_000_000.0, list[Message]()
 
-    async def say(room: str, thread: str, message: Message) -> None:
+    async def say(room: str, thread: str, message: Message, key: str) -> None:
         told.append(message)
 
     server: Any = guesses.GuessedServer(guesser)

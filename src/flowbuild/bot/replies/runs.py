@@ -52,10 +52,10 @@ def ended(run: RunView, now: float) -> Message:
     )
 
 
-def lost(run: RunView, words: str) -> Message:
-    """It is not known any more how a run that somebody watches is doing."""
-    again = line("`watch` it again: ", parts.code(parts.command("watch", parts.ref(run))))
-    return Message(f"I cannot watch {parts.title(run)} any more", Tone.BROKEN, blocks=(line(brief(words, 300)), again))
+def lost(title: str, ref: str, words: str) -> Message:
+    """It is not known any more how a run that somebody watches is doing; what people and commands call it."""
+    again = line("`watch` it again: ", parts.code(parts.command("watch", ref)))
+    return Message(f"I cannot watch {title} any more", Tone.BROKEN, blocks=(line(brief(words, 300)), again))
 
 
 def watched(fact: Watched, now: float) -> Message:
