@@ -9,6 +9,7 @@ container that does can ask again, and the engine then gives back the place that
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -20,11 +21,16 @@ from flowbuild.engine.helper import empty_image, system_mounts
 from flowbuild.engine.inside import own_container
 from flowbuild.engine.networks import join, leave_none
 from flowbuild.engine.plan import UNIT_LABEL
-from flowbuild.engine.verdict import left_here
+from flowbuild.engine.verdict import could_not_join
 
 log = structlog.get_logger()
 SLEEP = ["sleep", "2147483647"]
-TRIES = 5  # of 48 that came when the last one left, all were in at the second
+TRIES = (
+    6  # of those that were refused because the last ones left nearly all were in at the second, the others at the third
+)
+JOIN_SECONDS = (
+    50.0  # after which it is not tried again: managers are away, and the engine waits 20 s for them each time
+)
 
 
 class Anchors:
@@ -57,12 +63,14 @@ class Anchors:
         await self._api.call("POST", f"{path}/start")
 
     async def _join(self, name: str, network: str) -> None:
+        until = time.monotonic() + JOIN_SECONDS
         for tries_left in reversed(range(TRIES)):
             try:
                 await join(self._api, name, network)
             except EngineRefused as error:
-                if not tries_left or not left_here(error.message):
+                if not tries_left or time.monotonic() > until or not could_not_join(error.message):
                     raise
+                log.info("anchor_refused", network=network, error=error.message)
             else:
                 return
 

@@ -121,7 +121,7 @@ def _fault(state: ContainerState, engine_started_ns: int) -> Fault | None:
         shell_code = unexecutable(state.error)
         if shell_code is None:
             # A machine that the Swarm does not let in is not there for this run: another one may do.
-            reason = Reason.INFRA_LOST if _not_joined(state.error) else Reason.ENGINE_ERROR
+            reason = Reason.INFRA_LOST if could_not_join(state.error) else Reason.ENGINE_ERROR
             return Outcome.ERRORED, reason, f"{name}: {_not_run(state.error)}", None
         return Outcome.FAILED, Reason.EXIT_CODE, f"{name}: cannot execute the command: {state.error}", shell_code
     if code == 0:
@@ -135,15 +135,11 @@ def _not_run(error: str) -> str:
     """Say why the engine did not start a container."""
     if not_let_in(error):
         why = "no manager of the Swarm answered, all of its addresses are taken, or it is gone"
-    elif left_here(error):
+    elif could_not_join(error):
         why = "this machine did not have it in that moment"
     else:
         return f"the engine could not run it: {error}"
     return f"it could not join the network of the run: {why} ({error})"
-
-
-def _not_joined(error: str) -> bool:
-    return not_let_in(error) or left_here(error)
 
 
 def not_let_in(error: str) -> bool:
@@ -151,9 +147,9 @@ def not_let_in(error: str) -> bool:
     return any(text in error.lower() for text in JOIN_TEXTS)
 
 
-def left_here(error: str) -> bool:
-    """Whether the engine says that a network was not there: also when all others left just when one joined."""
-    return LEFT_HERE.search(error) is not None
+def could_not_join(error: str) -> bool:
+    """Whether it says that, or that a network was not there: also when all others left just when one joined."""
+    return not_let_in(error) or LEFT_HERE.search(error) is not None
 
 
 def lost(state: ContainerState, engine_started_ns: int) -> bool:

@@ -43,10 +43,10 @@ async def test_it_is_tried_again(refusals, asked, refused):
 
 
 class Machine:
-    """An engine that refuses to let a container in with each of these messages; what it was told to do."""
+    """An engine that, some seconds later, refuses to let a container in with each of these messages; what it was told to do."""
 
     def __init__(self, found, *refusals):
-        self.found, self.refusals, self.told = found, list(refusals), []
+        self.found, self.refusals, self.told, self.now = found, list(refusals), [], 0.0
 
     async def inspect(self, _name):
         return self.found
@@ -54,6 +54,7 @@ class Machine:
     async def call(self, method, path, **_options):
         self.told.append((method, path.rpartition("/")[2]))
         if path == "networks/net/connect" and self.refusals:
+            self.now += 20.0 if self.refusals[0] == NOT_YET else 0.5
             raise EngineRefused(404, self.refusals.pop(0))
 
 
@@ -69,8 +70,14 @@ NEW = ["create", "disconnect", "start"]
     [
         (None, [], [*NEW, "connect"]),
         (None, [LEFT, LEFT], [*NEW, *["connect"] * 3]),
-        (None, [LEFT] * 9, [*NEW, *["connect"] * 5]),
-        (None, [NOT_YET], [*NEW, "connect"]),
+        (None, [LEFT] * 9, [*NEW, *["connect"] * 6]),
+        (None, [LEFT, NOT_YET], [*NEW, *["connect"] * 3]),
+        (
+            None,
+            [NOT_YET] * 9,
+            [*NEW, *["connect"] * 3],
+        ),  # managers are away: what a step needs is tried no longer than a minute
+        (None, ["no such device"], [*NEW, "connect"]),
         (container(), [], []),
         (container(address=""), [], ["connect"]),  # an earlier life came as far as that
         (container(running=False), [], [*NEW, "connect"]),  # the engine was restarted
@@ -82,5 +89,6 @@ async def test_an_anchor_asks_again_while_it_runs(monkeypatch, found, refusals, 
 
     monkeypatch.setattr(anchor, "own_container", own_container)
     machine = Machine(found, *refusals)
+    monkeypatch.setattr(anchor, "time", SimpleNamespace(monotonic=lambda: machine.now))
     await anchor.Anchors(machine).drop("net", Labels("instance", "run"))
     assert [word for method, word in machine.told if method == "POST"] == told
