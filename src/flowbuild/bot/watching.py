@@ -90,9 +90,9 @@ class Watching:
         told = hashlib.sha256(f"{watch.key}\0{watch.begun}".encode()).hexdigest()[:32]
         try:
             await self._say(watch.room, watch.thread, message, told)
-            self._kept.pop(watch.key, None)
-        except Exception:  # noqa: BLE001 (of the network: nobody is there to be told)
+        except Exception:  # noqa: BLE001 (of the network, and for good: it is not tried in the next life either)
             _log.exception("telling failed", run=watch.run, room=watch.room)
+        self._kept.pop(watch.key, None)
 
     async def _message(self, client: ServerClient, watch: Watch) -> Message:
         """Return what there is to tell, as soon as there is something."""

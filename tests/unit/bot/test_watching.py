@@ -11,7 +11,7 @@ from flowbuild.bot.memory import Memory
 from flowbuild.bot.watching import MOST_OF_ONE, Watching
 from flowbuild.bot.words import Refused
 from flowbuild.client.base import RunUpdate
-from flowbuild.core.errors import NotFound, ServerUnreachable
+from flowbuild.core.errors import ChatError, NotFound, ServerUnreachable
 from flowbuild.testing import scripted
 
 AWAY = ServerUnreachable("the server cannot be reached")
@@ -35,7 +35,7 @@ def waits(*keys):
 
 
 class Server:
-    """Answers who watches with one of these lists of views after the other: an error ends a list, the last list stays open."""
+    """Answers who watches with one of these lists of views after the other: an error ends a list, `open` keeps it from ending."""
 
     def __init__(self, *answers):
         self.answers, self.asked, self.go = list(answers), [], asyncio.Event()
@@ -55,12 +55,12 @@ class Chat:
     """What was told, and the lives of a bot that tell it."""
 
     def __init__(self, path):
-        self.path, self.told, self.dies = path, [], False
+        self.path, self.told, self.error = path, [], None
 
     async def say(self, room, thread, message, key):
         self.told.append((room, thread, message.title, key))
-        if self.dies:
-            raise asyncio.CancelledError
+        if self.error is not None:
+            raise self.error
 
     @asynccontextmanager
     async def life(self, server):
@@ -99,15 +99,25 @@ async def test_the_next_life_of_the_bot_tells_it(chat):
 
 
 async def test_killed_while_it_tells_it_tells_the_same_again(chat):
-    chat.dies = True
+    chat.error = asyncio.CancelledError()
     async with chat.life(Server()) as watching:
         watching.begin(Server([ended()]), "ann", "room", "", running())
         await watching.idle()
-    chat.dies = False
+    chat.error = None
     async with chat.life(Server([ended()])) as watching:
         await watching.idle()
     first, second = chat.told
     assert first == second  # also by its key: the network says it once
+
+
+async def test_a_room_that_is_gone_is_not_tried_in_each_life_again(chat):
+    chat.error = ChatError("the room is gone", lasting=True)
+    for server in (Server(), Server([ended()])):
+        async with chat.life(server) as watching:
+            if not chat.told:
+                watching.begin(Server([ended()]), "ann", "room", "", running())
+            await watching.idle()
+    assert len(chat.told) == 1
 
 
 async def test_a_server_that_is_away_is_waited_for(chat):
